@@ -1,0 +1,66 @@
+"""Every error that meshfleet raises on purpose, as one small tree.
+
+    MeshfleetError
+    ├── ConfigError       what the operator gave us is wrong: a flag, a key in meshfleet.toml, an address
+    ├── StateDirError     the state dir can't be used: not ours, not writable, held by another node
+    ├── JoinError         a peer could not be joined, and why
+    ├── PublishError      what an agent wants to publish can't travel
+    ├── RuntimeDataError  a runtime's file can't be read at all (single bad lines are counted, never raised)
+    └── WireError         bytes from the network; never leaves the node: counted by cause and dropped
+        ├── Malformed     authentic, but not a message of ours
+        ├── Unsealed      not sealed with a key of this fleet: a stranger's, or damaged
+        └── TooBig        over the limit of its transport
+
+A message says what was wrong, with which value, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class MeshfleetError(Exception):
+    """Base of all errors of this package."""
+
+
+class ConfigError(MeshfleetError):
+    """The operator's input is wrong. Nothing was changed."""
+
+
+class StateDirError(MeshfleetError):
+    """The state dir can't be used. Nothing in it was changed."""
+
+
+class JoinError(MeshfleetError):
+    """A peer could not be joined. The node goes on with the peers it has."""
+
+
+class PublishError(MeshfleetError):
+    """A state can't travel. The last published state of the agent stays as it was."""
+
+
+class RuntimeDataError(MeshfleetError):
+    """A runtime's file can't be read. Other sessions are not affected."""
+
+
+class WireError(MeshfleetError):
+    """Bytes from the network that are of no use. The receiver's state is unchanged."""
+
+    cause = "wire"
+    """Name of the drop counter that this error raises by one."""
+
+
+class Malformed(WireError):
+    """Authentic, yet not a message of this protocol."""
+
+    cause = "malformed"
+
+
+class Unsealed(WireError):
+    """Not sealed with a key of this fleet."""
+
+    cause = "unsealed"
+
+
+class TooBig(WireError):
+    """Over the limit of its transport."""
+
+    cause = "too_big"

@@ -1,0 +1,86 @@
+"""Names and addresses: what they look like, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, NewType
+
+from meshfleet.errors import ConfigError
+
+NodeName = NewType("NodeName", str)
+"""A node's name, unique in its fleet: `box-2`, `n000`."""
+
+AgentId = NewType("AgentId", str)
+"""An agent's id, unique in its fleet: `box-2/claude-1f3c`. By custom `HOST/RUNTIME-SESSION`."""
+
+Epoch = NewType("Epoch", int)
+"""One life of a node's process, as milliseconds since 1970, raised above every earlier life's."""
+
+NAME_LIMIT = 64
+AGENT_ID_LIMIT = 128
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]*")
+
+
+class Address(NamedTuple):
+    """Where a gossip member listens: an IP address or a host name, and one port for UDP and TCP alike."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def node_name(text: str) -> NodeName:
+    """`text` as a node's name; ConfigError says what is wrong with it otherwise."""
+    if len(text) > NAME_LIMIT:
+        raise ConfigError(f"node name {text[:20]!r}… has {len(text)} characters; at most {NAME_LIMIT} are allowed.")
+    if not _NAME.fullmatch(text):
+        raise ConfigError(
+            f"{text!r} is not a valid node name. Use letters, digits, '.', '_' and '-', beginning with a letter or digit."
+        )
+    return NodeName(text)
+
+
+def agent_id(text: str) -> AgentId:
+    """`text` as an agent's id; ConfigError says what is wrong with it otherwise."""
+    if len(text) > AGENT_ID_LIMIT:
+        raise ConfigError(f"agent id {text[:20]!r}… has {len(text)} characters; at most {AGENT_ID_LIMIT} are allowed.")
+    if not _AGENT_ID.fullmatch(text):
+        raise ConfigError(f"{text!r} is not a valid agent id. Use letters, digits and any of . _ : @ / -")
+    return AgentId(text)
+
+
+def parse_address(text: str, default_port: int | None = None) -> Address:
+    """`HOST:PORT`, `[IPv6]:PORT`, or a bare host where `default_port` is given.
+
+    Raises ConfigError, naming the value. Names are not resolved here.
+    """
+    host, port = _split(text)
+    if port is None:
+        if default_port is None:
+            raise ConfigError(f"address {text!r} lacks a port. Write HOST:PORT, as in 127.0.0.1:7878.")
+        return Address(host, default_port)
+    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ConfigError(f"address {text!r}: {port!r} is not a port. Ports are 0 to 65535.")
+    return Address(host, int(port))
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ConfigError(f"address {text!r} has an unclosed bracket. IPv6 is written [::1]:7878.")
+        return _host(host, text), rest[1:] if rest else None
+    if text.count(":") > 1:
+        raise ConfigError(f"address {text!r} is ambiguous. Write IPv6 in brackets: [::1]:7878.")
+    host, colon, port = text.partition(":")
+    return _host(host, text), port if colon else None
+
+
+def _host(host: str, text: str) -> str:
+    if not host or any(c.isspace() for c in host):
+        raise ConfigError(f"address {text!r} has no host. Write HOST:PORT, as in 127.0.0.1:7878.")
+    return host

@@ -1,0 +1,114 @@
+"""The merged view of the fleet: what any node serves, in the shape that docs/api.md fixes.
+
+Immutable values only; `meshfleet.fleet.merge` makes them. Durations are seconds, times RFC 3339 UTC, money USD;
+None is "not known".
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshfleet.fleet.names import AgentId, NodeName
+from meshfleet.fleet.presence import Certainty, Presence
+from meshfleet.fleet.standing import Standing
+from meshfleet.fleet.state import AgentState
+
+
+class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who serves this view, and how far it can be believed."""
+
+    node: NodeName
+    standing: Standing
+    since: str
+    reasons: tuple[str, ...]
+    local_health: int
+    """Lifeguard's local health score: 0 well, 8 worst."""
+    loop_lag_ms: float
+    islands: tuple[tuple[NodeName, ...], ...]
+
+
+class NodeView(msgspec.Struct, frozen=True, kw_only=True):
+    """One node, as the serving node sees it."""
+
+    name: NodeName
+    role: str
+    """`agent` or `observer`."""
+    zone: str | None
+    host: str
+    epoch: int
+    incarnation: int
+    presence: Presence
+    certainty: Certainty | None
+    reach: str | None
+    """`self`, `direct`, `indirect via X` or `relay via X`; None while nothing reaches it."""
+    transport: str | None
+    """What the newest word of it came by: `local`, `udp` or `stream`."""
+    age_s: float
+    last_seen: str | None
+    since: str
+    reasons: tuple[str, ...]
+    rtt_ms: float | None
+    clock_offset_ms: float | None
+    base_url: str | None
+    version: str
+    agents: tuple[AgentId, ...]
+
+
+class AgentView(msgspec.Struct, frozen=True, kw_only=True):
+    """One agent: its last known state, and what is thought of it."""
+
+    agent_id: AgentId
+    node: NodeName
+    presence: Presence
+    certainty: Certainty | None
+    age_s: float
+    last_seen: str | None
+    since: str
+    reasons: tuple[str, ...]
+    epoch: int
+    seq: int
+    transport: str | None
+    state: AgentState
+
+
+class Period(msgspec.Struct, frozen=True, kw_only=True):
+    """A billing period and what it has cost so far."""
+
+    start: str
+    cost_usd: float | None
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over all agents of the view. A sum counts what is known; where nothing is, it is None."""
+
+    agents: int
+    by_presence: dict[str, int]
+    by_status: dict[str, int]
+    by_tool: dict[str, int]
+    by_model: dict[str, int]
+    tokens_in: int | None
+    tokens_out: int | None
+    cost_usd: float | None
+    period: Period
+
+
+class FleetView(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole fleet, as one node sees it at one moment."""
+
+    version: str
+    """Changes when anything but an age does: the ETag."""
+    now: str
+    served_by: ServedBy
+    nodes: tuple[NodeView, ...]
+    agents: tuple[AgentView, ...]
+    totals: Totals
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node says to anyone who asks whether it runs."""
+
+    node: NodeName
+    epoch: int
+    heartbeat: int
+    standing: Standing
+    version: str

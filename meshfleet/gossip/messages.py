@@ -1,0 +1,279 @@
+"""What members say to each other, as plain values. How they become bytes is `wire.codec`'s business.
+
+Anything that a member says of itself (Alive, Left, Snapshot, its own Beat) is passed on unchanged; anything that is said
+of somebody else (Suspect, Obituary) names who says it. Nobody can say of another that it is alive, or that it left.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from meshfleet.fleet.names import Epoch, NodeName
+from meshfleet.fleet.state import Snapshot
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Short = Annotated[str, msgspec.Meta(max_length=200)]
+Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Age = Annotated[float, msgspec.Meta(ge=0.0, le=1e7)]
+"""Seconds. Each relay adds how long it held the news."""
+
+
+class NodeInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a node says of itself that seldom changes."""
+
+    host: Short
+    """The machine it runs on: nodes of one host don't count as independent."""
+    gossip_host: Short
+    gossip_port: Annotated[int, msgspec.Meta(ge=0, le=65535)]
+    zone: Short | None = None
+    role: Short = "observer"
+    base_url: Short | None = None
+    version: Short = ""
+
+
+class Alive(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """A member's own word that it is there: sent on joining, and to refute. Raises epoch or incarnation."""
+
+    name: Name
+    epoch: Number
+    incarnation: Number
+    info: NodeInfo
+
+
+class Suspect(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """`by` could not reach `name` itself, in this life and incarnation of it."""
+
+    name: Name
+    epoch: Number
+    incarnation: Number
+    by: Name
+
+
+class Left(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """A member's goodbye. Final for its epoch. `by` differs from `name` where an operator had it forgotten."""
+
+    name: Name
+    epoch: Number
+    by: Name
+    reason: Short = "left"
+
+
+class Obituary(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """`by` holds proof that this life of `name` ended: `how` says which."""
+
+    name: Name
+    epoch: Number
+    by: Name
+    how: Short
+
+
+Claim: TypeAlias = Alive | Suspect | Left | Obituary
+
+
+class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The newest heartbeat known of one member: who (a tag of name and epoch), which, and how old."""
+
+    tag: Annotated[int, msgspec.Meta(ge=0, lt=2**48)]
+    counter: Number
+    age: Age
+
+
+class Beats(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """Heartbeats of many members as one compact table."""
+
+    entries: tuple[Beat, ...]
+
+
+class Ping(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """Are you there? Names whom it means, so that an address in new hands does not answer for the old."""
+
+    seq: Number
+    target: Name
+
+
+class PingReq(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """Please ping `target` for me, and answer, either way, within `within` seconds."""
+
+    seq: Number
+    target: Name
+    within: Age
+
+
+class Ack(msgspec.Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """`subject` answered: the sender itself, or whom it was asked to ping."""
+
+    seq: Number
+    subject: Name
+    epoch: Number
+
+
+class Trouble(str, Enum):
+    """What a helper met instead of an ack."""
+
+    SILENT = "silent"
+    REFUSED = "refused"
+    ACCEPTED_MUTE = "accepted-mute"
+    NO_ROUTE = "no-route-here"
+
+
+class Nack(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """The helper is well, and got no answer. Lifeguard's; the kind of trouble is ours."""
+
+    seq: Number
+    subject: Name
+    epoch: Number
+    trouble: Trouble
+
+
+class SnapshotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
+    """One agent's snapshot, in its origin's bytes."""
+
+    snapshot: Snapshot
+
+
+class Have(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Of `node`'s snapshots in this epoch, all up to `complete` are held."""
+
+    node: Name
+    epoch: Number
+    complete: Number
+
+
+class Digest(msgspec.Struct, frozen=True, array_like=True, tag=21, gc=False):
+    """What the sender holds. Whoever holds more sends it; whoever holds less asks."""
+
+    entries: tuple[Have, ...]
+
+
+class Want(msgspec.Struct, frozen=True, array_like=True, tag=22, gc=False):
+    """Send me what you hold beyond these."""
+
+    entries: tuple[Have, ...]
+
+
+class Delta(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):
+    """All snapshots of `node` with after < seq <= upto that live at the sender, in order of seq."""
+
+    node: Name
+    epoch: Number
+    after: Number
+    upto: Number
+    snapshots: tuple[Snapshot, ...]
+
+
+class Sync(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
+    """Push-pull over a stream: all claims and beats that the sender knows, in chunks. `reply` asks for the same back."""
+
+    claims: tuple[Claim, ...]
+    beats: Beats
+    digest: Digest
+    reply: bool
+
+
+class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=31, gc=False):
+    """This stream ends on purpose. The FIN that follows is no sign of death."""
+
+
+Message: TypeAlias = (
+    Alive
+    | Suspect
+    | Left
+    | Obituary
+    | Beats
+    | Ping
+    | PingReq
+    | Ack
+    | Nack
+    | SnapshotMessage
+    | Digest
+    | Want
+    | Delta
+    | Sync
+    | Goodbye
+)
+
+
+class Packet(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What travels as one datagram or one stream frame: who speaks, in which life, and what it says.
+
+    `beat` is the sender's own newest heartbeat and `beat_age` how long ago it was raised, so that every packet
+    is also a sign of life. `wall_ms` is the sender's wall clock, shown as an offset and used for nothing else.
+    """
+
+    source: Name
+    epoch: Number
+    beat: Number
+    beat_age: Age
+    wall_ms: Number
+    messages: tuple[Message, ...]
+
+
+class Via(IntEnum):
+    """How a packet is to travel."""
+
+    DATAGRAM = 1
+    STREAM = 2
+
+
+class SendPacket(msgspec.Struct, frozen=True, gc=False):
+    """Send these messages to one member (or, before anyone is known, to a bare address)."""
+
+    host: str
+    port: int
+    to: NodeName | None
+    via: Via
+    messages: tuple[Message, ...]
+
+
+class TryConnect(msgspec.Struct, frozen=True, gc=False):
+    """Open a TCP connection to that member, say nothing, reset it, and report how the kernel answered."""
+
+    host: str
+    port: int
+    to: NodeName
+    epoch: Epoch
+
+
+class KeepStream(msgspec.Struct, frozen=True, gc=False):
+    """Hold a standing stream to that member open, until told otherwise; report its end."""
+
+    host: str
+    port: int
+    to: NodeName
+    epoch: Epoch
+
+
+class DropStream(msgspec.Struct, frozen=True, gc=False):
+    """The standing stream to that member is no longer needed: say goodbye and close it."""
+
+    to: NodeName
+
+
+Outgoing: TypeAlias = SendPacket | TryConnect | KeepStream | DropStream
+
+
+class Connect(str, Enum):
+    """How a kernel answered a connection attempt. `docs/design.md` has the table of what each proves."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    SILENT = "silent"
+    NO_ROUTE = "no-route"
+    """An answer from the way there: a router, a firewall, ARP."""
+    OWN_ERROR = "own-error"
+    """My own network stack refused to send: evidence about me, not about the peer."""
+
+
+class StreamEnd(str, Enum):
+    """How a standing stream ended."""
+
+    GOODBYE = "goodbye"
+    EOF = "eof"
+    RESET = "reset"
+    DROPPED = "dropped"
+    """By this side."""
+
+

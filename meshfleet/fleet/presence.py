@@ -63,7 +63,9 @@ def judge(evidence: Evidence, standing: Standing, timing: Timing) -> Verdict:
         return FRESH
     if standing.is_cut_off:
         return Verdict(
-            Presence.UNREACHABLE, (f"this node is {standing.value}: its silence proves nothing",), because=evidence.recent
+            Presence.UNREACHABLE,
+            (f"this node is {standing.value}: its silence proves nothing",),
+            because=evidence.recent,
         )
     if _may_presume(evidence, timing):
         detail = f"silent for {age:.1f} s, {evidence.confirmed_by} confirmations, nothing of it answers"

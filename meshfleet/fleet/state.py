@@ -96,6 +96,9 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     node: NodeName
     epoch: Epoch
     seq: int
+    follows: int
+    """The highest seq of the node's other agents when this was published: who holds all up to there, and this, holds
+    all up to `seq`. What lies between has been replaced."""
     floor: int
     """Nothing that this node published at or below this seq lives any more: tombstones older than it can be forgotten."""
     agent: AgentId

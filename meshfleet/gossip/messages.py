@@ -62,10 +62,11 @@ class Left(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
 
 
 class Obituary(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
-    """`by` holds proof that this life of `name` ended: `how` says which."""
+    """`by` holds proof that this life of `name` ended: `how` says which. A later incarnation refutes it."""
 
     name: Name
     epoch: Number
+    incarnation: Number
     by: Name
     how: Short
 
@@ -275,5 +276,3 @@ class StreamEnd(str, Enum):
     RESET = "reset"
     DROPPED = "dropped"
     """By this side."""
-
-

@@ -1,0 +1,118 @@
+"""Heartbeats of the whole fleet as one table: how old the newest word of each member is.
+
+A node raises its counter each `beat_interval`. Whoever hears a newer one passes it on once, to `fan_out` members, with the time
+for which it was held added to its age: a heartbeat that comes late does not make fresh (scylladb 8488: 15 s of delay kept
+the dead alive for 300 s). Whoever is told an older one than it knows answers with the newer. That one rule repairs what the
+spread missed: a member whose beat is late is asked for by telling somebody the old one.
+"""
+
+from __future__ import annotations
+
+from meshfleet.fleet.evidence import Kind
+from meshfleet.fleet.timing import Timing
+from meshfleet.gossip.limits import Counts
+from meshfleet.gossip.messages import Beat, Beats
+from meshfleet.gossip.roster import HOPEFUL, Record, Roster, beat_tag
+
+ENTRIES = 80
+"""Heartbeats in one message, so that a table fits a datagram beside other news: about 10 bytes each."""
+
+
+class Heartbeats:
+    """My own counter, and the table of everybody's."""
+
+    def __init__(
+        self, name: str, epoch: int, timing: Timing, roster: Roster, counts: Counts, listening_now: float
+    ) -> None:
+        self._name = name
+        self._timing = timing
+        self._roster = roster
+        self._counts = counts
+        self.counter = 0
+        self._raised_at = listening_now
+        self._tag = beat_tag(name, epoch)
+        self._hot: dict[int, None] = {}
+        """Tags of members whose newest beat has not been passed on yet. A dict, for its order."""
+
+    def begin_life(self, epoch: int, at: float) -> None:
+        """My own epoch changed."""
+        self._tag = beat_tag(self._name, epoch)
+        self.counter = 0
+        self.raise_mine(at)
+
+    def raise_mine(self, at: float) -> None:
+        """One more heartbeat of mine."""
+        self.counter += 1
+        self._raised_at = at
+        self._hot[self._tag] = None
+
+    def my_age(self, at: float) -> float:
+        """How long ago I raised it."""
+        return max(0.0, at - self._raised_at)
+
+    def hear(self, record: Record, counter: int, age: float, at: float, via: str | None, transport: str) -> bool:
+        """A heartbeat of `record`, `age` seconds old on arrival, from itself (`via` None) or passed on; whether it was newer."""
+        raised_at = at - age
+        if counter < record.beat or (counter == record.beat and raised_at >= record.beat_at):
+            return False
+        if counter == record.beat:
+            record.beat_at = raised_at  # of two accounts of one heartbeat the earlier holds less delay
+            return False
+        # A later heartbeat is never older; but the moment of introduction, which stood in for the first, may be.
+        record.beat_at = raised_at if record.beat == 0 else max(record.beat_at, raised_at)
+        record.beat = counter
+        record.relay_via = via
+        record.transport = transport
+        self._hot[record.tag] = None
+        return True
+
+    def merge(self, beats: Beats, via: str, at: float, transport: str) -> tuple[list[Record], list[Beat]]:
+        """Hear a whole table: whose beat was newer than known, and what the sender should be told in turn."""
+        heard: list[Record] = []
+        newer_here: list[Beat] = []
+        for beat in beats.entries:
+            record = self._roster.by_tag(beat.tag)
+            if record is None:
+                if beat.tag != self._tag:
+                    self._counts["unknown_beat"] += 1
+                continue
+            if beat.counter < record.beat:
+                newer_here.append(self._beat(record, at))
+            elif self.hear(record, beat.counter, beat.age, at, None if via == record.name else via, transport):
+                record.note(Kind.BEAT, at, via, f"heartbeat {beat.counter} by way of {via}, {beat.age:.1f} s old")
+                heard.append(record)
+        return heard, newer_here[:ENTRIES]
+
+    def take_hot(self, at: float) -> list[Beats]:
+        """What is to be passed on now; afterwards it is not hot any more."""
+        hot, self._hot = self._hot, {}
+        entries: list[Beat] = []
+        for tag in hot:
+            if tag == self._tag:
+                entries.append(Beat(tag, self.counter, self.my_age(at)))
+            elif (record := self._roster.by_tag(tag)) is not None and record.beat:
+                entries.append(self._beat(record, at))
+        return tables(entries)
+
+    def late(self, at: float) -> list[Beats]:
+        """Members whose next beat should have come by now: told as known, so that whoever knows more answers."""
+        due = self._timing.beat_interval + 2 * self._timing.gossip_interval
+        entries = [
+            self._beat(record, at)
+            for record in self._roster
+            if record.presence in HOPEFUL and at - record.beat_at > due
+        ]
+        return tables(entries[:ENTRIES])
+
+    def all(self, at: float) -> Beats:
+        """Everybody's, mine included, for push-pull."""
+        mine = Beat(self._tag, self.counter, self.my_age(at))
+        return Beats((mine, *(self._beat(record, at) for record in self._roster if record.beat)))
+
+    def _beat(self, record: Record, at: float) -> Beat:
+        return Beat(record.tag, record.beat, min(1e7, max(0.0, at - record.beat_at)))
+
+
+def tables(entries: list[Beat]) -> list[Beats]:
+    """`entries` in messages of at most ENTRIES each."""
+    return [Beats(tuple(entries[i : i + ENTRIES])) for i in range(0, len(entries), ENTRIES)]

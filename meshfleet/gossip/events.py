@@ -1,0 +1,74 @@
+"""What changed, for streams and logs. Fetched with `Member.events()`; not fetching them loses the oldest, nothing else."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from meshfleet.fleet.names import NodeName
+from meshfleet.fleet.presence import Verdict
+from meshfleet.fleet.standing import Assessment
+from meshfleet.fleet.state import Snapshot
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """A member was introduced."""
+
+    name: NodeName
+
+
+class Restarted(msgspec.Struct, frozen=True):
+    """A later life of a known name."""
+
+    name: NodeName
+    epoch: int
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """The verdict on a member changed."""
+
+    name: NodeName
+    verdict: Verdict
+    before: Verdict
+
+
+class Stands(msgspec.Struct, frozen=True):
+    """The verdict on myself changed."""
+
+    now: Assessment
+    before: Assessment
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A newer snapshot of somebody's agent."""
+
+    snapshot: Snapshot
+
+
+class Synced(msgspec.Struct, frozen=True):
+    """A member told me all that it knows: the answer to a join."""
+
+    name: NodeName
+
+
+class NameTaken(msgspec.Struct, frozen=True):
+    """Another process speaks under my name."""
+
+    epoch: int
+    where: str
+
+
+class Renewed(msgspec.Struct, frozen=True):
+    """I was declared gone for good, and go on as a new life. The epoch must be stored."""
+
+    epoch: int
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """A member's tombstone expired."""
+
+    name: NodeName
+
+
+Event: TypeAlias = Joined | Restarted | Judged | Stands | Arrived | Synced | NameTaken | Renewed | Forgotten

@@ -1,0 +1,200 @@
+"""From what the roster knows to what the judge sees: evidence gathered, verdicts kept, standing assessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from meshfleet.fleet.evidence import Evidence, Fact, Kind
+from meshfleet.fleet.presence import Certainty, Presence, judge
+from meshfleet.fleet.standing import Assessment, Peer, Self, Standing, assess
+from meshfleet.fleet.timing import Timing
+from meshfleet.gossip.awareness import Awareness
+from meshfleet.gossip.events import Event, Judged, Stands
+from meshfleet.gossip.listening import Listening
+from meshfleet.gossip.messages import Obituary
+from meshfleet.gossip.roster import Record, Roster
+from meshfleet.gossip.suspicion import timeout
+
+RECENT = 6
+"""Facts shown with a verdict; `why` has them all."""
+
+
+class Judging:
+    """Keeps each record's verdict, and my own standing."""
+
+    def __init__(
+        self,
+        me: str,
+        host: str,
+        timing: Timing,
+        roster: Roster,
+        awareness: Awareness,
+        listening: Listening,
+        emit: Callable[[Event], None],
+        bury: Callable[[Record, Obituary], None],
+    ) -> None:
+        self._me = me
+        self._host = host
+        self._timing = timing
+        self._roster = roster
+        self._awareness = awareness
+        self._listening = listening
+        self._emit = emit
+        self._bury = bury
+        self._group_refused: frozenset[str] = frozenset()
+        self._hosts: dict[str, str] = {}
+        """Host of each fresh member: whoever could confirm a suspicion."""
+        self.assessment = Assessment(Standing.CONNECTED)
+        self.stands_since = 0.0
+        self.heard_anyone_at = 0.0
+        self.refused_since: float | None = None
+        """Since when my own network stack has refused to send, with nothing heard since."""
+        self.loop_lag = 0.0
+
+    def review(self, now: float) -> None:
+        """Assess myself, then judge everybody whose verdict may have changed."""
+        at = self._listening.at(now)
+        self._hosts = {r.name: r.info.host for r in self._roster if r.presence is Presence.FRESH}
+        self._group_refused = self._refused_together(at)
+        before, self.assessment = self.assessment, self._assess(at, now)
+        changed = before.standing is not self.assessment.standing or before.groups != self.assessment.groups
+        if before.standing is not self.assessment.standing:
+            self.stands_since = at
+            self._emit(Stands(self.assessment, before))
+        for record in list(self._roster):
+            if changed or record.due <= at:
+                self.judge(record, now)
+
+    def judge(self, record: Record, now: float) -> None:
+        """Judge one member by what is known now."""
+        at = self._listening.at(now)
+        evidence = self.evidence(record, at)
+        verdict = judge(evidence, self.assessment.standing, self._timing)
+        fresh = verdict.presence is Presence.FRESH
+        base = at - evidence.age
+        record.due = base + self._timing.stale_after if fresh else at
+        before, record.verdict = record.verdict, verdict
+        if (before.presence, before.certainty) == (verdict.presence, verdict.certainty):
+            return
+        record.judged_since = at
+        said = f"{verdict.presence.value}" + (f", {verdict.certainty.value}" if verdict.certainty else "")
+        record.note(Kind.VERDICT, at, self._me, f"judged {said}" + "".join(f": {r}" for r in verdict.reasons[:1]))
+        self._emit(Judged(record.name, verdict, before))
+        if verdict.certainty is Certainty.PROVEN and not any(o.by == self._me for o in record.known.obituaries):
+            record.obituary_at = at if record.obituary_at is None else record.obituary_at
+            how = verdict.reasons[-1][:200] if verdict.reasons else "proven"
+            self._bury(record, Obituary(record.name, record.epoch, record.alive.incarnation, self._me, how))
+
+    def evidence(self, record: Record, at: float) -> Evidence:
+        """All that the rules look at."""
+        spoken_at = max(record.beat_at, self._listening.resumed_at)
+        age = max(0.0, at - spoken_at)
+        accepts = record.accepted_at is not None and record.accepted_at > record.heard_at
+        confirmed, could, expired = self._suspicion(record, at)
+        contact = record.indirect_via if record.suspicion and record.indirect_at > record.suspicion.began else None
+        return Evidence(
+            age=age,
+            # A packet sent just before a death may be read just after its sign; so much is forgiven.
+            heard_at=record.heard_at - self._timing.grace,
+            goodbye=self._goodbye(record, at),
+            ended=self._obituary(record, at, age, accepts),
+            eof=record.eof,
+            refusals=tuple(record.refusals),
+            had_accepted=record.had_accepted,
+            accepts=accepts,
+            group_refused=record.name in self._group_refused,
+            suspicion_expired=expired,
+            confirmed_by=confirmed,
+            could_confirm=could,
+            group=self._group(record, at),
+            contact_by=contact,
+            recent=tuple(record.facts)[-RECENT:],
+        )
+
+    def _goodbye(self, record: Record, at: float) -> Fact | None:
+        left = record.known.left
+        if left is None or not record.known.has_left:
+            return None
+        said = left.reason if left.by == record.name else f"forgotten by {left.by}"
+        return Fact(Kind.GOODBYE, at, left.by, said)
+
+    def _obituary(self, record: Record, at: float, age: float, accepts: bool) -> Fact | None:
+        """An obituary that I believe: my own, or one that what I see of the member does not contradict.
+
+        Anybody could lie about a member, so another's word alone proves nothing: either my own connection is refused too,
+        or the member has fallen silent here as well and nothing of it answers.
+        """
+        if record.obituary_at is None or not record.known.is_buried:
+            return None
+        if record.heard_at - self._timing.grace > record.obituary_at:
+            return None
+        obituary = min(record.known.obituaries, key=lambda o: (o.by != self._me, o.by))
+        refused = any(
+            r.by == self._me and r.at >= record.obituary_at - self._timing.eof_window for r in record.refusals
+        )
+        silent = age > self._timing.stale_after and not accepts
+        if obituary.by == self._me or refused or silent:
+            said = obituary.how if obituary.by == self._me else f"{obituary.by}: {obituary.how}"
+            return Fact(Kind.OBITUARY, record.obituary_at, obituary.by, said)
+        return None
+
+    def _suspicion(self, record: Record, at: float) -> tuple[int, int, bool]:
+        """Hosts that confirm, hosts that could, and whether the suspicion has run out."""
+        subject_host = record.info.host
+        hosts = {host for name, host in self._hosts.items() if name != record.name and host != subject_host}
+        hosts |= {self._host} - {subject_host}
+        if record.suspicion is None:
+            return 0, len(hosts), False
+        accusers = {host for by in record.known.accusers if (host := self._host_of(by)) not in (None, subject_host)}
+        members = len(self._roster) + 1
+        lasts = timeout(len(accusers), len(hosts), members, self._timing)
+        return len(accusers), len(hosts), at - record.suspicion.began >= lasts
+
+    def _host_of(self, name: str) -> str | None:
+        if name == self._me:
+            return self._host
+        record = self._roster.get(name)
+        return None if record is None else record.info.host
+
+    def _group(self, record: Record, at: float) -> str | None:
+        group = self.assessment.group_of(record.name)
+        if group is None:
+            return None
+        latest = max((r.beat_at for name in group if (r := self._roster.get(name)) is not None), default=at)
+        if at - latest > self._timing.group_hold:
+            return None
+        others = len(group) - 1
+        return f"fell silent together with {others} other{'s' if others != 1 else ''}: a cut is likelier than as many deaths"
+
+    def _assess(self, at: float, now: float) -> Assessment:
+        quiet = any(r.presence is not Presence.FRESH or r.due <= at for r in self._roster)
+        peers = [self._peer(r, at) for r in self._roster if not self._is_settled(r)] if quiet else []
+        me = Self(
+            now=at,
+            heard_anyone_at=self.heard_anyone_at,
+            resuming=self._listening.is_resuming(now),
+            sends_refused=self.refused_since is not None and at - self.refused_since > self._timing.probe_interval,
+            local_health=self._awareness.score,
+            loop_lag=self.loop_lag,
+        )
+        return assess(me, peers, self._timing)
+
+    def _is_settled(self, record: Record) -> bool:
+        return record.presence is Presence.LEFT or record.verdict.certainty is Certainty.PROVEN
+
+    def _peer(self, record: Record, at: float) -> Peer:
+        since = at - 2 * self._timing.heartbeat
+        refused = (
+            any(r.by == self._me and r.at > since for r in record.refusals) and record.name not in self._group_refused
+        )
+        heard_at = max(record.beat_at, self._listening.resumed_at)
+        return Peer(name=record.name, host=record.info.host, zone=record.info.zone, heard_at=heard_at, refused=refused)
+
+    def _refused_together(self, at: float) -> frozenset[str]:
+        """Members refused within 2T of each other, on different hosts: that many don't die at once, so a firewall rejects."""
+        since = at - 2 * self._timing.heartbeat
+        refused = [r for r in self._roster if any(fact.at > since and fact.at > r.heard_at for fact in r.refusals)]
+        enough = max(2.0, 0.02 * len(self._roster))
+        if len(refused) < enough or len({r.info.host for r in refused}) < 2:
+            return frozenset()
+        return frozenset(r.name for r in refused)

@@ -1,0 +1,53 @@
+"""Every bound of the core, with what happens at it. Each that drops something counts it under the name given."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+DATAGRAM_BYTES = 1_400
+"""One datagram, seal included: below the 1,500 of Ethernet with room for IPv6 and a tunnel. memberlist uses the same."""
+
+FRAME_BYTES = 48_000
+"""What one stream frame carries before its messages are split over several."""
+
+MEMBERS = 10_000
+"""Names that a roster holds, known or only heard of. At it, new names are refused: `refused_member`."""
+
+UNKNOWN_MEMBERS = 256
+"""Names that others accuse or bury before they were ever introduced. At it, the news is dropped: `refused_unknown`."""
+
+ACCUSERS = 16
+"""Accusers remembered of one suspicion: K is 3, one per host; the smallest names are kept, so order does not matter."""
+
+RUMORS = 4_096
+"""Rumors waiting to be passed on. At it, the most often sent goes: `dropped_rumor`. Alertmanager's default is the same."""
+
+FACTS = 64
+"""Facts remembered of each member, for `why`. The oldest go."""
+
+REFUSALS = 8
+"""Refused connections remembered of one member. The oldest go."""
+
+PENDING_RELAYS = 1_024
+"""Pings under way on behalf of others. At it, further requests are nacked at once: `refused_relay`."""
+
+REPLICA_BYTES = 64 * 1024 * 1024
+"""Snapshots held of the whole fleet. At it, snapshots of agents not held yet are refused: `refused_snapshot`."""
+
+WITHDRAWN = 64
+"""Tombstones of withdrawn agents that an origin keeps; then it raises its floor and publishes older states anew."""
+
+EVENTS = 1_024
+"""Events not fetched yet. The oldest go: `dropped_event`."""
+
+OUTBOX = 4_096
+"""Messages waiting to be fetched by the driver. The oldest go: `dropped_outgoing`."""
+
+INCARNATION_LEAP = 1 << 16
+"""How far an incarnation may jump: above it the claim is a forgery that would leave no number to refute with."""
+
+CONNECTS = 256
+"""Connection attempts awaiting their outcome. At it, no further one is asked for: `refused_connect`."""
+
+Counts = Counter[str]
+"""Drop and event counters of one member, by name."""

@@ -1,0 +1,243 @@
+"""Who I am, and what is said of me and of others: joining, refuting, leaving, comparing everything.
+
+Only a member's own word makes it alive, and only a later word of its own refutes. Third parties can say no more than
+that they could not reach somebody, and when. Whoever is told old news answers with what it knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+import msgspec
+
+from meshfleet.fleet.evidence import Kind
+from meshfleet.fleet.names import Address, Epoch, NodeName
+from meshfleet.fleet.timing import Timing
+from meshfleet.gossip.awareness import Awareness
+from meshfleet.gossip.beats import Heartbeats
+from meshfleet.gossip.events import Event, Joined, NameTaken, Renewed, Restarted
+from meshfleet.gossip.limits import INCARNATION_LEAP, Counts
+from meshfleet.gossip.messages import Alive, Beats, Claim, Digest, Left, NodeInfo, Obituary, Suspect, Sync
+from meshfleet.gossip.outbox import Outbox
+from meshfleet.gossip.roster import Record, Roster
+from meshfleet.gossip.rumors import Rumors
+from meshfleet.gossip.spread import Spread
+from meshfleet.gossip.suspicion import Suspicion
+
+CLAIMS_PER_SYNC = 150
+"""Claims in one push-pull frame: some 200 bytes each."""
+ENTRIES_PER_SYNC = 1_000
+"""Heartbeats, and digest entries, in one push-pull frame."""
+
+
+class Membership:
+    """My own claim, and the merging of everybody's."""
+
+    def __init__(
+        self,
+        me: Alive,
+        timing: Timing,
+        roster: Roster,
+        awareness: Awareness,
+        beats: Heartbeats,
+        spread: Spread,
+        rumors: Rumors,
+        outbox: Outbox,
+        rng: Random,
+        counts: Counts,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.me = me
+        self._timing = timing
+        self._roster = roster
+        self._awareness = awareness
+        self._beats = beats
+        self._spread = spread
+        self._rumors = rumors
+        self._outbox = outbox
+        self._rng = rng
+        self._counts = counts
+        self._emit = emit
+        self.leaving = False
+        self.synced = False
+        """Whether anybody has told me all that it knows."""
+        self._usurped_by = 0
+
+    @property
+    def name(self) -> NodeName:
+        """My name."""
+        return NodeName(self.me.name)
+
+    @property
+    def epoch(self) -> Epoch:
+        """This life of mine."""
+        return Epoch(self.me.epoch)
+
+    def announce(self, info: NodeInfo | None = None) -> None:
+        """Say a newer word of mine: to refute, or because something about me changed."""
+        self.me = msgspec.structs.replace(
+            self.me, incarnation=self.me.incarnation + 1, info=self.me.info if info is None else info
+        )
+        self._rumors.add(self.me)
+
+    # What is said of others
+
+    def hear(self, claim: Claim, source: Address, sender: NodeName, at: float, *, gossip: bool = True) -> Record | None:
+        """Merge one claim. Returns whom it is about, if that told anything about them."""
+        if claim.name == self.name:
+            self._hear_of_myself(claim, source, sender)
+            return None
+        epoch_before = -1 if (known := self._roster.get(claim.name)) is None else known.epoch
+        record, news = self._roster.add(claim, at)
+        if not news:
+            self._answer_old_news(claim, record, source, sender)
+            return None
+        if gossip:
+            self._rumors.add(claim)
+        if record is None:
+            return None
+        if epoch_before == -1:
+            self._emit(Joined(record.name))
+        elif record.epoch > epoch_before:
+            record.note(Kind.RESTARTED, at, record.name, f"speaks in a later life, {record.epoch}")
+            self._emit(Restarted(record.name, record.epoch))
+        self._follow(record, claim, at)
+        return record
+
+    def _follow(self, record: Record, claim: Claim, at: float) -> None:
+        """What a claim that was news means for the record's evidence."""
+        record.due = at
+        match claim:
+            case Alive():
+                if record.suspicion and not record.known.is_accused:
+                    record.suspicion = None
+                    record.note(Kind.REFUTED, at, record.name, f"refutes, with incarnation {claim.incarnation}")
+                else:
+                    record.note(Kind.ALIVE, at, record.name, f"is there, at {record.address}")
+            case Suspect():
+                record.note(Kind.SUSPECTED, at, claim.by, f"{claim.by} could not reach it")
+            case Obituary():
+                if record.known.is_buried and record.obituary_at is None:
+                    record.obituary_at = at
+                record.note(Kind.OBITUARY, at, claim.by, f"{claim.by} says that it died: {claim.how}")
+            case Left():
+                record.note(Kind.GOODBYE, at, claim.by, claim.reason)
+        self._count_suspicion(record, at)
+
+    def _count_suspicion(self, record: Record, at: float) -> None:
+        """A suspicion runs from when this life and incarnation was first suspected; another one begins anew."""
+        if not record.known.is_accused:
+            record.suspicion = None
+            return
+        epoch, incarnation = record.known.accused
+        now = record.suspicion
+        if now is None or (now.epoch, now.incarnation) != (epoch, incarnation):
+            record.suspicion = Suspicion(epoch, incarnation, at)
+
+    def suspect(self, record: Record, at: float) -> None:
+        """My own probe of it failed: say so, as my own first-hand word."""
+        claim = Suspect(record.name, record.epoch, record.alive.incarnation, self.name)
+        if record.known.add(claim):
+            self._rumors.add(claim)
+            self._follow(record, claim, at)
+
+    def bury(self, record: Record, obituary: Obituary) -> None:
+        """I hold proof of its death: say so, before everything else."""
+        if record.known.add(obituary):
+            self._rumors.add(obituary)
+
+    def _answer_old_news(self, claim: Claim, record: Record | None, source: Address, sender: NodeName) -> None:
+        if record is None:
+            return
+        told = (claim.epoch, -1 if isinstance(claim, Left) else claim.incarnation)
+        if record.known.has_left and record.known.left is not None and told[0] <= record.known.left.epoch:
+            newer: Claim = record.known.left
+        elif told < record.known.number and not isinstance(claim, Left):
+            newer = record.alive
+        else:
+            return
+        if newer != claim:
+            self._outbox.datagram_to(source, sender, newer)
+
+    # What is said of me
+
+    def _hear_of_myself(self, claim: Claim, source: Address, sender: NodeName) -> None:
+        if claim.epoch > self.epoch:
+            if claim.epoch != self._usurped_by and isinstance(claim, Alive):
+                self._usurped_by = claim.epoch
+                self._emit(NameTaken(claim.epoch, f"{claim.info.gossip_host}:{claim.info.gossip_port}"))
+            self._counts["own_name"] += 1
+            return
+        match claim:
+            case Left():
+                if claim.epoch == self.epoch and not self.leaving:
+                    self._renew()
+            case Suspect() | Obituary() | Alive():
+                self._refute(claim, source, sender)
+
+    def _refute(self, claim: Suspect | Obituary | Alive, source: Address, sender: NodeName) -> None:
+        if claim.epoch < self.epoch or claim.incarnation < self.me.incarnation:
+            self._outbox.datagram_to(source, sender, self.me)
+            return
+        if claim.incarnation > self.me.incarnation + INCARNATION_LEAP:
+            self._counts["forged_incarnation"] += 1
+            return
+        if isinstance(claim, Alive) and claim == self.me:
+            return
+        if self.leaving:
+            return
+        if isinstance(claim, Suspect):
+            self._awareness.was_suspected()
+        self.me = msgspec.structs.replace(self.me, incarnation=claim.incarnation)
+        self.announce()
+        self._counts["refuted"] += 1
+        self._outbox.datagram_to(source, sender, self.me)
+
+    def _renew(self) -> None:
+        """Somebody had me forgotten while I run: what left is final, so I go on as a later life."""
+        self.me = msgspec.structs.replace(self.me, epoch=self.me.epoch + 1, incarnation=0)
+        self._rumors.add(self.me)
+        self._emit(Renewed(self.me.epoch))
+
+    def leave(self) -> Left:
+        """Say goodbye, to a few directly and by them to all."""
+        self.leaving = True
+        goodbye = Left(self.name, self.epoch, self.name)
+        self._rumors.add(goodbye)
+        for record in self._roster.sample(max(32, 2 * self._timing.fan_out)):
+            self._outbox.datagram(record, goodbye)
+        return goodbye
+
+    def forget(self, record: Record, at: float) -> None:
+        """An operator says that a member will not come back."""
+        claim = Left(record.name, record.epoch, self.name, "forgotten")
+        if record.known.add(claim):
+            self._rumors.add(claim)
+            self._follow(record, claim, at)
+
+    # Push-pull
+
+    def everything(self, at: float, *, reply: bool) -> list[Sync]:
+        """All that I know, in frames: the first asks for the other side's."""
+        claims: Sequence[Claim] = [self.me, *self._roster.knowledge()]
+        beats, digest = self._beats.all(at).entries, self._spread.everything().entries
+        frames: list[Sync] = []
+        while claims or beats or digest or not frames:
+            now, claims = tuple(claims[:CLAIMS_PER_SYNC]), claims[CLAIMS_PER_SYNC:]
+            some_beats, beats = beats[:ENTRIES_PER_SYNC], beats[ENTRIES_PER_SYNC:]
+            some_haves, digest = digest[:ENTRIES_PER_SYNC], digest[ENTRIES_PER_SYNC:]
+            frames.append(Sync(now, Beats(some_beats), Digest(some_haves), reply and not frames))
+        return frames
+
+    def on_sync(self, sync: Sync, source: Address, sender: NodeName, at: float, transport: str) -> list[Record]:
+        """Merge all that somebody knows, and tell the same if asked. Returns whom it told anything about.
+
+        A newcomer does not pass on what it is told first: everybody else knows it.
+        """
+        told = [self.hear(claim, source, sender, at, gossip=self.synced) for claim in sync.claims]
+        heard, _ = self._beats.merge(sync.beats, sender, at, transport)
+        self._spread.on_digest(sync.digest, source, sender)
+        if sync.reply:
+            self._outbox.stream_to(source, sender, *self.everything(at, reply=False))
+        return [record for record in told if record is not None] + heard

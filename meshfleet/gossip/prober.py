@@ -1,0 +1,244 @@
+"""Who is probed now, and what a probe that fails tells: directly, through others, over a stream (SWIM section 3.1).
+
+One round, at local health 0 with the LAN preset:
+
+    0.00 s  ping, by datagram. To a suspected member with the suspicion in it (Lifeguard's buddy system)
+    0.40 s  no ack: three members are asked to ping it and to answer either way by 0.88 s; beside that a ping over a
+            stream, so that blocked UDP is not taken for death
+    1.00 s  still nothing: the probe has failed
+    1.25 s  helpers that sent neither ack nor nack are counted: evidence about *me* (see awareness)
+
+Rounds are keyed by the member's epoch: an answer from another life answers nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from meshfleet.fleet.names import Address, NodeName
+from meshfleet.fleet.timing import Timing
+from meshfleet.gossip.awareness import Awareness
+from meshfleet.gossip.limits import PENDING_RELAYS, Counts
+from meshfleet.gossip.messages import Ack, Connect, Message, Nack, Ping, PingReq, Suspect, Trouble, Via
+from meshfleet.gossip.outbox import Outbox
+from meshfleet.gossip.roster import Record, Roster
+from meshfleet.gossip.timers import Timer, Timers
+
+
+class Outcome(Protocol):
+    """Who is told how a probe ended."""
+
+    def probe_answered(
+        self, record: Record, now: float, *, via: str | None, transport: Via, rtt: float | None
+    ) -> None: ...
+
+    def probe_failed(self, record: Record, now: float, *, nacks: int, asked: int) -> None: ...
+
+    def helper_refused(self, record: Record, helper: str, now: float) -> None: ...
+
+
+@dataclass(slots=True)
+class _Round:
+    record: Record
+    epoch: int
+    began: float
+    timers: list[Timer] = field(default_factory=list)
+    helpers: dict[str, bool] = field(default_factory=dict)
+    nacks: int = 0
+    answered: bool = False
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class _Relay:
+    """A ping on somebody's behalf."""
+
+    asker: Address
+    asker_name: NodeName
+    asker_seq: int
+    record: Record
+    epoch: int
+    trouble: Trouble = Trouble.SILENT
+    timers: list[Timer] = field(default_factory=list)
+
+
+class Prober:
+    """Probes one member each interval, and pings for others when asked."""
+
+    def __init__(
+        self,
+        me: NodeName,
+        timing: Timing,
+        roster: Roster,
+        awareness: Awareness,
+        outbox: Outbox,
+        timers: Timers,
+        counts: Counts,
+        outcome: Outcome,
+    ) -> None:
+        self._me = me
+        self._timing = timing
+        self._roster = roster
+        self._awareness = awareness
+        self._outbox = outbox
+        self._timers = timers
+        self._counts = counts
+        self._outcome = outcome
+        self._seq = 0
+        self._rounds: dict[int, _Round] = {}
+        self._relays: dict[int, _Relay] = {}
+
+    def start(self, now: float, first_in: float) -> None:
+        """Probe from now on. `first_in` spreads the members of a fleet that started together."""
+        self._timers.at(now + first_in, self._next_round)
+
+    def abandon(self) -> None:
+        """Forget the rounds under way: this member stood still, so their silence proves nothing."""
+        timers = [timer for probing in self._rounds.values() for timer in probing.timers]
+        timers += [timer for relay in self._relays.values() for timer in relay.timers]
+        for timer in timers:
+            timer.cancel()
+        self._rounds.clear()
+        self._relays.clear()
+
+    def probe(self, record: Record, now: float) -> None:
+        """Begin one round."""
+        self._seq += 1
+        seq, stretch = self._seq, self._awareness.multiplier
+        probing = self._rounds[seq] = _Round(record, record.epoch, now)
+        self._outbox.datagram(record, Ping(seq, record.name), *self._buddy(record))
+        deadline = now + self._timing.probe_deadline * stretch
+        probing.timers = [
+            self._timers.at(now + self._timing.direct_timeout * stretch, lambda t: self._ask_helpers(seq, t)),
+            self._timers.at(deadline, lambda t: self._give_up(seq, t)),
+        ]
+
+    def _next_round(self, now: float) -> None:
+        self._timers.at(now + self._timing.probe_interval * self._awareness.multiplier, self._next_round)
+        record = self._roster.next_to_probe()
+        if record is not None:
+            self.probe(record, now)
+
+    def _buddy(self, record: Record) -> list[Message]:
+        """The suspicion that stands against whom I ping, so that it can refute at once (Lifeguard, section IV.C)."""
+        if not record.known.is_accused:
+            return []
+        epoch, incarnation = record.known.accused
+        return [Suspect(record.name, epoch, incarnation, by) for by in sorted(record.known.accusers)[:1]]
+
+    def _ask_helpers(self, seq: int, now: float) -> None:
+        probing = self._rounds[seq]
+        record, stretch = probing.record, self._awareness.multiplier
+        within = probing.began + self._timing.nack_deadline * stretch - now
+        for helper in self._roster.sample(self._timing.helpers, but=(record.name,)):
+            probing.helpers[helper.name] = False
+            self._outbox.datagram(helper, PingReq(seq, record.name, max(0.0, within)))
+        self._outbox.stream(record, Ping(seq, record.name))
+
+    def _give_up(self, seq: int, now: float) -> None:
+        probing = self._rounds[seq]
+        probing.failed = True
+        if probing.record.known.number[0] == probing.epoch:
+            self._outcome.probe_failed(probing.record, now, nacks=probing.nacks, asked=len(probing.helpers))
+        length = now - probing.began
+        probing.timers = [self._timers.at(probing.began + 1.25 * length, lambda t: self._account(seq))]
+
+    def _account(self, seq: int) -> None:
+        probing = self._rounds.pop(seq)
+        if not probing.answered and not probing.record.is_gone:
+            silent = sum(1 for answered in probing.helpers.values() if not answered)
+            self._awareness.round_ended(asked=len(probing.helpers), silent=silent)
+
+    # What arrives
+
+    def on_ping(self, ping: Ping, source: Address, sender: NodeName, epoch: int, via: Via) -> None:
+        """Answer a ping that is meant for me, the way it came."""
+        if ping.target != self._me:
+            self._counts["ping_for_another"] += 1
+            return
+        send = self._outbox.datagram_to if via is Via.DATAGRAM else self._outbox.stream_to
+        send(source, sender, Ack(ping.seq, self._me, epoch))
+
+    def on_ping_request(self, request: PingReq, source: Address, sender: NodeName, now: float) -> None:
+        """Ping somebody for `sender`. Answer either way, in time for it to count."""
+        record = self._roster.get(request.target)
+        if record is None or len(self._relays) >= PENDING_RELAYS:
+            self._counts["refused_relay"] += 1
+            trouble = Trouble.NO_ROUTE if record is None else Trouble.SILENT
+            self._outbox.datagram_to(source, sender, Nack(request.seq, request.target, 0, trouble))
+            return
+        self._seq += 1
+        seq = self._seq
+        relay = self._relays[seq] = _Relay(source, sender, request.seq, record, record.epoch)
+        self._outbox.datagram(record, Ping(seq, record.name), *self._buddy(record))
+        within = min(request.within, self._timing.probe_deadline * (1 + self._timing.health_max))
+        relay.timers = [
+            self._timers.at(now + within / 2, lambda t: self._outbox.connect(record)),
+            self._timers.at(now + within, lambda t: self._nack(seq)),
+        ]
+
+    def _nack(self, seq: int) -> None:
+        relay = self._relays.pop(seq)
+        nack = Nack(relay.asker_seq, relay.record.name, relay.epoch, relay.trouble)
+        self._outbox.datagram_to(relay.asker, relay.asker_name, nack)
+
+    def on_connect(self, record: Record, outcome: Connect) -> None:
+        """How a kernel answered: what helpers tell in their nack."""
+        for relay in self._relays.values():
+            if relay.record is record and outcome in _TROUBLE:
+                relay.trouble = _TROUBLE[outcome]
+
+    def on_ack(self, ack: Ack, sender: NodeName, via: Via, now: float) -> None:
+        """Somebody answered: a round of mine, or one of those I ping for."""
+        if ack.seq in self._relays:
+            self._pass_on(ack, sender)
+            return
+        probing = self._rounds.get(ack.seq)
+        if probing is None or probing.record.name != ack.subject or probing.epoch != ack.epoch:
+            self._counts["stray_ack"] += 1
+            return
+        if sender in probing.helpers:
+            probing.helpers[sender] = True
+        if probing.answered:
+            return
+        probing.answered = True
+        direct = sender == ack.subject
+        for timer in probing.timers:
+            timer.cancel()
+        del self._rounds[ack.seq]
+        if probing.failed:
+            self._counts["late_ack"] += 1
+        else:
+            self._awareness.probe_succeeded()
+        rtt = now - probing.began if direct and not probing.helpers else None
+        self._outcome.probe_answered(probing.record, now, via=None if direct else sender, transport=via, rtt=rtt)
+
+    def _pass_on(self, ack: Ack, sender: NodeName) -> None:
+        relay = self._relays[ack.seq]
+        if sender != relay.record.name or ack.subject != relay.record.name:
+            self._counts["stray_ack"] += 1
+            return
+        for timer in relay.timers:
+            timer.cancel()
+        del self._relays[ack.seq]
+        self._outbox.datagram_to(relay.asker, relay.asker_name, Ack(relay.asker_seq, ack.subject, ack.epoch))
+
+    def on_nack(self, nack: Nack, sender: NodeName, now: float) -> None:
+        """A helper is well, and got no answer."""
+        probing = self._rounds.get(nack.seq)
+        if probing is None or sender not in probing.helpers or probing.helpers[sender]:
+            self._counts["stray_nack"] += 1
+            return
+        probing.helpers[sender] = True
+        probing.nacks += 1
+        if nack.trouble is Trouble.REFUSED and nack.epoch == probing.epoch:
+            self._outcome.helper_refused(probing.record, sender, now)
+
+
+_TROUBLE = {
+    Connect.REFUSED: Trouble.REFUSED,
+    Connect.ACCEPTED: Trouble.ACCEPTED_MUTE,
+    Connect.NO_ROUTE: Trouble.NO_ROUTE,
+    Connect.OWN_ERROR: Trouble.NO_ROUTE,
+}

@@ -1,0 +1,205 @@
+"""Whose snapshots I hold, and whose I lack: one shelf a node, described by one number.
+
+A node draws the seqs of all its agents' snapshots from one counter, so a shelf that is complete up to 88 can be described as
+that, whatever it holds (scuttlebutt's max-version digest). Snapshots may also arrive ahead of order, pushed; they
+are shown at once, and the number follows when the gap is known to be closed.
+
+Merging shelves is a join: the highest epoch, the highest floor, and of each agent the highest seq above that floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshfleet.fleet.names import AgentId, Epoch, NodeName
+from meshfleet.fleet.state import AGENTS_LIMIT, Snapshot
+from meshfleet.gossip.limits import REPLICA_BYTES, WITHDRAWN, Counts
+from meshfleet.gossip.messages import Delta, Have
+
+
+class Shelf:
+    """All that is held of one node's agents."""
+
+    __slots__ = ("_ahead", "bytes", "complete", "epoch", "floor", "held")
+
+    def __init__(self, epoch: int = -1) -> None:
+        self.clear(epoch)
+
+    def clear(self, epoch: int) -> None:
+        """Begin another life of the node."""
+        self.epoch = epoch
+        self.floor = 0
+        self.complete = 0
+        """Everything that lives of this epoch up to this seq is held."""
+        self.held: dict[AgentId, Snapshot] = {}
+        self.bytes = 0
+        self._ahead: dict[int, int] = {}
+        """seq -> follows, of snapshots beyond `complete`."""
+
+    def add(self, snapshot: Snapshot) -> bool:
+        """Hold `snapshot`, if it is news."""
+        if snapshot.epoch < self.epoch:
+            return False
+        if snapshot.epoch > self.epoch:
+            self.clear(snapshot.epoch)
+        self.raise_floor(snapshot.floor)
+        if snapshot.seq <= self.floor:
+            return False
+        self._reach(snapshot)
+        known = self.held.get(snapshot.agent)
+        if known is not None and known.seq >= snapshot.seq:
+            return False
+        self.held[snapshot.agent] = snapshot
+        self.bytes += len(snapshot.body) - (len(known.body) if known is not None else 0)
+        return True
+
+    def complete_to(self, after: int, upto: int) -> None:
+        """Everything that lives in (after, upto] has been added."""
+        if after <= self.complete < upto:
+            self.complete = upto
+            self._follow_up()
+
+    def since(self, after: int) -> list[Snapshot]:
+        """What is held beyond `after`, in order of seq."""
+        return sorted((s for s in self.held.values() if s.seq > after), key=_by_seq)
+
+    def living(self) -> list[Snapshot]:
+        """Snapshots of agents that were not withdrawn, in order of seq."""
+        return sorted((s for s in self.held.values() if not s.withdrawn), key=_by_seq)
+
+    def _reach(self, snapshot: Snapshot) -> None:
+        if snapshot.seq > self.complete:
+            self._ahead[snapshot.seq] = snapshot.follows
+            self._follow_up()
+            if len(self._ahead) > 2 * AGENTS_LIMIT:  # the digest will close the gap; remembering more helps nobody
+                del self._ahead[min(self._ahead)]
+
+    def _follow_up(self) -> None:
+        """Let `complete` climb over whatever it now reaches."""
+        for seq in sorted(self._ahead):
+            if self._ahead[seq] <= self.complete or seq <= self.complete + 1:
+                self.complete = max(self.complete, seq)
+                del self._ahead[seq]
+
+    def raise_floor(self, floor: int) -> None:
+        """Nothing at or below `floor` lives any more."""
+        if floor <= self.floor:
+            return
+        self.floor = floor
+        self.held = {agent: s for agent, s in self.held.items() if s.seq > floor}
+        self.bytes = sum(len(s.body) for s in self.held.values())
+        self.complete = max(self.complete, floor)
+        self._follow_up()
+
+
+def _by_seq(snapshot: Snapshot) -> int:
+    return snapshot.seq
+
+
+class Replica:
+    """The shelves of the whole fleet, mine among them."""
+
+    def __init__(self, me: NodeName, epoch: int, counts: Counts) -> None:
+        self._me = me
+        self._counts = counts
+        self._shelves: dict[NodeName, Shelf] = {me: Shelf(epoch)}
+        self._seq = 0
+
+    def shelf(self, node: str) -> Shelf | None:
+        """The shelf of one node, if anything is known of it."""
+        return self._shelves.get(NodeName(node))
+
+    def __iter__(self) -> Iterator[tuple[NodeName, Shelf]]:
+        return iter(self._shelves.items())
+
+    def publish(self, agent: AgentId, body: bytes) -> list[Snapshot]:
+        """A new snapshot of an agent of mine: what is to be spread. Empty `body` withdraws the agent."""
+        spread = [self._publish(agent, body)]
+        shelf = self._shelves[self._me]
+        withdrawn = sorted((s for s in shelf.held.values() if s.withdrawn), key=_by_seq)
+        if len(withdrawn) > WITHDRAWN:
+            # Tombstones can't be kept for ever, and can't just be forgotten: whoever was away would keep the agent. So all
+            # that still lives below the youngest of them is published anew, and the floor is raised over the rest.
+            top, living = withdrawn[-1].seq, shelf.living()
+            shelf.raise_floor(top)
+            spread = [self._publish(s.agent, s.body) for s in living if s.seq <= top]
+        return spread
+
+    def _publish(self, agent: AgentId, body: bytes) -> Snapshot:
+        shelf = self._shelves[self._me]
+        self._seq += 1
+        others = max((s.seq for s in shelf.held.values() if s.agent != agent), default=0)
+        snapshot = Snapshot(self._me, Epoch(shelf.epoch), self._seq, others, shelf.floor, agent, body)
+        shelf.add(snapshot)
+        return snapshot
+
+    def begin_life(self, epoch: int) -> list[Snapshot]:
+        """My own epoch changed: publish everything that lives under the new one."""
+        shelf = self._shelves[self._me]
+        living = shelf.living()
+        shelf.clear(epoch)
+        self._seq = 0
+        return [self._publish(s.agent, s.body) for s in living]
+
+    def add(self, snapshot: Snapshot) -> bool:
+        """Hold somebody's snapshot; whether it was news."""
+        if snapshot.node == self._me:
+            return False  # nobody tells me about my own agents
+        shelf = self._shelves.setdefault(snapshot.node, Shelf())
+        if snapshot.agent not in shelf.held and snapshot.epoch <= shelf.epoch:
+            if len(shelf.held) > AGENTS_LIMIT + WITHDRAWN or self.bytes_held() >= REPLICA_BYTES:
+                self._counts["refused_snapshot"] += 1
+                return False
+        return shelf.add(snapshot)
+
+    def apply(self, delta: Delta) -> list[Snapshot]:
+        """Hold what a delta brings; what of it was news."""
+        news = [snapshot for snapshot in delta.snapshots if snapshot.node == delta.node and self.add(snapshot)]
+        shelf = self._shelves.get(NodeName(delta.node))
+        if shelf is not None and delta.node != self._me and shelf.epoch == delta.epoch:
+            shelf.complete_to(delta.after, delta.upto)
+        return news
+
+    def have(self, nodes: list[NodeName] | None = None) -> list[Have]:
+        """The digest: of everybody's shelves, or of `nodes`."""
+        shelves = self._shelves.items() if nodes is None else [(n, s) for n, s in self._shelves.items() if n in nodes]
+        return [Have(node, shelf.epoch, self._top(node, shelf)) for node, shelf in shelves if shelf.epoch >= 0]
+
+    def compare(self, entries: tuple[Have, ...]) -> tuple[list[Have], list[Have]]:
+        """What I lack and what the sender lacks, by its digest: the first as what I have, the second as what it has."""
+        i_lack: list[Have] = []
+        they_lack: list[Have] = []
+        for have in entries:
+            shelf = self._shelves.get(NodeName(have.node))
+            mine = (-1, 0) if shelf is None else (shelf.epoch, self._top(NodeName(have.node), shelf))
+            theirs = (have.epoch, have.complete)
+            if theirs > mine:
+                known = mine[1] if mine[0] == have.epoch else 0
+                if have.complete and have.node != self._me:
+                    i_lack.append(Have(have.node, have.epoch, known))
+            elif theirs < mine:
+                they_lack.append(have)
+        return i_lack, they_lack
+
+    def delta(self, want: Have) -> Delta | None:
+        """What I hold beyond what somebody has of one node."""
+        shelf = self._shelves.get(NodeName(want.node))
+        if shelf is None or shelf.epoch < want.epoch:
+            return None
+        after = want.complete if want.epoch == shelf.epoch else 0
+        upto = self._top(NodeName(want.node), shelf)
+        snapshots = shelf.since(after)
+        if upto <= after and not snapshots:
+            return None
+        return Delta(want.node, shelf.epoch, after, max(upto, after), tuple(snapshots))
+
+    def drop(self, node: NodeName) -> None:
+        """Forget a node's agents."""
+        self._shelves.pop(node, None)
+
+    def bytes_held(self) -> int:
+        """Bytes of all bodies of all shelves."""
+        return sum(shelf.bytes for shelf in self._shelves.values())
+
+    def _top(self, node: NodeName, shelf: Shelf) -> int:
+        return self._seq if node == self._me else shelf.complete

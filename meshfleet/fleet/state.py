@@ -16,7 +16,7 @@ AGENTS_LIMIT = 256
 """Agents that one node carries. Over it the longest silent ones go first."""
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
-Count = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 
 class Status(str, Enum):

@@ -85,6 +85,7 @@ class Member:
     ) -> None:
         self.timing = timing
         self.counts: Counts = Counter()
+        self.started_at = now
         self.changes = 0
         """Grows whenever anything but an age changes."""
         self._rng = rng

@@ -1,0 +1,1 @@
+"""The Trio driver: gives a gossip member its sockets and its clock, and itself to whoever serves or feeds it."""

@@ -1,0 +1,218 @@
+"""Lends a Member a clock, sockets and streams. Decides nothing: whatever needs a test of its own belongs in the core.
+
+Each input is followed by `_flush`: send what is outgoing, and move the wake-up. That is the one thing to forget here, so every
+input passes through `_with_member`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import structlog
+import trio
+
+from meshfleet.errors import MeshfleetError, WireError
+from meshfleet.fleet.names import Address, NodeName
+from meshfleet.gossip.events import Event
+from meshfleet.gossip.member import Member
+from meshfleet.gossip.messages import (
+    Connect,
+    DropStream,
+    KeepStream,
+    Message,
+    Outgoing,
+    Packet,
+    SendPacket,
+    StreamEnd,
+    TryConnect,
+    Via,
+)
+from meshfleet.node.link import Link
+from meshfleet.node.links import Links, knock
+from meshfleet.node.network import Datagrams, Network
+from meshfleet.wire.codec import decode_packet, encode_packet
+from meshfleet.wire.keyring import Keyring
+from meshfleet.wire.seal import Sealer
+
+FAULTS = 100
+"""Errors of our own while handling inputs that a node survives. At it the node ends: better gone than wrong."""
+
+log = structlog.get_logger("meshfleet.node")
+
+
+class Driver:
+    """See the module. `run` lives as long as the node."""
+
+    def __init__(
+        self,
+        member: Member,
+        network: Network,
+        datagrams: Datagrams,
+        keyring: Keyring,
+        *,
+        wall_ms: Callable[[], int],
+        on_events: Callable[[list[Event]], None],
+    ) -> None:
+        self.member = member
+        self.counts: Counter[str] = Counter()
+        self._network = network
+        self._datagrams = datagrams
+        self._sealer = Sealer(keyring)
+        self._keyring = keyring
+        self._wall_ms = wall_ms
+        self._on_events = on_events
+        self._sleep = trio.CancelScope()
+        self._links: Links | None = None
+        self._nursery: trio.Nursery | None = None
+        self._lag = 0.0
+        self._blocked: frozenset[NodeName] = frozenset()
+        self._unblocked = trio.Event()
+
+    @property
+    def links(self) -> Links:
+        """The node's streams."""
+        assert self._links is not None, "the driver is not running"
+        return self._links
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Drive the member until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._links = Links(self._network, self._keyring, self, nursery)
+            nursery.start_soon(self._receive_forever)
+            nursery.start_soon(self._wake_when_due)
+            nursery.start_soon(self._links.close_idle)
+            task_status.started()
+
+    def tell(self, what: Callable[[Member, float], None]) -> None:
+        """Let something happen to the member, and send what comes of it."""
+        now = trio.current_time()
+        try:
+            what(self.member, now)
+        except Exception as error:
+            self._fault(error)
+        self._flush(now)
+
+    # What arrives
+
+    async def _receive_forever(self) -> None:
+        while True:
+            for data, source in await self._datagrams.receive():
+                self.counts["bytes_in"] += len(data)
+                self.counts["datagrams_in"] += 1
+                try:
+                    packet = decode_packet(self._sealer.open(data), self.counts)
+                except WireError as error:
+                    self.counts[f"drop_{error.cause}"] += 1
+                    continue
+                self._receive(packet, source, Via.DATAGRAM)
+
+    def packet_arrived(self, packet: Packet, link: Link) -> None:
+        """A stream's frame."""
+        self._receive(packet, link.address, Via.STREAM)
+
+    def _receive(self, packet: Packet, source: Address, via: Via) -> None:
+        if packet.source in self._blocked:
+            return
+        offset = (packet.wall_ms - self._wall_ms()) / 1000
+        self.tell(lambda member, now: member.receive(packet, source, via, now, offset))
+
+    def stream_up(self, name: NodeName) -> None:
+        """A peer's stream stands."""
+        self.tell(lambda member, now: member.stream_up(name, now))
+
+    def stream_ended(self, name: NodeName, end: StreamEnd) -> None:
+        """The last stream with a peer ended."""
+        self.tell(lambda member, now: member.stream_ended(name, end, now))
+
+    def dial_failed(self, name: NodeName | None, outcome: Connect) -> None:
+        """A stream to a peer could not be opened."""
+        record = None if name is None else self.member.roster.get(name)
+        if record is not None:
+            self._answered(record.name, record.epoch, outcome)
+
+    def _answered(self, name: NodeName, epoch: int, outcome: Connect) -> None:
+        self.tell(lambda member, now: member.connect_answered(name, epoch, outcome, now))
+
+    # The clock
+
+    async def _wake_when_due(self) -> None:
+        while True:
+            due = self.member.next_timer()
+            with trio.CancelScope(deadline=due) as self._sleep:
+                await trio.sleep_forever()
+            now = trio.current_time()
+            # The worst of late, fading by half each second or so: one late wake-up is seen, an old one forgotten.
+            self._lag = max(now - self.member.next_timer(), self._lag * 0.9)
+            self.member.loop_lagged(self._lag)
+            self.tell(lambda member, at: member.handle_timer(at))
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which timers came late of late."""
+        return self._lag
+
+    def _flush(self, now: float) -> None:
+        for out in self.member.outgoing(now):
+            self._send(out)
+        events = list(self.member.events())
+        if events:
+            self._on_events(events)
+        if self._sleep.deadline != (due := self.member.next_timer()):
+            self._sleep.deadline = due
+
+    # What is sent
+
+    def _send(self, out: Outgoing) -> None:
+        match out:
+            case SendPacket(via=Via.DATAGRAM):
+                if out.to in self._blocked:
+                    return
+                data = self._sealer.seal(self.encode(out.messages))
+                self.counts["bytes_out"] += len(data)
+                self.counts["datagrams_out"] += 1
+                if self._datagrams.send(data, Address(out.host, out.port)) is Connect.OWN_ERROR:
+                    self.member.send_refused(trio.current_time())
+            case SendPacket():
+                self.links.send(out.to, Address(out.host, out.port), out.messages)
+            case TryConnect():
+                assert self._nursery is not None
+                self._nursery.start_soon(self._knock, out)
+            case KeepStream():
+                self.links.keep(out.to, Address(out.host, out.port))
+            case DropStream():
+                self.links.drop(out.to)
+
+    def encode(self, messages: tuple[Message, ...]) -> bytes:
+        """The packet that carries `messages`, as bytes."""
+        return encode_packet(self.member.envelope(messages, trio.current_time(), self._wall_ms()))
+
+    async def _knock(self, out: TryConnect) -> None:
+        outcome = await knock(self._network, Address(out.host, out.port), lambda: self.may_send(out.to))
+        self._answered(out.to, out.epoch, outcome)
+
+    def count(self, what: str) -> None:
+        """One more of something, by name."""
+        self.counts[what] += 1
+
+    # The demo's cuts
+
+    def block(self, names: frozenset[NodeName]) -> None:
+        """Lose every packet to and from these, in silence, until told otherwise."""
+        self._blocked = names
+        self._unblocked.set()
+        self._unblocked = trio.Event()
+
+    async def may_send(self, name: NodeName | None) -> None:
+        """Return once nothing stands between this node and `name`: a cut stream stalls, it does not break."""
+        while name in self._blocked:
+            await self._unblocked.wait()
+
+    def _fault(self, error: Exception) -> None:
+        self.counts["fault"] += 1
+        log.error("an input could not be handled; the node goes on", faults=self.counts["fault"], exc_info=error)
+        if self.counts["fault"] >= FAULTS:
+            raise MeshfleetError(
+                f"{FAULTS} inputs could not be handled, the last because of {error!r}. This node ends."
+            ) from error

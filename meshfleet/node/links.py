@@ -1,0 +1,197 @@
+"""All streams of a node: standing ones that the member wants kept, others as messages need them, and those that peers open."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import trio
+
+from meshfleet.errors import JoinError
+from meshfleet.fleet.names import Address, NodeName
+from meshfleet.gossip.messages import Connect, Message, Packet, StreamEnd
+from meshfleet.node.link import Link
+from meshfleet.node.network import Network, Stream, whose_error
+from meshfleet.wire.keyring import Keyring
+
+KNOCK = 3.5
+"""Seconds that a connection attempt lives: ARP's word about a host that is gone takes 3.05 s (measured, Linux)."""
+
+IDLE = 15.0
+"""Seconds after which a stream that was opened for a message, and is not a standing one, is closed."""
+
+LINKS = 1_024
+"""Streams at once, either way. Further messages that need a new one are dropped: `dropped_link`."""
+
+
+class Owner(Protocol):
+    """Who is told what happens on streams: the driver."""
+
+    def encode(self, messages: tuple[Message, ...]) -> bytes: ...
+
+    def packet_arrived(self, packet: Packet, link: Link) -> None: ...
+
+    def stream_up(self, name: NodeName) -> None: ...
+
+    def stream_ended(self, name: NodeName, end: StreamEnd) -> None: ...
+
+    def dial_failed(self, name: NodeName | None, outcome: Connect) -> None: ...
+
+    async def may_send(self, name: NodeName | None) -> None: ...
+
+    def count(self, what: str) -> None: ...
+
+
+class Links:
+    """Finds or makes the stream that a message is to go by."""
+
+    def __init__(self, network: Network, keyring: Keyring, owner: Owner, nursery: trio.Nursery) -> None:
+        self._network = network
+        self._keyring = keyring
+        self._owner = owner
+        self._nursery = nursery
+        self._by_name: dict[NodeName, list[Link]] = {}
+        self._dialling: dict[Address, Link] = {}
+
+    def send(self, to: NodeName | None, address: Address, messages: tuple[Message, ...]) -> None:
+        """Send by the stream to `to`, or to whoever is at `address`; open one if there is none."""
+        link = self._find(to, address) or self._dial(to, address)
+        if link is not None:
+            link.send(messages)
+
+    def keep(self, to: NodeName, address: Address) -> None:
+        """Hold a standing stream."""
+        link = self._find(to, address) or self._dial(to, address)
+        if link is not None:
+            link.kept = True
+
+    def drop(self, to: NodeName) -> None:
+        """A standing stream is no longer needed."""
+        for link in self._by_name.get(to, []):
+            if link.kept and link.dialled:
+                link.close()
+
+    async def reach(self, address: Address) -> NodeName:
+        """Who is at `address`, once it has shown that it belongs to the fleet; JoinError says why not."""
+        link = self._dialling.get(address) or self._dial(None, address)
+        if link is None:
+            raise JoinError(f"{address}: too many streams are open already ({LINKS}).")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_when, link.ready, nursery.cancel_scope)
+            nursery.start_soon(_when, link.over, nursery.cancel_scope)
+        if not link.ready.is_set() or link.peer is None:
+            raise JoinError(f"{address}: {link.failure or 'no answer'}.")
+        return link.peer
+
+    async def accept(self, stream: Stream, source: Address) -> None:
+        """Serve a stream that somebody opened."""
+        await self._run(Link(source, None, dialled=False, count=self._owner.count), stream)
+
+    async def close_idle(self) -> None:
+        """Close what nobody has used for a while, for ever."""
+        while True:
+            await trio.sleep(IDLE / 3)
+            now = trio.current_time()
+            for links in list(self._by_name.values()):
+                for link in links:
+                    if link.dialled and not link.kept and now - link.active_at > IDLE:
+                        link.close()
+
+    def close_all(self) -> None:
+        """Say goodbye on every stream."""
+        for links in self._by_name.values():
+            for link in links:
+                link.close()
+
+    def __len__(self) -> int:
+        return sum(len(links) for links in self._by_name.values())
+
+    def _find(self, to: NodeName | None, address: Address) -> Link | None:
+        if to is not None and (links := self._by_name.get(to)):
+            return links[-1]
+        return self._dialling.get(address)
+
+    def _dial(self, to: NodeName | None, address: Address) -> Link | None:
+        if len(self) + len(self._dialling) >= LINKS:
+            self._owner.count("dropped_link")
+            return None
+        link = self._dialling[address] = Link(address, to, dialled=True, count=self._owner.count)
+        self._nursery.start_soon(self._dial_and_run, link)
+        return link
+
+    async def _dial_and_run(self, link: Link) -> None:
+        try:
+            stream = await self._open(link)
+            if stream is not None:
+                await self._run(link, stream)
+        finally:
+            link.over.set()
+            if self._dialling.get(link.address) is link:
+                del self._dialling[link.address]
+
+    async def _open(self, link: Link) -> Stream | None:
+        outcome, link.failure = Connect.SILENT, f"no answer within {KNOCK} s"
+        with trio.move_on_after(KNOCK):
+            try:
+                await self._owner.may_send(link.peer)
+                stream = await self._network.dial(link.address)
+            except OSError as error:
+                outcome = whose_error(error)
+                link.failure = (
+                    "connection refused: nobody listens there"
+                    if outcome is Connect.REFUSED
+                    else (error.strerror or str(error)).lower()
+                )
+            else:
+                link.failure = None
+                return stream
+        self._owner.dial_failed(link.peer, outcome)
+        return None
+
+    async def _run(self, link: Link, stream: Stream) -> None:
+        def receive(packet: Packet, link: Link) -> None:
+            if not link.ready.is_set():
+                self._introduced(link, NodeName(packet.source))
+            self._owner.packet_arrived(packet, link)
+
+        end = StreamEnd.DROPPED
+        try:
+            end = await link.run(stream, self._keyring, self._owner.encode, receive, self._owner.may_send)
+        finally:
+            self._gone(link)
+        if link.peer is not None and link.ready.is_set() and not self._by_name.get(link.peer):
+            self._owner.stream_ended(link.peer, end)
+
+    def _introduced(self, link: Link, name: NodeName) -> None:
+        self._by_name.setdefault(name, []).append(link)
+        if self._dialling.get(link.address) is link:
+            del self._dialling[link.address]
+        self._nursery.start_soon(self._tell_up, name)
+
+    async def _tell_up(self, name: NodeName) -> None:
+        self._owner.stream_up(name)
+
+    def _gone(self, link: Link) -> None:
+        if link.peer is None or link not in (links := self._by_name.get(link.peer, [])):
+            return
+        links.remove(link)
+        if not links:
+            del self._by_name[link.peer]
+
+
+async def _when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
+async def knock(network: Network, address: Address, may_send: Callable[[], Awaitable[None]]) -> Connect:
+    """How the kernel at `address` answers a connection attempt. What it accepts is reset at once."""
+    with trio.move_on_after(KNOCK):
+        await may_send()
+        try:
+            stream = await network.dial(address)
+        except OSError as error:
+            return whose_error(error)
+        await stream.aclose()
+        return Connect.ACCEPTED
+    return Connect.SILENT

@@ -1,0 +1,369 @@
+"""A node: one gossip member with its sockets, its memory on disk, and the view that others serve.
+
+async with open_node(NodeConfig(name=..., gossip=..., state_dir=...)) as node:
+    node.publish(state)
+    print(node.fleet())
+"""
+
+from __future__ import annotations
+
+import platform
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import structlog
+import trio
+
+from meshfleet.errors import ConfigError, JoinError, PublishError
+from meshfleet.fleet.evidence import Fact
+from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
+from meshfleet.fleet.state import AGENTS_LIMIT, SNAPSHOT_LIMIT, AgentState
+from meshfleet.fleet.timing import PRESETS, Timing
+from meshfleet.fleet.view import AgentView, FleetView, Health
+from meshfleet.gossip.events import Event, Judged, NameTaken, Renewed, Stands, Synced
+from meshfleet.gossip.member import Member
+from meshfleet.gossip.messages import NodeInfo
+from meshfleet.node.driver import Driver
+from meshfleet.node.network import Network
+from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
+from meshfleet.node.store import Peer, StateDir
+from meshfleet.node.supervise import supervise
+from meshfleet.node.viewing import Viewing
+from meshfleet.wire.codec import PACKET_OVERHEAD, encode_state, size_of
+from meshfleet.wire.keyring import KEY_BYTES, Keyring
+
+VIEW_KEPT = 0.25
+"""Seconds for which a view is handed out again while nothing but ages changed: what 1,000 readers cost in between is nothing."""
+
+JOIN_PATIENCE = 10.0
+"""Seconds within which whoever was joined must have told what it knows."""
+
+FAREWELL = 0.5
+"""Seconds that goodbyes are given to leave the machine."""
+
+REMEMBER_EVERY = 15.0
+"""Seconds between two savings of known peers, if they changed."""
+
+log = structlog.get_logger("meshfleet.node")
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node needs to know. Addresses may be names; port 0 means any free one."""
+
+    name: NodeName
+    gossip: Address
+    state_dir: Path | None
+    """Where key, epoch and known peers are kept; None keeps nothing (a member inside an agent's process)."""
+    fleet_key: bytes | None = None
+    """32 bytes that all nodes of the fleet share; None takes the state dir's, made at the first start."""
+    seeds: tuple[Address, ...] = ()
+    zone: str | None = None
+    host: str = platform.node() or "localhost"
+    """What counts as one machine: nodes of one host don't confirm each other's word."""
+    role: str = "agent"
+    timing: Timing = PRESETS["lan"]
+    version: str = "0"
+    demo: bool = False
+    """Allows `block`, with which a demo plays at outages."""
+
+
+class Node:
+    """A running node. Made by `open_node`. For use from one Trio run; calls that are not async never wait."""
+
+    def __init__(
+        self, config: NodeConfig, member: Member, driver: Driver, store: StateDir | None, network: Network
+    ) -> None:
+        self.config = config
+        self._member = member
+        self._driver = driver
+        self._store = store
+        self._network = network
+        self._viewing = Viewing(member)
+        self._counts: Counter[str] = Counter()
+        self._changed = trio.Event()
+        self._view: FleetView | None = None
+        self._view_at = -1.0
+        self._synced: dict[NodeName, trio.Event] = {}
+        self._info = member.membership.me.info
+
+    @property
+    def name(self) -> NodeName:
+        """This node's name."""
+        return self._member.name
+
+    @property
+    def epoch(self) -> int:
+        """This life of the node."""
+        return self._member.epoch
+
+    @property
+    def address(self) -> Address:
+        """Where others reach it."""
+        return Address(self._info.gossip_host, self._info.gossip_port)
+
+    # What can be seen
+
+    def version(self) -> str:
+        """Changes when anything but an age does."""
+        return f"{self.epoch & 0xFFFFFF:x}-{self._member.changes}"
+
+    def fleet(self) -> FleetView:
+        """The merged view; the same object while it is less than a quarter second old and nothing changed."""
+        now, version = trio.current_time(), self.version()
+        if self._view is None or self._view.version != version or now - self._view_at > VIEW_KEPT:
+            self._view = self._viewing.fleet(version=version, now=now, wall=time.time(), lag=self._driver.lag)
+            self._view_at = now
+        return self._view
+
+    async def changed(self, since: str) -> None:
+        """Return once `version()` is another than `since`."""
+        while self.version() == since:
+            await self._changed.wait()
+        await trio.lowlevel.checkpoint()
+
+    def own_agents(self) -> tuple[AgentView, ...]:
+        """The agents that this node carries."""
+        return self._viewing.own_agents(now=trio.current_time(), wall=time.time())
+
+    def health(self) -> Health:
+        """What is said to anyone who asks whether the node runs."""
+        return self._viewing.health(self.config.version)
+
+    def counters(self) -> dict[str, int]:
+        """What was sent, received and dropped, by cause."""
+        total = Counter(self._counts)
+        total.update(self._member.counts)
+        total.update(self._driver.counts)
+        total["undecodable_state"] = self._viewing.undecodable
+        return dict(sorted(total.items()))
+
+    def why(self, name: str) -> tuple[Fact, ...]:
+        """The facts known of a node, oldest first."""
+        record = self._member.roster.get(name)
+        return () if record is None else tuple(record.facts)
+
+    def clock(self) -> float:
+        """Now, by the clock that facts are dated by."""
+        return self._member.listening.at(trio.current_time())
+
+    # What agents say
+
+    def publish(self, state: AgentState) -> None:
+        """Spread an agent's state. PublishError when it is over 4 KiB encoded, or one agent too many."""
+        body = encode_state(state)
+        if len(body) > SNAPSHOT_LIMIT:
+            raise PublishError(
+                f"the state of {state.agent_id} has {len(body)} bytes encoded; at most {SNAPSHOT_LIMIT} travel. "
+                "Shorten its note or its sources; the state published before stays."
+            )
+        agent = AgentId(state.agent_id)
+        held = self._member.replica.shelf(self.name)
+        assert held is not None, "a node always has a shelf of its own"
+        if agent not in held.held and len(held.living()) >= AGENTS_LIMIT:
+            raise PublishError(f"this node carries {AGENTS_LIMIT} agents already; {agent} was not added.")
+        self._driver.tell(lambda member, now: member.publish(agent, body, now))
+        self._notify()
+
+    def withdraw(self, agent_id: AgentId) -> None:
+        """Stop carrying an agent; one that isn't carried is left alone."""
+        held = self._member.replica.shelf(self.name)
+        if held is not None and agent_id in held.held and not held.held[agent_id].withdrawn:
+            self._driver.tell(lambda member, now: member.publish(agent_id, b"", now))
+            self._notify()
+
+    # What operators say
+
+    def advertise(self, base_url: str) -> None:
+        """Tell the fleet where this node serves HTTP."""
+        self._info = msgspec.structs.replace(self._info, base_url=base_url)
+        self._driver.tell(lambda member, now: member.advertise(self._info))
+
+    async def join(self, address: Address) -> NodeName:
+        """Exchange everything with the node at `address`. JoinError says what stood in the way."""
+        try:
+            where = await self._network.resolve(address)
+        except OSError as error:
+            raise JoinError(
+                f"{address.host!r} can't be resolved: {error.strerror or error}. Is the name right?"
+            ) from error
+        if where == self.address:
+            raise JoinError(f"{address} is this node itself.")
+        name = await self._driver.links.reach(where)
+        synced = self._synced.setdefault(name, trio.Event())
+        self._driver.tell(lambda member, now: member.join(where, now))
+        with trio.move_on_after(JOIN_PATIENCE):
+            await synced.wait()
+            return name
+        raise JoinError(
+            f"{address} ({name}) is of this fleet, but told nothing within {JOIN_PATIENCE:.0f} s. It may be overloaded."
+        )
+
+    async def leave(self) -> None:
+        """Say goodbye to all, and give that time to get out."""
+        self._driver.tell(lambda member, now: member.leave(now))
+        self._driver.links.close_all()
+        await trio.sleep(FAREWELL)
+
+    def forget(self, name: NodeName) -> None:
+        """Have the fleet forget a node that won't come back. ConfigError if it is unknown, or there."""
+        record = self._member.roster.get(name)
+        if record is None:
+            known = ", ".join(sorted(r.name for r in self._member.roster)) or "none"
+            raise ConfigError(f"no node is called {name!r}. Known: {known}.")
+        done = False
+
+        def forget(member: Member, now: float) -> None:
+            nonlocal done
+            done = member.forget(name, now)
+
+        self._driver.tell(forget)
+        if not done:
+            raise ConfigError(
+                f"{name} is {record.presence.value}: only a node that is gone can be forgotten. Stop it first."
+            )
+
+    def block(self, names: Sequence[NodeName]) -> None:
+        """Lose every packet to and from these nodes, in silence. For demos alone."""
+        if not self.config.demo:
+            raise ConfigError("only a node that `meshfleet demo` started can be cut off.")
+        self._driver.block(frozenset(names))
+
+    def unblock(self) -> None:
+        """End all cuts of `block`."""
+        self._driver.block(frozenset())
+
+    async def supervise(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
+        """Run a part of the process that this node lives in; see meshfleet.node.supervise."""
+        await supervise(name, part, self._counts)
+
+    # Inside
+
+    def on_events(self, events: list[Event]) -> None:
+        """What changed in the member: logged, remembered, told to whoever waits."""
+        for event in events:
+            match event:
+                case Judged():
+                    log.info("judged", node=event.name, now=event.verdict.presence.value,
+                             certainty=event.verdict.certainty and event.verdict.certainty.value,
+                             because=event.verdict.reasons[:1])  # fmt: skip
+                case Stands():
+                    log.info("standing", now=event.now.standing.value, because=event.now.reasons[:1])
+                case NameTaken():
+                    log.error("another process speaks under this node's name; rename one of them",
+                              name=self.name, at=event.where)  # fmt: skip
+                case Renewed() if self._store is not None:
+                    self._store.next_epoch(event.epoch - 1)
+                case Synced():
+                    self._synced.setdefault(event.name, trio.Event()).set()
+                    self._synced.pop(event.name)
+                case _:
+                    pass
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def _remember_peers(self) -> None:
+        """Save known peers, so that a restart finds the fleet without being told where."""
+        assert self._store is not None
+        saved: list[Peer] = []
+        while True:
+            peers = [Peer(record.name, record.address) for record in self._member.roster if not record.is_gone]
+            if peers and peers != saved:
+                self._store.save_peers(peers)
+                saved = peers
+            await trio.sleep(REMEMBER_EVERY)
+
+    async def _join_seeds(self) -> None:
+        """Join by every seed and every remembered peer until one answers; the member itself tries again later."""
+        known = [peer.address for peer in self._store.peers()] if self._store is not None else []
+        addresses: list[Address] = []
+        for seed in (*self.config.seeds, *known):
+            try:
+                where = await self._network.resolve(seed)
+            except OSError as error:
+                log.warning("a seed can't be resolved", seed=str(seed), why=error.strerror or str(error))
+                continue
+            if where != self.address and where not in addresses:
+                addresses.append(where)
+        self._member.keep_seeds(tuple(addresses))
+        async with trio.open_nursery() as nursery:
+            for where in addresses[:8]:
+                nursery.start_soon(self._try_join, where, where in addresses[: len(self.config.seeds)])
+
+    async def _try_join(self, where: Address, was_asked_for: bool) -> None:
+        try:
+            name = await self.join(where)
+        except JoinError as error:
+            tell = log.warning if was_asked_for else log.info
+            tell("could not join; this is tried again", why=str(error))
+        else:
+            log.info("joined", by=name, at=str(where))
+
+
+@asynccontextmanager
+async def open_node(config: NodeConfig, *, network: Network | None = None) -> AsyncIterator[Node]:
+    """A running node. Sockets are bound on entry (ConfigError if they can't be); on exit all is closed, without a goodbye:
+    call `leave` first for that."""
+    network = RealNetwork() if network is None else network
+    store = None if config.state_dir is None else StateDir.open(config.state_dir)
+    try:
+        keyring = Keyring(_fleet_key(config, store))
+        epoch = int(time.time() * 1000) if store is None else store.next_epoch(int(time.time() * 1000))
+        datagrams, bound = await bind_both(network, await _resolve(network, config.gossip))
+        try:
+            info = NodeInfo(config.host, bound.host, bound.port, config.zone, config.role, None, config.version)
+            now, rng = trio.current_time(), random.Random()
+            member = Member(config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, now)
+            handed: list[Node] = []
+            driver = Driver(
+                member,
+                network,
+                datagrams,
+                keyring,
+                wall_ms=lambda: int(time.time() * 1000),
+                on_events=lambda e: handed[0].on_events(e),
+            )
+            node = Node(config, member, driver, store, network)
+            handed.append(node)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(driver.run)
+                try:
+                    await nursery.start(network.listen, bound, driver.links.accept)
+                except OSError as error:
+                    raise cannot_bind(bound, "TCP", error) from error
+                nursery.start_soon(supervise, "join", node._join_seeds, node._counts)
+                if store is not None:
+                    nursery.start_soon(supervise, "peers", node._remember_peers, node._counts)
+                yield node
+                nursery.cancel_scope.cancel()
+        finally:
+            datagrams.close()
+    finally:
+        if store is not None:
+            store.close()
+
+
+def _fleet_key(config: NodeConfig, store: StateDir | None) -> bytes:
+    if config.fleet_key is not None:
+        if len(config.fleet_key) != KEY_BYTES:
+            raise ConfigError(f"the fleet key has {len(config.fleet_key)} bytes; it must have {KEY_BYTES}.")
+        return config.fleet_key
+    if store is None:
+        raise ConfigError("a node without a state dir needs the fleet's key: give fleet_key.")
+    return store.fleet_key()
+
+
+async def _resolve(network: Network, address: Address) -> Address:
+    try:
+        return await network.resolve(address)
+    except OSError as error:
+        raise ConfigError(
+            f"{address.host!r} can't be resolved: {error.strerror or error}. Give an IP address of this machine."
+        ) from error

@@ -1,0 +1,226 @@
+"""The real network: UDP and TCP sockets of this machine, by Trio. Linux and macOS alike."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections import Counter
+
+import trio
+
+from meshfleet.errors import ConfigError
+from meshfleet.fleet.names import Address
+from meshfleet.gossip.limits import DATAGRAM_BYTES
+from meshfleet.gossip.messages import Connect, StreamEnd
+from meshfleet.node.network import Accept, Datagrams, Network, Stream, whose_error
+
+DRAIN = 64
+"""Datagrams read in one go: enough to catch up after a pause, few enough to let timers run."""
+
+RECEIVE_BUFFER = 1 << 20
+"""Bytes that the kernel may hold for us while we are busy. Linux grants at most net.core.rmem_max."""
+
+BACKLOG = 4096
+"""Connections that the kernel accepts for a node that does not get round to it. More is capped by somaxconn."""
+
+CONNECTIONS = 512
+"""Inbound streams at once. Further ones are reset: `refused_stream`."""
+
+
+class UdpSocket(Datagrams):
+    """One UDP socket. Sends never wait: what the kernel can't take now is lost, as datagrams are."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.address = _address(sock.getsockname())
+        self.counts: Counter[str] = Counter()
+
+    async def receive(self) -> list[tuple[bytes, Address]]:
+        """All datagrams that have arrived, at least one. One over the limit is cut, so that its seal fails."""
+        while True:
+            await trio.lowlevel.wait_readable(self._sock)
+            arrived: list[tuple[bytes, Address]] = []
+            for _ in range(DRAIN):
+                try:
+                    data, source = self._sock.recvfrom(DATAGRAM_BYTES + 1)
+                except BlockingIOError:
+                    break
+                except OSError:  # the answer to an earlier send, to whoever it went: streams say it better
+                    self.counts["udp_error"] += 1
+                    continue
+                arrived.append((data, _address(source)))
+            if arrived:
+                return arrived
+
+    def send(self, data: bytes, to: Address) -> Connect | None:
+        """Hand one datagram to the kernel."""
+        try:
+            self._sock.sendto(data, (to.host, to.port))
+        except BlockingIOError:
+            self.counts["udp_full"] += 1
+        except OSError as error:
+            self.counts["udp_send_error"] += 1
+            whose = whose_error(error)
+            return whose if whose is Connect.OWN_ERROR else None
+        return None
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._sock.close()
+
+
+class TcpStream(Stream):
+    """A TCP connection that keeps the rule of ends."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """All of `data`, or an error."""
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Until there is room."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """Some bytes, or none at the end; which end it was is noted."""
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        except trio.BrokenResourceError:
+            self.saw = self.saw or StreamEnd.RESET
+            raise
+        if not data:
+            self.saw = self.saw or StreamEnd.EOF
+        return data
+
+    async def aclose(self) -> None:
+        """FIN after a goodbye, else RST: SO_LINGER with zero seconds, then close."""
+        if not self.farewell and self._stream.socket.fileno() != -1:
+            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await self._stream.aclose()
+
+
+class RealNetwork(Network):
+    """This machine's network."""
+
+    async def resolve(self, address: Address) -> Address:
+        """The first IP address of a name; addresses stay as they are."""
+        found = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
+        return Address(str(found[0][4][0]), address.port)
+
+    async def datagrams(self, address: Address) -> UdpSocket:
+        """Bind UDP."""
+        family, where = await _where(address, socket.SOCK_DGRAM)
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            sock.bind(where)
+        except OSError:
+            sock.close()
+            raise
+        return UdpSocket(sock)
+
+    async def listen(
+        self, address: Address, accept: Accept, *, task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Accept TCP until cancelled."""
+        family, where = await _where(address, socket.SOCK_STREAM)
+        sock = trio.socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if os.name == "posix":  # a restart must not wait for the old life's connections to be forgotten
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            await sock.bind(where)
+            sock.listen(BACKLOG)
+        except OSError:
+            sock.close()
+            raise
+        listener = trio.SocketListener(sock)
+        open_now = 0
+
+        async def take(stream: trio.SocketStream) -> None:
+            nonlocal open_now
+            wrapped = TcpStream(stream)
+            if open_now >= CONNECTIONS:
+                await wrapped.aclose()
+                return
+            open_now += 1
+            try:
+                await accept(wrapped, _address(stream.socket.getpeername()))
+            except OSError:
+                pass  # gone between accept and getpeername
+            finally:
+                open_now -= 1
+
+        task_status.started(_address(sock.getsockname()))
+        await trio.serve_listeners(take, [listener])
+
+    async def dial(self, address: Address) -> TcpStream:
+        """Open a TCP connection."""
+        family, where = await _where(address, socket.SOCK_STREAM)
+        sock = trio.socket.socket(family, socket.SOCK_STREAM)
+        try:
+            await sock.connect(where)
+        except BaseException:
+            sock.close()
+            raise
+        return TcpStream(trio.SocketStream(sock))
+
+
+async def bind_both(network: Network, address: Address, attempts: int = 20) -> tuple[Datagrams, Address]:
+    """Bind UDP so that TCP can have the same port number; for port 0 one that is free for both."""
+    for attempt in range(attempts):
+        try:
+            datagrams = await network.datagrams(address)
+        except OSError as error:
+            raise cannot_bind(address, "UDP", error) from error
+        if address.port or _is_free_for_tcp(datagrams.address) or attempt == attempts - 1:
+            return datagrams, datagrams.address
+        datagrams.close()
+    raise AssertionError("the loop returns at its last attempt")
+
+
+def cannot_bind(address: Address, what: str, error: OSError) -> ConfigError:
+    """Why a port could not be had, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(
+            f"{what} port {address.port} on {address.host} is in use. Is another node running? Choose another with --gossip HOST:PORT."
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return ConfigError(
+            f"{address.host} is not an address of this machine. Choose one that is, with --gossip HOST:PORT."
+        )
+    return ConfigError(f"can't listen on {what} {address}: {error.strerror or error}.")
+
+
+def _is_free_for_tcp(address: Address) -> bool:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.host, address.port))
+        except OSError:
+            return False
+    return True
+
+
+async def _where(address: Address, kind: int) -> tuple[int, tuple[str, int]]:
+    """Family and socket address. Numeric addresses, which almost all are, don't go through the resolver's thread."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, address.host)
+        except OSError:
+            continue
+        return family, (address.host, address.port)
+    found = await trio.socket.getaddrinfo(address.host, address.port, type=kind)
+    family, _, _, _, where = found[0]
+    return family, (str(where[0]), address.port)
+
+
+def _address(where: tuple[str, int] | tuple[str, int, int, int] | object) -> Address:
+    assert isinstance(where, tuple)
+    return Address(str(where[0]), int(where[1]))

@@ -1,0 +1,199 @@
+"""From a member's records to the fleet's view: ages become times, bytes become states, and unchanged parts are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from meshfleet.errors import WireError
+from meshfleet.fleet.merge import merge
+from meshfleet.fleet.names import AgentId, NodeName
+from meshfleet.fleet.presence import FRESH, Presence, Verdict
+from meshfleet.fleet.state import AgentState, Snapshot, Status
+from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView, ServedBy
+from meshfleet.gossip.member import Member
+from meshfleet.gossip.roster import HOPEFUL, Record
+from meshfleet.wire.codec import decode_state
+
+LEFT_SHOWN = 3_600.0
+"""Seconds for which a node that left, and its agents, are still shown."""
+
+
+def rfc3339(seconds: float) -> str:
+    """Unix time as the API writes it: UTC, milliseconds, Z."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Viewing:
+    """Builds views of one member's fleet. Keeps decoded states, since snapshots change far less often than views are read."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self._states: dict[tuple[NodeName, AgentId], tuple[Snapshot, AgentState | None]] = {}
+        self.undecodable = 0
+        """States that are authentic and make no sense to this version."""
+
+    def fleet(self, *, version: str, now: float, wall: float, lag: float) -> FleetView:
+        """The merged view at `now`, monotonic, which is `wall` in Unix time."""
+        at = self._member.listening.at(now)
+        shown = [r for r in self._member.roster if not self._is_history(r, at)]
+        agents = [*self._own(at, wall)]
+        for record in shown:
+            agents += self._agents_of(record, at, wall)
+        self._forget_states({record.name for record in shown} | {self._member.name})
+        return merge(
+            version=version,
+            now=rfc3339(wall),
+            served_by=self._served_by(at, wall, lag),
+            nodes=[self._myself(at, wall), *(self._node(record, at, wall) for record in shown)],
+            agents=agents,
+        )
+
+    def own_agents(self, *, now: float, wall: float) -> tuple[AgentView, ...]:
+        """The agents that this node carries."""
+        return tuple(self._own(self._member.listening.at(now), wall))
+
+    def health(self, version: str) -> Health:
+        """What is said to anyone who asks."""
+        member = self._member
+        return Health(
+            node=member.name,
+            epoch=member.epoch,
+            heartbeat=member.beats.counter,
+            standing=member.standing.standing,
+            version=version,
+        )
+
+    def _is_history(self, record: Record, at: float) -> bool:
+        return record.presence is Presence.LEFT and at - record.judged_since > LEFT_SHOWN
+
+    def _served_by(self, at: float, wall: float, lag: float) -> ServedBy:
+        member = self._member
+        mine = [member.name, *(r.name for r in member.roster if r.presence in HOPEFUL)]
+        others = [tuple(NodeName(name) for name in group) for group in member.standing.groups]
+        return ServedBy(
+            node=member.name,
+            standing=member.standing.standing,
+            since=rfc3339(wall - (at - member.judging.stands_since)),
+            reasons=member.standing.reasons,
+            local_health=member.awareness.score,
+            loop_lag_ms=round(1000 * lag, 1),
+            islands=(tuple(sorted(mine)), *others),
+        )
+
+    def _myself(self, at: float, wall: float) -> NodeView:
+        me = self._member.membership.me
+        return NodeView(
+            name=self._member.name,
+            role=me.info.role,
+            zone=me.info.zone,
+            host=me.info.host,
+            epoch=me.epoch,
+            incarnation=me.incarnation,
+            presence=Presence.FRESH,
+            certainty=None,
+            reach="self",
+            transport="local",
+            age_s=0.0,
+            last_seen=rfc3339(wall),
+            since=rfc3339(wall - (at - self._member.started_at)),
+            reasons=(),
+            rtt_ms=None,
+            clock_offset_ms=None,
+            base_url=me.info.base_url,
+            version=me.info.version,
+            agents=(),
+        )
+
+    def _node(self, record: Record, at: float, wall: float) -> NodeView:
+        age = max(0.0, at - record.beat_at)
+        return NodeView(
+            name=record.name,
+            role=record.info.role,
+            zone=record.info.zone,
+            host=record.info.host,
+            epoch=record.epoch,
+            incarnation=record.alive.incarnation,
+            presence=record.presence,
+            certainty=record.verdict.certainty,
+            reach=record.reach,
+            transport=record.transport,
+            age_s=round(age, 2),
+            last_seen=rfc3339(wall - age) if record.beat else None,
+            since=rfc3339(wall - (at - record.judged_since)),
+            reasons=record.verdict.reasons,
+            rtt_ms=None if record.rtt is None else round(1000 * record.rtt, 2),
+            clock_offset_ms=None if record.clock_offset is None else round(1000 * record.clock_offset, 0),
+            base_url=record.info.base_url,
+            version=record.info.version,
+            agents=(),
+        )
+
+    def _own(self, at: float, wall: float) -> Iterator[AgentView]:
+        member = self._member
+        shelf = member.replica.shelf(member.name)
+        for snapshot in shelf.living() if shelf is not None else ():
+            state = self._state(snapshot)
+            if state is not None:
+                yield _agent(snapshot, state, FRESH, age=0.0, transport="local", wall=wall, since=wall)
+
+    def _agents_of(self, record: Record, at: float, wall: float) -> Iterator[AgentView]:
+        shelf = self._member.replica.shelf(record.name)
+        age = max(0.0, at - record.beat_at)
+        since = wall - (at - record.judged_since)
+        for snapshot in shelf.living() if shelf is not None else ():
+            state = self._state(snapshot)
+            if state is not None:
+                yield _agent(
+                    snapshot, state, record.verdict, age=age, transport=record.transport, wall=wall, since=since
+                )
+
+    def _state(self, snapshot: Snapshot) -> AgentState | None:
+        key = (snapshot.node, snapshot.agent)
+        known = self._states.get(key)
+        if known is not None and known[0].body is snapshot.body:
+            return known[1]
+        try:
+            state = decode_state(snapshot.body)
+        except WireError:
+            state = None
+            self.undecodable += 1
+        self._states[key] = (snapshot, state)
+        return state
+
+    def _forget_states(self, shown: set[NodeName]) -> None:
+        for key in [key for key in self._states if key[0] not in shown]:
+            del self._states[key]
+        for node, agent in list(self._states):
+            shelf = self._member.replica.shelf(node)
+            if shelf is None or agent not in shelf.held or shelf.held[agent].withdrawn:
+                del self._states[(node, agent)]
+
+
+def _agent(
+    snapshot: Snapshot,
+    state: AgentState,
+    verdict: Verdict,
+    *,
+    age: float,
+    transport: str | None,
+    wall: float,
+    since: float,
+) -> AgentView:
+    if state.status is Status.EXITED:
+        code = "" if state.exit_code is None else f" with code {state.exit_code}"
+        verdict = Verdict(Presence.LEFT, (f"its process exited{code}",))
+    return AgentView(
+        agent_id=snapshot.agent,
+        node=snapshot.node,
+        presence=verdict.presence,
+        certainty=verdict.certainty,
+        age_s=round(age, 2),
+        last_seen=rfc3339(wall - age),
+        since=rfc3339(since),
+        reasons=verdict.reasons,
+        epoch=snapshot.epoch,
+        seq=snapshot.seq,
+        transport=transport,
+        state=state,
+    )

@@ -322,6 +322,7 @@ class Member:
                 if record is not None:
                     self._told_about(record, isinstance(message, Obituary | Suspect), now)
             case SnapshotMessage():
+                self.counts["snapshots_in"] += 1
                 if self.spread.on_snapshot(message.snapshot, at, sender):
                     self._emit(Arrived(message.snapshot))
             case Digest():
@@ -329,6 +330,7 @@ class Member:
             case Want():
                 self.spread.on_want(message, source, sender)
             case Delta():
+                self.counts["snapshots_in"] += len(message.snapshots)
                 for snapshot in self.spread.on_delta(message, at):
                     self._emit(Arrived(snapshot))
             case Sync():

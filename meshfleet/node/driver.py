@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-import structlog
 import trio
 
 from meshfleet.errors import MeshfleetError, WireError
@@ -28,6 +27,7 @@ from meshfleet.gossip.messages import (
     TryConnect,
     Via,
 )
+from meshfleet.logs import get_logger
 from meshfleet.node.link import Link
 from meshfleet.node.links import Links, knock
 from meshfleet.node.network import Datagrams, Network
@@ -38,7 +38,7 @@ from meshfleet.wire.seal import Sealer
 FAULTS = 100
 """Errors of our own while handling inputs that a node survives. At it the node ends: better gone than wrong."""
 
-log = structlog.get_logger("meshfleet.node")
+log = get_logger("meshfleet.node")
 
 
 class Driver:
@@ -99,8 +99,6 @@ class Driver:
     async def _receive_forever(self) -> None:
         while True:
             for data, source in await self._datagrams.receive():
-                self.counts["bytes_in"] += len(data)
-                self.counts["datagrams_in"] += 1
                 try:
                     packet = decode_packet(self._sealer.open(data), self.counts)
                 except WireError as error:
@@ -170,8 +168,6 @@ class Driver:
                 if out.to in self._blocked:
                     return
                 data = self._sealer.seal(self.encode(out.messages))
-                self.counts["bytes_out"] += len(data)
-                self.counts["datagrams_out"] += 1
                 if self._datagrams.send(data, Address(out.host, out.port)) is Connect.OWN_ERROR:
                     self.member.send_refused(trio.current_time())
             case SendPacket():

@@ -7,6 +7,7 @@ raises; `whose_error` tells my own network's errors from everybody else's.
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -51,8 +52,15 @@ Accept = Callable[[Stream, Address], Awaitable[None]]
 class Network(Protocol):
     """Where a node lives."""
 
+    counts: Counter[str]
+    """Bytes at the sockets and errors of theirs, by name."""
+
     async def resolve(self, address: Address) -> Address:
         """`address` with its host as an IP address. OSError when there is none."""
+        ...
+
+    def advertised(self, bound: Address) -> Address:
+        """Where others can reach what is bound there."""
         ...
 
     async def datagrams(self, address: Address) -> Datagrams:

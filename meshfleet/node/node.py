@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
-import structlog
 import trio
 
 from meshfleet.errors import ConfigError, JoinError, PublishError
@@ -28,6 +27,7 @@ from meshfleet.fleet.view import AgentView, FleetView, Health
 from meshfleet.gossip.events import Event, Judged, NameTaken, Renewed, Stands, Synced
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import NodeInfo
+from meshfleet.logs import get_logger
 from meshfleet.node.driver import Driver
 from meshfleet.node.network import Network
 from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
@@ -49,7 +49,7 @@ FAREWELL = 0.5
 REMEMBER_EVERY = 15.0
 """Seconds between two savings of known peers, if they changed."""
 
-log = structlog.get_logger("meshfleet.node")
+log = get_logger("meshfleet.node")
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +89,7 @@ class Node:
         self._view: FleetView | None = None
         self._view_at = -1.0
         self._synced: dict[NodeName, trio.Event] = {}
+        self._watchers: list[Callable[[Event], None]] = []
         self._info = member.membership.me.info
 
     @property
@@ -139,6 +140,7 @@ class Node:
         total = Counter(self._counts)
         total.update(self._member.counts)
         total.update(self._driver.counts)
+        total.update(self._network.counts)
         total["undecodable_state"] = self._viewing.undecodable
         return dict(sorted(total.items()))
 
@@ -150,6 +152,10 @@ class Node:
     def clock(self) -> float:
         """Now, by the clock that facts are dated by."""
         return self._member.listening.at(trio.current_time())
+
+    def watch(self, watcher: Callable[[Event], None]) -> None:
+        """Have `watcher` called with each event of the member. It must be quick, and must not raise."""
+        self._watchers.append(watcher)
 
     # What agents say
 
@@ -246,6 +252,8 @@ class Node:
     def on_events(self, events: list[Event]) -> None:
         """What changed in the member: logged, remembered, told to whoever waits."""
         for event in events:
+            for watcher in self._watchers:
+                watcher(event)
             match event:
                 case Judged():
                     log.info("judged", node=event.name, now=event.verdict.presence.value,
@@ -318,7 +326,8 @@ async def open_node(config: NodeConfig, *, network: Network | None = None) -> As
         epoch = int(time.time() * 1000) if store is None else store.next_epoch(int(time.time() * 1000))
         datagrams, bound = await bind_both(network, await _resolve(network, config.gossip))
         try:
-            info = NodeInfo(config.host, bound.host, bound.port, config.zone, config.role, None, config.version)
+            there = network.advertised(bound)
+            info = NodeInfo(config.host, there.host, there.port, config.zone, config.role, None, config.version)
             now, rng = trio.current_time(), random.Random()
             member = Member(config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, now)
             handed: list[Node] = []

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 from collections import Counter
+from weakref import WeakSet
 
 import trio
 
@@ -29,13 +30,38 @@ CONNECTIONS = 512
 """Inbound streams at once. Further ones are reset: `refused_stream`."""
 
 
+_OPEN: WeakSet[socket.socket | trio.socket.SocketType] = WeakSet()
+
+
+def _close_in_child() -> None:
+    """A forked child would keep our sockets open, and its kernel accept in our name, after we are dead."""
+    for sock in list(_OPEN):
+        if (fd := sock.fileno()) != -1:
+            os.close(fd)
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+def _keep_alive(sock: trio.socket.SocketType) -> None:
+    """Have the kernel ask every few seconds whether the peer's still answers: 5 s idle, then each second, five times."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the latter is macOS's name for it
+    if idle is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, idle, 5)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class UdpSocket(Datagrams):
     """One UDP socket. Sends never wait: what the kernel can't take now is lost, as datagrams are."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, counts: Counter[str]) -> None:
         self._sock = sock
+        self._counts = counts
+        _OPEN.add(sock)
         self.address = _address(sock.getsockname())
-        self.counts: Counter[str] = Counter()
 
     async def receive(self) -> list[tuple[bytes, Address]]:
         """All datagrams that have arrived, at least one. One over the limit is cut, so that its seal fails."""
@@ -48,8 +74,10 @@ class UdpSocket(Datagrams):
                 except BlockingIOError:
                     break
                 except OSError:  # the answer to an earlier send, to whoever it went: streams say it better
-                    self.counts["udp_error"] += 1
+                    self._counts["udp_error"] += 1
                     continue
+                self._counts["udp_bytes_in"] += len(data)
+                self._counts["datagrams_in"] += 1
                 arrived.append((data, _address(source)))
             if arrived:
                 return arrived
@@ -57,11 +85,12 @@ class UdpSocket(Datagrams):
     def send(self, data: bytes, to: Address) -> Connect | None:
         """Hand one datagram to the kernel."""
         try:
-            self._sock.sendto(data, (to.host, to.port))
+            self._counts["udp_bytes_out"] += self._sock.sendto(data, (to.host, to.port))
+            self._counts["datagrams_out"] += 1
         except BlockingIOError:
-            self.counts["udp_full"] += 1
+            self._counts["udp_full"] += 1
         except OSError as error:
-            self.counts["udp_send_error"] += 1
+            self._counts["udp_send_error"] += 1
             whose = whose_error(error)
             return whose if whose is Connect.OWN_ERROR else None
         return None
@@ -74,12 +103,16 @@ class UdpSocket(Datagrams):
 class TcpStream(Stream):
     """A TCP connection that keeps the rule of ends."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, counts: Counter[str]) -> None:
         super().__init__()
+        self._counts = counts
         self._stream = stream
+        _keep_alive(stream.socket)
+        _OPEN.add(stream.socket)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """All of `data`, or an error."""
+        self._counts["stream_bytes_out"] += len(data)
         await self._stream.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -93,6 +126,7 @@ class TcpStream(Stream):
         except trio.BrokenResourceError:
             self.saw = self.saw or StreamEnd.RESET
             raise
+        self._counts["stream_bytes_in"] += len(data)
         if not data:
             self.saw = self.saw or StreamEnd.EOF
         return data
@@ -106,6 +140,25 @@ class TcpStream(Stream):
 
 class RealNetwork(Network):
     """This machine's network."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def advertised(self, bound: Address) -> Address:
+        """Where others can reach what is bound: for 0.0.0.0 and ::, the address that this machine sends from.
+
+        Connecting a UDP socket sends nothing; it makes the kernel choose a route, and with it a source address.
+        """
+        somewhere = {"0.0.0.0": (socket.AF_INET, "192.0.2.1"), "::": (socket.AF_INET6, "2001:db8::1")}.get(bound.host)
+        if somewhere is None:
+            return bound
+        family, beyond = somewhere
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            try:
+                sock.connect((beyond, 9))
+            except OSError:  # no route to anywhere: this machine is alone
+                return Address("127.0.0.1" if family == socket.AF_INET else "::1", bound.port)
+            return Address(str(sock.getsockname()[0]), bound.port)
 
     async def resolve(self, address: Address) -> Address:
         """The first IP address of a name; addresses stay as they are."""
@@ -123,7 +176,7 @@ class RealNetwork(Network):
         except OSError:
             sock.close()
             raise
-        return UdpSocket(sock)
+        return UdpSocket(sock, self.counts)
 
     async def listen(
         self, address: Address, accept: Accept, *, task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED
@@ -139,13 +192,15 @@ class RealNetwork(Network):
         except OSError:
             sock.close()
             raise
+        _OPEN.add(sock)
         listener = trio.SocketListener(sock)
         open_now = 0
 
         async def take(stream: trio.SocketStream) -> None:
             nonlocal open_now
-            wrapped = TcpStream(stream)
+            wrapped = TcpStream(stream, self.counts)
             if open_now >= CONNECTIONS:
+                self.counts["refused_stream"] += 1
                 await wrapped.aclose()
                 return
             open_now += 1
@@ -168,7 +223,7 @@ class RealNetwork(Network):
         except BaseException:
             sock.close()
             raise
-        return TcpStream(trio.SocketStream(sock))
+        return TcpStream(trio.SocketStream(sock), self.counts)
 
 
 async def bind_both(network: Network, address: Address, attempts: int = 20) -> tuple[Datagrams, Address]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 
-import structlog
 import trio
 
 from meshfleet.errors import MeshfleetError
+from meshfleet.logs import get_logger
 
 FAILURES = 10
 """Failures of one part within WINDOW that end the node."""
@@ -20,7 +20,7 @@ WINDOW = 60.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
 
-log = structlog.get_logger("meshfleet.node")
+log = get_logger("meshfleet.node")
 
 
 class PartFailed(MeshfleetError):

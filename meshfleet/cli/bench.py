@@ -1,0 +1,234 @@
+"""`meshfleet bench mesh`: what the mesh costs and how fast it is, measured on real node processes over loopback.
+
+It can't flatter: bytes are counted at the sockets, every delivery is checked against what was published, and the run fails when
+a node was ever called anything but fresh.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from math import fsum
+from statistics import median
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from meshfleet.cli.bench_node import Look, Order, Seen
+from meshfleet.errors import MeshfleetError
+
+SETTLE = 10.0
+"""Seconds between joining and measuring: the first push-pulls are over, streams stand."""
+DRAIN = 12.0
+"""Seconds after the last update in which it may still arrive. As long as for the figures of memberlist."""
+
+
+class Idle(msgspec.Struct, frozen=True):
+    """What a node costs while no agent changes: per node, medians."""
+
+    bytes_per_s: float
+    datagrams_per_s: float
+    cpu_pct: float
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What a node costs, and how fast news travels, under load. Delays and ages in seconds."""
+
+    delivered_pct: float
+    within_2s_pct: float
+    p50_s: float
+    p99_s: float
+    max_s: float
+    age_shown_p50_s: float
+    age_shown_p99_s: float
+    age_shown_max_s: float
+    copies_per_snapshot: float
+    bytes_per_s: float
+    bytes_over_minimum: float
+    cpu_pct: float
+
+
+class Rss(msgspec.Struct, frozen=True):
+    """Resident memory of the node processes, HTTP server included, in MB."""
+
+    p50: float
+    max: float
+
+
+class Result(msgspec.Struct, frozen=True):
+    """All of it."""
+
+    nodes: int
+    join_s: float
+    idle: Idle
+    load: Load
+    rss_mb: Rss
+    not_fresh: int
+    peer: None = None
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A benchmark node listens."""
+
+    address: str
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """A benchmark node sees that many fresh nodes."""
+
+    nodes: int
+
+
+Answer = TypeVar("Answer")
+
+
+class _Process:
+    """One benchmark node: orders in, answers out."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self._process = process
+        self._buffer = b""
+
+    async def ask(self, order: Order, kind: type[Answer]) -> Answer:
+        """Give an order and wait for its answer."""
+        assert self._process.stdin is not None
+        await self._process.stdin.send_all(msgspec.json.encode(order) + b"\n")
+        return await self.read(kind)
+
+    async def read(self, kind: type[Answer]) -> Answer:
+        """The next answer."""
+        assert self._process.stdout is not None
+        while b"\n" not in self._buffer:
+            chunk = await self._process.stdout.receive_some()
+            if not chunk:
+                raise MeshfleetError("a benchmark node ended before its time; its error is above.")
+            self._buffer += chunk
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return msgspec.json.decode(line, type=kind)
+
+
+@asynccontextmanager
+async def _nodes(count: int, *, serving: bool) -> AsyncIterator[list[_Process]]:
+    """`count` running node processes that know the first one's address."""
+    environment = {**os.environ, "MESHFLEET_BENCH_KEY": secrets.token_hex(32)}
+    processes: list[trio.Process] = []
+    seed = ""
+    try:
+        nodes: list[_Process] = []
+        for i in range(count):
+            command = [sys.executable, "-m", "meshfleet.cli.bench_node", f"b{i:03}", seed, "1" if serving else "0"]
+            process = await trio.lowlevel.open_process(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            )
+            processes.append(process)
+            nodes.append(_Process(process))
+            if i == 0:
+                seed = (await nodes[0].read(Started)).address
+        for node in nodes[1:]:
+            await node.read(Started)
+        yield nodes
+    finally:
+        for process in processes:
+            process.kill()
+
+
+async def _all(nodes: list[_Process], order: Order, kind: type[Answer]) -> list[Answer]:
+    """One order to all, side by side."""
+    answers: dict[int, Answer] = {}
+
+    async def ask(i: int, node: _Process) -> None:
+        answers[i] = await node.ask(order, kind)
+
+    async with trio.open_nursery() as nursery:
+        for i, node in enumerate(nodes):
+            nursery.start_soon(ask, i, node)
+    return [answers[i] for i in range(len(nodes))]
+
+
+async def mesh(
+    nodes: int, *, update_every: float, seconds: float, payload: int, serving: bool = True, say: Callable[[str], None]
+) -> Result:
+    """Run the benchmark: join, idle, load, drain. `say` is told how far it is."""
+    say(f"starting {nodes} node processes")
+    async with _nodes(nodes, serving=serving) as running:
+        began = time.monotonic()
+        with trio.fail_after(120):
+            await _all(running, Order("wait", nodes=nodes), Joined)
+        join_s = time.monotonic() - began
+        say(f"joined; settling for {SETTLE:.0f} s")
+        await trio.sleep(SETTLE)
+        say(f"idle for {seconds:.0f} s")
+        at_rest = await _all(running, Order("look"), Look)
+        await trio.sleep(seconds)
+        rested = await _all(running, Order("look"), Look)
+        say(f"load for {seconds:.0f} s, then {DRAIN:.0f} s to drain")
+        saw = await _all(
+            running, Order("load", seconds=seconds, every=update_every, payload=payload, drain=DRAIN), Seen
+        )
+        loaded = await _all(running, Order("look"), Look)
+    load = _load(rested, loaded, saw, seconds=seconds, least=(nodes - 1) * payload / update_every)
+    memory = [look.rss_mb for look in loaded]
+    not_fresh = sum(look.not_fresh for look in loaded)
+    idle = _idle(at_rest, rested, seconds)
+    return Result(nodes, round(join_s, 2), idle, load, Rss(round(median(memory), 1), round(max(memory), 1)), not_fresh)
+
+
+def _idle(before: list[Look], after: list[Look], seconds: float) -> Idle:
+    return Idle(
+        bytes_per_s=round(median(b.bytes_out - a.bytes_out for a, b in zip(before, after, strict=True)) / seconds, 1),
+        datagrams_per_s=round(
+            median(b.datagrams_out - a.datagrams_out for a, b in zip(before, after, strict=True)) / seconds, 2
+        ),
+        cpu_pct=round(100 * median(b.cpu_s - a.cpu_s for a, b in zip(before, after, strict=True)) / seconds, 3),
+    )
+
+
+def _load(before: list[Look], after: list[Look], saw: list[Seen], *, seconds: float, least: float) -> Load:
+    published = sum(s.published for s in saw)
+    delays = sorted(delay for s in saw for delay in s.delays)
+    ages = sorted(age for s in saw for age in s.ages)
+    due = published * (len(saw) - 1)
+    sent = median(s.bytes_under_load for s in saw) / seconds
+    # A newer snapshot replaces an older one on the way: what was overtaken never needs to arrive, and counts as lost here.
+    copies = fsum(b.snapshots_in - a.snapshots_in for a, b in zip(before, after, strict=True)) / max(1, len(delays))
+    return Load(
+        delivered_pct=round(100 * len(delays) / due, 3),
+        within_2s_pct=round(100 * sum(1 for d in delays if d <= 2.0) / due, 3),
+        p50_s=_share(delays, 0.5),
+        p99_s=_share(delays, 0.99),
+        max_s=_share(delays, 1.0),
+        age_shown_p50_s=_share(ages, 0.5),
+        age_shown_p99_s=_share(ages, 0.99),
+        age_shown_max_s=_share(ages, 1.0),
+        copies_per_snapshot=round(copies, 3),
+        bytes_per_s=round(sent, 1),
+        bytes_over_minimum=round(sent / least, 3),
+        cpu_pct=round(100 * median(s.cpu_under_load_s for s in saw) / seconds, 3),
+    )
+
+
+def _share(ordered: list[float], share: float) -> float:
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 4) if ordered else 0.0
+
+
+def summary(result: Result) -> str:
+    """For people."""
+    load, idle = result.load, result.idle
+    return "\n".join(
+        [
+            f"{result.nodes} nodes joined in {result.join_s:.2f} s",
+            f"idle   {idle.bytes_per_s:,.0f} bytes/s, {idle.datagrams_per_s:.1f} datagrams/s, {idle.cpu_pct:.2f} % of a core, each",
+            f"load   {load.bytes_per_s:,.0f} bytes/s ({load.bytes_over_minimum:.1f} x the least possible), {load.cpu_pct:.2f} % of a core, each",
+            f"       {load.delivered_pct:.2f} % delivered, {load.within_2s_pct:.2f} % within 2 s, {load.copies_per_snapshot:.2f} copies",
+            f"delay  p50 {load.p50_s:.3f} s, p99 {load.p99_s:.3f} s, max {load.max_s:.3f} s",
+            f"age    p50 {load.age_shown_p50_s:.2f} s, p99 {load.age_shown_p99_s:.2f} s, max {load.age_shown_max_s:.2f} s",
+            f"memory p50 {result.rss_mb.p50:.1f} MB, max {result.rss_mb.max:.1f} MB",
+            f"called anything but fresh: {result.not_fresh} times",
+        ]
+    )

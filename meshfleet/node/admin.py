@@ -1,0 +1,248 @@
+"""Administration of a node from its own machine: a Unix socket in the state dir, one JSON object per line each way.
+
+    {"op": "join", "address": "10.0.0.7:7878"}   ->  {"ok": true, "name": "n2"}
+    {"op": "forget", "name": "n9"}               ->  {"ok": false, "error": "..."}
+
+Who may open the socket may command the node, so it is readable by its owner alone, and there is no way to it over the
+network. Whatever comes in is answered or the connection is ended; nothing that comes in ends the node.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import trio
+
+from meshfleet.errors import MeshfleetError, StateDirError
+from meshfleet.fleet.names import Address, NodeName, node_name, parse_address
+from meshfleet.fleet.view import Health
+from meshfleet.logs import get_logger
+
+SOCKET = "admin.sock"
+
+LINE_LIMIT = 64 * 1024
+"""Bytes of one request. The longest real one, a cut with hundreds of names, has a few thousand."""
+
+CONNECTIONS_LIMIT = 8
+"""Connections that are answered at once. Further ones wait for their turn in the kernel's backlog."""
+
+IDLE_SECONDS = 30.0
+"""How long a connection may say nothing before it is ended, so that eight forgotten ones can't lock the owner out."""
+
+_log = get_logger("meshfleet.node.admin")
+
+
+class Join(msgspec.Struct, frozen=True, tag_field="op", tag="join", forbid_unknown_fields=True):
+    """Join the fleet through the node at `address`."""
+
+    address: str
+
+
+class Leave(msgspec.Struct, frozen=True, tag_field="op", tag="leave", forbid_unknown_fields=True):
+    """Say goodbye to all, then end."""
+
+
+class Forget(msgspec.Struct, frozen=True, tag_field="op", tag="forget", forbid_unknown_fields=True):
+    """Take a node that is gone for good out of the views."""
+
+    name: str
+
+
+class Block(msgspec.Struct, frozen=True, tag_field="op", tag="block", forbid_unknown_fields=True):
+    """Lose whatever comes from or goes to these nodes. In demonstrations only."""
+
+    names: tuple[str, ...]
+
+
+class Unblock(msgspec.Struct, frozen=True, tag_field="op", tag="unblock", forbid_unknown_fields=True):
+    """Lose nothing any more."""
+
+
+class Status(msgspec.Struct, frozen=True, tag_field="op", tag="status", forbid_unknown_fields=True):
+    """Tell what GET /health tells."""
+
+
+Request = Join | Leave | Forget | Block | Unblock | Status
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of a request. Where `ok` is false, nothing was changed and `error` says why."""
+
+    ok: bool
+    error: str | None = None
+    name: str | None = None
+    """After `join`: who answered. After `status`: the node's own."""
+    health: Health | None = None
+
+
+class Administered(Protocol):
+    """What of a node can be administered. `meshfleet.node.node.Node` satisfies it."""
+
+    @property
+    def name(self) -> NodeName:
+        """The node's own name."""
+        ...
+
+    def health(self) -> Health:
+        """What is said to anyone who asks whether it runs."""
+        ...
+
+    async def join(self, address: Address) -> NodeName:
+        """Join through `address`. JoinError where that fails."""
+        ...
+
+    async def leave(self) -> None:
+        """Say goodbye to all."""
+        ...
+
+    def forget(self, name: NodeName) -> None:
+        """Take `name` out of the views. ConfigError where it is fresh or unknown."""
+        ...
+
+    def block(self, names: Sequence[NodeName]) -> None:
+        """Lose all traffic with `names`. ConfigError where the node was not made for that."""
+        ...
+
+    def unblock(self) -> None:
+        """Lose nothing any more."""
+        ...
+
+
+Answer = Callable[[bytes], Awaitable[bytes]]
+"""One line in, one line out, both without the newline."""
+
+
+async def serve_admin(
+    node: Administered,
+    state_dir: Path,
+    left: trio.Event,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Answer on `admin.sock` in `state_dir` until cancelled; set `left` once a `leave` was carried out and answered."""
+
+    async def answer(line: bytes) -> bytes:
+        return msgspec.json.encode(await _carry_out(node, line, left))
+
+    await serve_lines(state_dir / SOCKET, answer, task_status=task_status)
+
+
+async def _carry_out(node: Administered, line: bytes, left: trio.Event) -> Reply:
+    try:
+        return await _do(node, msgspec.json.decode(line, type=Request), left)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Reply(ok=False, error=f"not a request: {error}")
+    except MeshfleetError as error:
+        return Reply(ok=False, error=str(error))
+
+
+async def _do(node: Administered, request: Request, left: trio.Event) -> Reply:
+    match request:
+        case Join(address):
+            return Reply(ok=True, name=await node.join(parse_address(address)))
+        case Leave():
+            await node.leave()
+            left.set()
+        case Forget(name):
+            node.forget(node_name(name))
+        case Block(names):
+            node.block([node_name(name) for name in names])
+        case Unblock():
+            node.unblock()
+        case Status():
+            return Reply(ok=True, name=node.name, health=node.health())
+    return Reply(ok=True)
+
+
+async def serve_lines(
+    path: Path, answer: Answer, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answer each line that comes in on the Unix socket `path`, until cancelled. The socket is removed at the end.
+
+    Whoever calls holds the state dir, so a socket that is already there was left by a killed process.
+    """
+    limit = trio.CapacityLimiter(CONNECTIONS_LIMIT)
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(_listen(path)))
+    try:
+        async with trio.open_nursery() as connections:
+            task_status.started()
+            while True:
+                await limit.acquire_on_behalf_of(token := object())
+                stream = await listener.accept()
+                connections.start_soon(_converse, stream, answer, limit, token)
+    finally:
+        listener.socket.close()
+        with suppress(OSError):
+            path.unlink()
+
+
+async def _converse(stream: trio.SocketStream, answer: Answer, limit: trio.CapacityLimiter, token: object) -> None:
+    try:
+        async with stream:
+            await _answer_all(stream, answer)
+    except (OSError, trio.BrokenResourceError):
+        pass  # the other side went away, which it may at any time
+    except Exception:
+        _log.exception("a request on the local socket failed")
+    finally:
+        limit.release_on_behalf_of(token)
+
+
+async def _answer_all(stream: trio.SocketStream, answer: Answer) -> None:
+    buffer = bytearray()
+    while True:
+        line, newline, rest = buffer.partition(b"\n")
+        if newline:
+            buffer = rest
+            await stream.send_all(await answer(bytes(line)) + b"\n")
+            continue
+        if len(buffer) > LINE_LIMIT:
+            reply = Reply(ok=False, error=f"a request has at most {LINE_LIMIT} bytes")
+            await stream.send_all(msgspec.json.encode(reply) + b"\n")
+            return
+        with trio.move_on_after(IDLE_SECONDS):
+            if received := await stream.receive_some(LINE_LIMIT):
+                buffer += received
+                continue
+        return
+
+
+def _listen(path: Path) -> socket.socket:
+    """A listening Unix socket at `path` that its owner alone can open. StateDirError where that fails."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(FileNotFoundError):
+            path.unlink()
+        with short_path(path) as short:
+            listening.bind(short)
+        # Until now whoever can enter the folder could have connected; nobody was answered, and StateDir makes it 0700.
+        path.chmod(0o600)
+        listening.listen(CONNECTIONS_LIMIT)
+    except OSError as error:
+        listening.close()
+        raise StateDirError(
+            f"{path} can't be made: {error.strerror or error}. Give --state-dir another folder."
+        ) from error
+    return listening
+
+
+@contextmanager
+def short_path(path: Path) -> Iterator[str]:
+    """A name for the socket `path` that is short enough for a socket address: 107 bytes on Linux, 103 on macOS.
+
+    State dirs can be longer. The kernel follows links, so a link to the folder makes any path short.
+    """
+    if len(os.fsencode(path)) <= 100:
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="mf-", dir="/tmp") as folder:
+        link = Path(folder) / "d"
+        link.symlink_to(path.parent.absolute())
+        yield str(link / path.name)

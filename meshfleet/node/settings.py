@@ -1,0 +1,306 @@
+"""What an operator can set: flag over environment over `meshfleet.toml` over default.
+
+Each source is read into one `Given` and checked by itself, so that an error can name the place; `load` lays them over
+each other. docs/configuration.md has every setting in words, and a test holds it to that.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal, get_args
+
+import msgspec
+import platformdirs
+
+from meshfleet.errors import ConfigError
+from meshfleet.fleet.names import NAME_LIMIT, Address, NodeName, node_name, parse_address
+from meshfleet.fleet.timing import PRESETS, Preset, Timing
+
+GOSSIP_PORT = 7878
+HTTP_PORT = 7879
+FILE_NAME = "meshfleet.toml"
+FILE_LIMIT = 1024 * 1024
+"""Bytes of a meshfleet.toml. A real one has a few hundred; this keeps a wrong path from filling the memory."""
+PREFIX = "MESHFLEET_"
+OF_CLIENTS = ("MESHFLEET_CONFIG", "MESHFLEET_NODE")
+"""Variables that are no settings of a node: where its file is, and which node a command asks."""
+
+Role = Literal["agent", "observer"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one node, complete and checked."""
+
+    name: NodeName
+    """The node's name, unique in its fleet. Default: this machine's host name up to its first dot."""
+
+    gossip: Address = Address("127.0.0.1", GOSSIP_PORT)
+    """Where gossip listens: one port number for UDP and TCP. The default is reached from this machine only; a fleet
+    over several machines needs the address that the others know, such as 10.0.0.7:7878. Port 0 takes a free one."""
+
+    http: Address = Address("127.0.0.1", HTTP_PORT)
+    """Where the view is served. Loopback only, as readers have no tokens yet. Port 0 takes a free one."""
+
+    join: tuple[Address, ...] = ()
+    """Nodes to join through. One that answers is enough; two or three make the start independent of each. A node that
+    was in the fleet before remembers its peers and needs none."""
+
+    zone: str | None = None
+    """What the node shares its fate with: a rack, a room, a region. Views name it when a whole zone falls silent."""
+
+    host: str
+    """What counts as one machine. Nodes with the same value are not taken as independent witnesses. Default: the host
+    name. Set it where containers of one machine have host names of their own."""
+
+    role: Role = "agent"
+    """`agent` for a node that carries agents, `observer` for one that only looks."""
+
+    state_dir: Path
+    """Where the node keeps its fleet key, its epoch, its peers and its local socket. One node at a time may use it.
+    Default: the platform's folder for state, then `meshfleet`, then the node's name."""
+
+    fleet_key: Path | None = None
+    """A file with the key that all nodes of the fleet share: a copy of `fleet.key` in the state dir of its first node.
+    Needed at a node's first start in an existing fleet: without it, it makes a key, and so a fleet, of its own."""
+
+    discover: bool = True
+    """Whether the agents of this machine are found and carried."""
+
+    exited_shown: float = 3600.0
+    """Seconds that an agent which exited stays in the view. After that it counts in the totals only."""
+
+    log_level: LogLevel = "warning"
+    """Least severe lines that the log on standard error has: `debug`, `info`, `warning` or `error`."""
+
+    timing: Timing = PRESETS["lan"]
+    """How patient the mesh is. `timing.preset` picks `local`, `lan` or `wan`; any field of it can be set beside that.
+    All nodes of a fleet should have the same."""
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one source says, under the settings' names; None where it says nothing. Paths, addresses are text yet."""
+
+    name: str | None = None
+    gossip: str | None = None
+    http: str | None = None
+    join: tuple[str, ...] | None = None
+    zone: str | None = None
+    host: str | None = None
+    role: Role | None = None
+    state_dir: str | None = None
+    fleet_key: str | None = None
+    discover: bool | None = None
+    exited_shown: float | None = None
+    log_level: LogLevel | None = None
+    timing: Mapping[str, float | str] | None = None
+    """`preset`, and fields of Timing."""
+
+
+def load(flags: Given, environment: Mapping[str, str], config: Path | None = None) -> Settings:
+    """All sources, laid over each other. ConfigError names the first thing that is wrong, and where it stands.
+
+    `config`, or MESHFLEET_CONFIG, names the file; it must exist then. Otherwise the file is `default_file()`, if there.
+    """
+    named_file = config or (Path(environment["MESHFLEET_CONFIG"]) if environment.get("MESHFLEET_CONFIG") else None)
+    from_file = read_file(named_file or default_file(), must_exist=named_file is not None)
+    return _settings(_over(flags, _over(read_environment(environment), from_file)))
+
+
+def default_file() -> Path:
+    """Where `meshfleet.toml` is looked for: the platform's folder for configuration, then `meshfleet`."""
+    return platformdirs.user_config_path("meshfleet", appauthor=False) / FILE_NAME
+
+
+def default_state_base() -> Path:
+    """The folder that has a state dir per node name."""
+    return platformdirs.user_state_path("meshfleet", appauthor=False)
+
+
+def machine_name() -> str:
+    """This machine's host name up to its first dot, with what a node's name can't have replaced by `-`."""
+    host = platform.node().partition(".")[0]
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in host).strip("-_")
+    return kept[:64] or "node"
+
+
+def read_file(path: Path, *, must_exist: bool) -> Given:
+    """`meshfleet.toml`. ConfigError names the line or the key that is wrong."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_LIMIT + 1)
+    except FileNotFoundError:
+        if must_exist:
+            raise ConfigError(f"{path}: there is no such file. Give --config the path of a {FILE_NAME}.") from None
+        return Given()
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}. Check its permissions, or name another.") from error
+    if len(content) > FILE_LIMIT:
+        raise ConfigError(f"{path} has more than {FILE_LIMIT} bytes. That is not a {FILE_NAME}; name another.")
+    try:
+        table = tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    return _convert(table, f"{path.name}: {{path}}", strict=True)
+
+
+def read_flags(**flags: object) -> Given:
+    """The command's flags, by the settings' names; None for those that were not given."""
+    return _convert({key: value for key, value in flags.items() if value is not None}, "--{flag}", strict=True)
+
+
+def read_environment(environment: Mapping[str, str]) -> Given:
+    """The MESHFLEET_ variables. One that looks like a misspelt setting is an error; others may be somebody else's."""
+    table: dict[str, object] = {}
+    timing: dict[str, str] = {}
+    for variable, text in sorted(environment.items()):
+        if not variable.startswith(PREFIX) or variable in OF_CLIENTS or not text:
+            continue
+        key = variable.removeprefix(PREFIX).lower()
+        if key == "timing" or key.startswith("timing_"):
+            timing[key.removeprefix("timing").removeprefix("_") or "preset"] = text
+        elif key == "join":
+            table[key] = [part.strip() for part in text.split(",") if part.strip()]
+        elif key in Given.__struct_fields__:
+            table[key] = text
+        elif near := get_close_matches(key, Given.__struct_fields__, 1, 0.8):
+            raise ConfigError(f"{variable} is not a setting. Did you mean {PREFIX}{near[0].upper()}?")
+    if timing:
+        table["timing"] = timing
+    return _convert(table, f"{PREFIX}{{VARIABLE}}", strict=False)  # everything is text there, numbers too
+
+
+def _over(best: Given, other: Given) -> Given:
+    """`best`, and what `other` says where `best` says nothing. Of timing each field counts by itself."""
+    said = {key: value for key in Given.__struct_fields__ if (value := getattr(best, key)) is not None}
+    if best.timing is not None and other.timing is not None:
+        said["timing"] = {**other.timing, **best.timing}
+    return msgspec.structs.replace(other, **said)
+
+
+def _settings(given: Given) -> Settings:
+    name = node_name(given.name or machine_name())
+    plain = Settings(name=name, host=given.host or machine_name(), state_dir=default_state_base() / name)
+    return msgspec.structs.replace(
+        plain,
+        gossip=parse_address(given.gossip, GOSSIP_PORT) if given.gossip else plain.gossip,
+        http=parse_address(given.http, HTTP_PORT) if given.http else plain.http,
+        join=tuple(parse_address(text, GOSSIP_PORT) for text in given.join or ()),
+        zone=given.zone,
+        role=given.role or plain.role,
+        state_dir=Path(given.state_dir).expanduser() if given.state_dir else plain.state_dir,
+        fleet_key=Path(given.fleet_key).expanduser() if given.fleet_key else None,
+        discover=plain.discover if given.discover is None else given.discover,
+        exited_shown=plain.exited_shown if given.exited_shown is None else given.exited_shown,
+        log_level=given.log_level or plain.log_level,
+        timing=_timing(given.timing or {}),
+    )
+
+
+def _timing(table: Mapping[str, float | str]) -> Timing:
+    """The preset that `table` names, with its other fields over it. The types were checked before."""
+    fields = dict(table)
+    preset = fields.pop("preset", "lan")
+    return msgspec.convert(msgspec.to_builtins(PRESETS[_preset(preset)]) | fields, Timing, strict=False)
+
+
+def _preset(value: float | str) -> Preset:
+    for preset in PRESETS:
+        if value == preset:
+            return preset
+    raise ConfigError(f"{value!r} is not a preset. There are: {', '.join(PRESETS)}.")
+
+
+def _convert(table: Mapping[str, object], named: str, *, strict: bool) -> Given:
+    """`table` as what a source says. `named` is how that source calls a setting, such as `meshfleet.toml: {path}`."""
+    for key in table:
+        _check_known(key, key, Given.__struct_fields__, named)
+    try:
+        given = msgspec.convert(table, Given, strict=strict)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_wrong(error, named)) from error
+    _check(given, named)
+    return given
+
+
+def _check(given: Given, named: str) -> None:
+    """Whether each of what one source says can be used. ConfigError names the place."""
+    for key, text in (("name", given.name), ("gossip", given.gossip), ("http", given.http), *_each_join(given)):
+        if text is not None:
+            try:
+                node_name(text) if key == "name" else parse_address(text, 0)
+            except ConfigError as error:
+                raise ConfigError(f"{_place(named, key)}: {error}") from error
+    for key, text in (("zone", given.zone), ("host", given.host)):
+        if text is not None and not (0 < len(text) <= NAME_LIMIT and text.isprintable()):
+            raise ConfigError(f"{_place(named, key)}: {text[:80]!r} is not 1 to {NAME_LIMIT} printable characters.")
+    if given.exited_shown is not None and not 0 <= given.exited_shown < float("inf"):
+        raise ConfigError(f"{_place(named, 'exited_shown')}: {given.exited_shown} is not 0 or more seconds.")
+    for key, value in (given.timing or {}).items():
+        _check_known(f"timing.{key}", key, ("preset", *Timing.__struct_fields__), named)
+        _check_timing(key, value, named)
+
+
+def _check_timing(key: str, value: float | str, named: str) -> None:
+    where = _place(named, f"timing.{key}")
+    if key == "preset":
+        try:
+            _preset(value)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
+        return
+    kind = type(getattr(PRESETS["lan"], key))
+    try:
+        number = msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        number = None
+    if number is None or not 0 < number < float("inf"):
+        a_number = "a whole number" if kind is int else "a number"
+        raise ConfigError(f"{where}: {value!r} is not {a_number} greater than 0.")
+
+
+def _each_join(given: Given) -> list[tuple[str, str]]:
+    return [("join", text) for text in given.join or ()]
+
+
+def _check_known(path: str, key: str, known: tuple[str, ...], named: str) -> None:
+    if key in known:
+        return
+    near = get_close_matches(key, known, 1, 0.5)
+    hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+    raise ConfigError(f"{_place(named, path)} is not a setting. {hint}")
+
+
+WORDS = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "float | str": "a number",
+    "int": "a whole number",
+    "object": "a table",
+    "str": "text",
+}
+CHOICES = {"role": get_args(Role), "log_level": get_args(LogLevel)}
+
+
+def _wrong(error: msgspec.ValidationError, named: str) -> str:
+    """msgspec's ``Expected `int`, got `str` - at `$.a.b` `` in the words of the operator."""
+    said, _, place = str(error).partition(" - at `$")
+    path = place.rstrip("`").lstrip(".").replace("[...]", "")
+    if path in CHOICES:
+        said = f"{said.rpartition(' ')[2]} is none of {', '.join(CHOICES[path])}"
+    for word in re.findall(r"`(.+?)`", said):
+        kind = word.removesuffix(" | null")
+        said = said.replace(f"`{word}`", WORDS.get(kind, kind))
+    return f"{_place(named, path)}: {said[:1].lower()}{said[1:]}."
+
+
+def _place(named: str, path: str) -> str:
+    """The setting `path`, such as `timing.heartbeat`, as its source calls it."""
+    variable = "TIMING" if path == "timing.preset" else path.replace(".", "_").upper()
+    return named.format(path=path, flag=path.removesuffix(".preset").replace("_", "-"), VARIABLE=variable)

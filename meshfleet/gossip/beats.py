@@ -66,8 +66,10 @@ class Heartbeats:
         self._hot[record.tag] = None
         return True
 
-    def merge(self, beats: Beats, via: str, at: float, transport: str) -> tuple[list[Record], list[Beat]]:
-        """Hear a whole table: whose beat was newer than known, and what the sender should be told in turn."""
+    def merge(self, beats: Beats, via: str, at: float, transport: str) -> tuple[list[Record], list[Beat], int]:
+        """Hear a whole table: whose beat was newer than known, what the sender should be told in turn, and of how many
+        strangers it tells."""
+        strangers = 0
         heard: list[Record] = []
         newer_here: list[Beat] = []
         for beat in beats.entries:
@@ -75,13 +77,14 @@ class Heartbeats:
             if record is None:
                 if beat.tag != self._tag:
                     self._counts["unknown_beat"] += 1
+                    strangers += 1
                 continue
             if beat.counter < record.beat:
                 newer_here.append(self._beat(record, at))
             elif self.hear(record, beat.counter, beat.age, at, None if via == record.name else via, transport):
                 record.note(Kind.BEAT, at, via, f"heartbeat {beat.counter} by way of {via}, {beat.age:.1f} s old")
                 heard.append(record)
-        return heard, newer_here[:ENTRIES]
+        return heard, newer_here[:ENTRIES], strangers
 
     def take_hot(self, at: float) -> list[Beats]:
         """What is to be passed on now; afterwards it is not hot any more."""

@@ -27,7 +27,7 @@ from meshfleet.fleet.standing import Assessment
 from meshfleet.fleet.timing import Timing
 from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.beats import Heartbeats
-from meshfleet.gossip.events import Arrived, Event, Forgotten, Renewed, Synced
+from meshfleet.gossip.events import Arrived, Event, Forgotten, Joined, Renewed, Synced
 from meshfleet.gossip.judging import Judging
 from meshfleet.gossip.limits import EVENTS, Counts
 from meshfleet.gossip.listening import Listening
@@ -65,8 +65,8 @@ from meshfleet.gossip.rumors import Measure, Rumors
 from meshfleet.gossip.spread import Spread
 from meshfleet.gossip.timers import Timers
 
-INTRODUCTION_PAUSE = 5.0
-"""Seconds between two requests to strangers of our fleet to introduce themselves."""
+INTRODUCTION_PAUSE = 1.0
+"""Seconds between two requests for introductions: when a stranger of our fleet speaks, or somebody tells of one."""
 
 
 class Member:
@@ -89,9 +89,11 @@ class Member:
         self.changes = 0
         """Grows whenever anything but an age changes."""
         self._rng = rng
-        self._at = now
+        self._now = self._at = now
         """Listening seconds of the input that is being handled."""
         self._events: deque[Event] = deque()
+        self._early_streams: set[NodeName] = set()
+        """Who opened a stream before introducing itself. Bounded by the driver's streams."""
         self._seeds: tuple[Address, ...] = ()
         self._asked_introduction_at = now - INTRODUCTION_PAUSE
         self.listening = Listening(timing, now)
@@ -239,10 +241,13 @@ class Member:
         self._wake(now)
         if (record := self.roster.get(name)) is not None:
             self.neighbours.stream_up(record, now)
+        else:
+            self._early_streams.add(name)
 
     def stream_ended(self, name: NodeName, end: StreamEnd, now: float) -> None:
         """A stream with that member ended."""
         self._wake(now)
+        self._early_streams.discard(name)
         if (record := self.roster.get(name)) is not None:
             self.neighbours.stream_ended(record, end, now)
             self.judging.judge(record, now)
@@ -270,6 +275,7 @@ class Member:
     # Inside
 
     def _wake(self, now: float) -> None:
+        self._now = now
         stood_still = self.listening.advance(now)
         self._at = self.listening.at(now)
         if stood_still:
@@ -279,6 +285,9 @@ class Member:
 
     def _emit(self, event: Event) -> None:
         self.changes += 1
+        if isinstance(event, Joined) and event.name in self._early_streams:
+            self._early_streams.discard(event.name)
+            self.stream_up(event.name, self._now)
         if isinstance(event, Renewed):
             self.beats.begin_life(event.epoch, self._at)
             self.spread.push(self.replica.begin_life(event.epoch), self._at)
@@ -300,9 +309,13 @@ class Member:
         if record is not None and packet.epoch == record.epoch:
             self._hear_sender(record, packet, via, self._at, None)  # it did, in this very packet
             self.neighbours.review()
-        elif via is Via.DATAGRAM and now - self._asked_introduction_at >= INTRODUCTION_PAUSE:
+        elif via is Via.DATAGRAM:
+            self._ask_introduction(source, now)
+
+    def _ask_introduction(self, address: Address, now: float) -> None:
+        if now - self._asked_introduction_at >= INTRODUCTION_PAUSE:
             self._asked_introduction_at = now
-            self.join(source, now)
+            self.join(address, now)
 
     def _dispatch(self, message: Message, source: Address, sender: NodeName, via: Via, now: float) -> None:
         at = self._at
@@ -341,7 +354,9 @@ class Member:
                 assert_never(message)
 
     def _hear_beats(self, beats: Beats, source: Address, sender: NodeName, via: Via, now: float) -> None:
-        heard, newer_here = self.beats.merge(beats, sender, self._at, _TRANSPORT[via])
+        heard, newer_here, strangers = self.beats.merge(beats, sender, self._at, _TRANSPORT[via])
+        if strangers and (record := self.roster.get(sender)) is not None:
+            self._ask_introduction(record.address, now)  # it knows members that I don't
         for record in heard:
             if record.presence is not Presence.FRESH:
                 self.judging.judge(record, now)

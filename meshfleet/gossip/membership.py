@@ -236,7 +236,7 @@ class Membership:
         A newcomer does not pass on what it is told first: everybody else knows it.
         """
         told = [self.hear(claim, source, sender, at, gossip=self.synced) for claim in sync.claims]
-        heard, _ = self._beats.merge(sync.beats, sender, at, transport)
+        heard, _, _ = self._beats.merge(sync.beats, sender, at, transport)
         self._spread.on_digest(sync.digest, source, sender)
         if sync.reply:
             self._outbox.stream_to(source, sender, *self.everything(at, reply=False))

@@ -97,7 +97,7 @@ class Neighbours:
         """A stream with that member stands, whoever opened it."""
         at = self._listening.at(now)
         record.had_accepted = True
-        record.eof = None
+        record.eof = None  # whoever can open a stream again has not died
         record.note(Kind.STREAM_UP, at, self._me, "stream established")
 
     def stream_ended(self, record: Record, end: StreamEnd, now: float) -> None:
@@ -134,6 +134,7 @@ class Neighbours:
                 record.accepted_at = at
                 record.had_accepted = True
                 record.note(Kind.ACCEPTED, at, self._me, "its kernel accepts connections", self._host)
+                self._knock_again(record, at, now)
             case Connect.REFUSED:
                 record.accepted_at = None
                 fact = record.note(Kind.REFUSED, at, self._me, "connection refused: nobody listens there", self._host)
@@ -144,6 +145,13 @@ class Neighbours:
             case Connect.SILENT | Connect.OWN_ERROR:
                 pass
         self._prober.on_connect(record, outcome)
+
+    def _knock_again(self, record: Record, at: float, now: float) -> None:
+        """A dying process's kernel closes its sockets one by one: the stream may end while the listener still accepts
+        (seen: 2 ms). So after an end without goodbye ask again, at doubling pauses, while a refusal would still prove it."""
+        if record.eof is None or at - record.eof.at > self._timing.eof_window / 2:
+            return
+        self._timers.at(now + max(0.02, at - record.eof.at), lambda t: self.knock(record))
 
     def _confirm_refusal(self, record: Record, now: float) -> None:
         """After a first refusal knock once more, half a probe interval later: a restart in between shows as an accept."""

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, assert_never
 
 import msgspec
 import trio
@@ -115,8 +115,15 @@ class Administered(Protocol):
         ...
 
 
-Answer = Callable[[bytes], Awaitable[bytes]]
-"""One line in, one line out, both without the newline."""
+class Answered(NamedTuple):
+    """What goes back, without its newline, and what is to be done once it went."""
+
+    line: bytes
+    then: Callable[[], None] | None = None
+
+
+Answer = Callable[[bytes], Awaitable[Answered]]
+"""From one line, without its newline, to what is answered."""
 
 
 async def serve_admin(
@@ -128,28 +135,30 @@ async def serve_admin(
 ) -> None:
     """Answer on `admin.sock` in `state_dir` until cancelled; set `left` once a `leave` was carried out and answered."""
 
-    async def answer(line: bytes) -> bytes:
-        return msgspec.json.encode(await _carry_out(node, line, left))
+    async def answer(line: bytes) -> Answered:
+        reply, ends = await _carry_out(node, line)
+        return Answered(msgspec.json.encode(reply), left.set if ends else None)
 
     await serve_lines(state_dir / SOCKET, answer, task_status=task_status)
 
 
-async def _carry_out(node: Administered, line: bytes, left: trio.Event) -> Reply:
+async def _carry_out(node: Administered, line: bytes) -> tuple[Reply, bool]:
+    """The reply, and whether the node is to end after it."""
     try:
-        return await _do(node, msgspec.json.decode(line, type=Request), left)
+        request = msgspec.json.decode(line, type=Request)
+        return await _do(node, request), isinstance(request, Leave)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Reply(ok=False, error=f"not a request: {error}")
+        return Reply(ok=False, error=f"not a request: {error}"), False
     except MeshfleetError as error:
-        return Reply(ok=False, error=str(error))
+        return Reply(ok=False, error=str(error)), False
 
 
-async def _do(node: Administered, request: Request, left: trio.Event) -> Reply:
+async def _do(node: Administered, request: Request) -> Reply:
     match request:
         case Join(address):
             return Reply(ok=True, name=await node.join(parse_address(address)))
         case Leave():
             await node.leave()
-            left.set()
         case Forget(name):
             node.forget(node_name(name))
         case Block(names):
@@ -158,6 +167,8 @@ async def _do(node: Administered, request: Request, left: trio.Event) -> Reply:
             node.unblock()
         case Status():
             return Reply(ok=True, name=node.name, health=node.health())
+        case _:
+            assert_never(request)
     return Reply(ok=True)
 
 
@@ -179,15 +190,19 @@ async def serve_lines(
                 connections.start_soon(_converse, stream, answer, limit, token)
     finally:
         listener.socket.close()
-        with suppress(OSError):
-            path.unlink()
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 async def _converse(stream: trio.SocketStream, answer: Answer, limit: trio.CapacityLimiter, token: object) -> None:
     try:
         async with stream:
             await _answer_all(stream, answer)
-    except (OSError, trio.BrokenResourceError):
+    except trio.BrokenResourceError:
         pass  # the other side went away, which it may at any time
     except Exception:
         _log.exception("a request on the local socket failed")
@@ -201,7 +216,12 @@ async def _answer_all(stream: trio.SocketStream, answer: Answer) -> None:
         line, newline, rest = buffer.partition(b"\n")
         if newline:
             buffer = rest
-            await stream.send_all(await answer(bytes(line)) + b"\n")
+            answered = await answer(bytes(line))
+            try:
+                await stream.send_all(answered.line + b"\n")
+            finally:
+                if answered.then is not None:
+                    answered.then()
             continue
         if len(buffer) > LINE_LIMIT:
             reply = Reply(ok=False, error=f"a request has at most {LINE_LIMIT} bytes")
@@ -218,8 +238,7 @@ def _listen(path: Path) -> socket.socket:
     """A listening Unix socket at `path` that its owner alone can open. StateDirError where that fails."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with suppress(FileNotFoundError):
-            path.unlink()
+        path.unlink(missing_ok=True)
         with short_path(path) as short:
             listening.bind(short)
         # Until now whoever can enter the folder could have connected; nobody was answered, and StateDir makes it 0700.
@@ -227,9 +246,8 @@ def _listen(path: Path) -> socket.socket:
         listening.listen(CONNECTIONS_LIMIT)
     except OSError as error:
         listening.close()
-        raise StateDirError(
-            f"{path} can't be made: {error.strerror or error}. Give --state-dir another folder."
-        ) from error
+        why = error.strerror or str(error)
+        raise StateDirError(f"{path} can't be made: {why}. Give --state-dir another folder.") from error
     return listening
 
 

@@ -282,11 +282,13 @@ class Node:
         assert self._store is not None
         saved: list[Peer] = []
         while True:
+            version = self.version()
             peers = [Peer(record.name, record.address) for record in self._member.roster if not record.is_gone]
             if peers and peers != saved:
                 self._store.save_peers(peers)
                 saved = peers
-            await trio.sleep(REMEMBER_EVERY)
+                await trio.sleep(REMEMBER_EVERY)
+            await self.changed(version)
 
     async def _join_seeds(self) -> None:
         """Join by every seed and every remembered peer until one answers; the member itself tries again later."""

@@ -19,6 +19,7 @@ import fcntl
 import os
 import stat
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Self
 
 import msgspec
@@ -26,9 +27,10 @@ import msgspec
 from meshfleet.errors import ConfigError, StateDirError
 from meshfleet.fleet.names import Address, Epoch, NodeName, node_name, parse_address
 from meshfleet.logs import get_logger
+from meshfleet.wire.keyring import KEY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from types import TracebackType
 
@@ -45,8 +47,6 @@ FILE_LIMIT = 1024 * 1024
 
 DAMAGED_LIMIT = 9
 """Damaged copies kept of one file. The ninth is overwritten."""
-
-KEY_BYTES = 32
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ConfigError)
 """What reading garbage as one of our files may raise."""
@@ -78,13 +78,14 @@ class _PeersFile(msgspec.Struct, frozen=True):
 class StateDir:
     """A state dir, held by this process until `close`. Also a context manager.
 
-    What fails at start is a StateDirError with path and reason; `save_peers`, which runs all the time, never raises.
+    What fails at start is a StateDirError with path and reason. `save_peers` and `save_epoch` are for the time after:
+    they never raise; a failure is logged once and counted.
     """
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self.unsaved = 0
-        """How often peers could not be saved."""
+        """How often something could not be saved at run time."""
         self._lock = lock
         self._saved: bytes | None = None
         self._complained = False
@@ -176,6 +177,10 @@ class StateDir:
         self._write(NODE, _json(_NodeFile(known.name, epoch)))
         return Epoch(epoch)
 
+    def save_epoch(self, epoch: Epoch) -> None:
+        """The node took a higher epoch while it runs: the next life's is above that. Never raises."""
+        self._save(NODE, lambda: _json(_NodeFile(self._node().name, max(epoch, self._node().epoch))))
+
     def peers(self) -> tuple[Peer, ...]:
         """The peers of the last life, in the order in which they were saved."""
         data = self._read(PEERS)
@@ -190,21 +195,24 @@ class StateDir:
         return peers
 
     def save_peers(self, peers: Iterable[Peer]) -> None:
-        """Remember `peers`, best first: the first 256 are kept. Never raises; a failure is logged once and counted."""
-        kept = list(peers)[:PEERS_LIMIT]
+        """Remember `peers`, best first: the first 256 whose addresses make sense are kept. Never raises."""
+        kept = list(islice(filter(_can_be_read_back, peers), PEERS_LIMIT))
         data = _json(_PeersFile([_PeerEntry(peer.name, str(peer.address)) for peer in kept]))
-        if data == self._saved:
-            return  # a quiet fleet leaves the disk alone
+        if data != self._saved and self._save(PEERS, lambda: data):  # a quiet fleet leaves the disk alone
+            self._saved = data
+
+    def _save(self, name: str, data: Callable[[], bytes]) -> bool:
+        """Write a file at run time; whether that worked."""
         try:
-            self._write(PEERS, data)
+            self._write(name, data())
         except StateDirError as error:
             self.unsaved += 1
             if not self._complained:
-                _log.error("peers can't be saved: after a restart this node will need --join", error=str(error))
+                _log.error("the state dir can't be written; what is new is lost with a restart", error=str(error))
             self._complained = True
-            return
-        self._saved = data
+            return False
         self._complained = False
+        return True
 
     def _node(self) -> _NodeFile:
         data = self._read(NODE)
@@ -319,6 +327,14 @@ def _flush(file: int) -> None:
             fcntl.fcntl(file, full)
             return
     os.fsync(file)
+
+
+def _can_be_read_back(peer: Peer) -> bool:
+    """A member says itself where it listens. One that says nonsense must not spoil the file for all others."""
+    try:
+        return parse_address(str(peer.address)) == peer.address and node_name(peer.name) == peer.name
+    except ConfigError:
+        return False
 
 
 def _json(file: _NodeFile | _PeersFile) -> bytes:

@@ -99,6 +99,8 @@ class Link:
                 self._count(f"stream_{error.cause}")
         finally:
             self.over.set()
+            if not self.ready.is_set() and not self.dialled:
+                self._count("stream_unproven")
             await trio.aclose_forcefully(stream)
         return self._end(stream)
 

@@ -26,6 +26,8 @@ class Kind(str, Enum):
     RESET = "reset"
     SUSPECTED = "suspected"
     REFUTED = "refuted"
+    WITNESSED = "witnessed"
+    """Its process ended, and a node on the same machine saw it."""
     OBITUARY = "obituary"
     GOODBYE = "goodbye"
     RESTARTED = "restarted"

@@ -9,6 +9,7 @@ spread missed: a member whose beat is late is asked for by telling somebody the 
 from __future__ import annotations
 
 from meshfleet.fleet.evidence import Kind
+from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.timing import Timing
 from meshfleet.gossip.limits import Counts
 from meshfleet.gossip.messages import Beat, Beats
@@ -82,7 +83,8 @@ class Heartbeats:
             if beat.counter < record.beat:
                 newer_here.append(self._beat(record, at))
             elif self.hear(record, beat.counter, beat.age, at, None if via == record.name else via, transport):
-                record.note(Kind.BEAT, at, via, f"heartbeat {beat.counter} by way of {via}, {beat.age:.1f} s old")
+                if record.presence is not Presence.FRESH:
+                    record.note(Kind.BEAT, at, via, f"heartbeat {beat.counter} by way of {via}, {beat.age:.1f} s old")
                 heard.append(record)
         return heard, newer_here[:ENTRIES], strangers
 

@@ -80,16 +80,28 @@ class Judging:
         said = f"{verdict.presence.value}" + (f", {verdict.certainty.value}" if verdict.certainty else "")
         record.note(Kind.VERDICT, at, self._me, f"judged {said}" + "".join(f": {r}" for r in verdict.reasons[:1]))
         self._emit(Judged(record.name, verdict, before))
-        if verdict.certainty is Certainty.PROVEN and not any(o.by == self._me for o in record.known.obituaries):
+        known = record.known
+        if verdict.certainty is Certainty.PROVEN and not (
+            known.is_buried and any(o.by == self._me for o in known.obituaries)
+        ):
             record.obituary_at = at if record.obituary_at is None else record.obituary_at
             how = verdict.reasons[-1][:200] if verdict.reasons else "proven"
             self._bury(record, Obituary(record.name, record.epoch, record.alive.incarnation, self._me, how))
+
+    def witnessed(self, record: Record, now: float) -> None:
+        """I saw its process end: proof, whatever its age."""
+        at = self._listening.at(now)
+        record.note(Kind.WITNESSED, at, self._me, "its process ended, seen on the same machine", self._host)
+        record.obituary_at = at
+        how = "its process ended, seen on the same machine"
+        self._bury(record, Obituary(record.name, record.epoch, record.alive.incarnation, self._me, how))
+        self.judge(record, now)
 
     def evidence(self, record: Record, at: float) -> Evidence:
         """All that the rules look at."""
         spoken_at = max(record.beat_at, self._listening.resumed_at)
         age = max(0.0, at - spoken_at)
-        accepts = record.accepted_at is not None and record.accepted_at > record.heard_at
+        accepts = record.answering_at is not None and record.answering_at > record.heard_at
         confirmed, could, expired = self._suspicion(record, at)
         contact = record.indirect_via if record.suspicion and record.indirect_at > record.suspicion.began else None
         return Evidence(
@@ -142,7 +154,9 @@ class Judging:
         """Hosts that confirm, hosts that could, and whether the suspicion has run out."""
         subject_host = record.info.host
         hosts = {host for name, host in self._hosts.items() if name != record.name and host != subject_host}
-        hosts |= {self._host} - {subject_host}
+        hosts -= {self._host}
+        if hosts:  # where nobody else could, my own word alone confirms nothing: a fleet of two knows only proof
+            hosts |= {self._host} - {subject_host}
         if record.suspicion is None:
             return 0, len(hosts), False
         accusers = {host for by in record.known.accusers if (host := self._host_of(by)) not in (None, subject_host)}

@@ -262,6 +262,29 @@ class Member:
             self.neighbours.answered(record, outcome, now)
             self.judging.judge(record, now)
 
+    def stream_acknowledged(self, name: NodeName, age: float, now: float) -> None:
+        """The kernel of that member acknowledged something on our stream `age` seconds ago."""
+        self._wake(now)
+        if (record := self.roster.get(name)) is not None:
+            self.neighbours.acknowledged(record, age, now)
+
+    def witnessed_end(self, name: NodeName, epoch: int, now: float) -> None:
+        """A witness beside me saw that member's process end."""
+        self._wake(now)
+        record = self.roster.get(name)
+        if record is not None and record.epoch == epoch:
+            self.judging.witnessed(record, now)
+
+    def slept(self, now: float) -> None:
+        """The machine was suspended: silence until now proves nothing, whatever the clocks say."""
+        self._wake(now)
+        self.listening.resume(now)
+        self._resumed(now)
+
+    def silent(self) -> list[NodeName]:
+        """Members of whom any sign of life would matter: the driver looks whether their kernels still acknowledge."""
+        return [r.name for r in self.roster if r.presence in (Presence.STALE, Presence.UNREACHABLE)]
+
     def send_refused(self, now: float) -> None:
         """My own network stack refused to send: evidence about me, never about the receiver."""
         self.counts["own_send_error"] += 1
@@ -279,9 +302,13 @@ class Member:
         stood_still = self.listening.advance(now)
         self._at = self.listening.at(now)
         if stood_still:
-            self.counts["resumed"] += 1
-            self.prober.abandon()
-            self.judging.review(now)
+            self._resumed(now)
+
+    def _resumed(self, now: float) -> None:
+        self.counts["resumed"] += 1
+        self._at = self.listening.at(now)
+        self.prober.abandon()
+        self.judging.review(now)
 
     def _emit(self, event: Event) -> None:
         self.changes += 1

@@ -32,6 +32,8 @@ class NodeInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     role: Short = "observer"
     base_url: Short | None = None
     version: Short = ""
+    process: Short | None = None
+    """Machine, pid and start time, for witnesses on the same machine."""
 
 
 class Alive(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):

@@ -106,7 +106,7 @@ class Neighbours:
         self._chosen.pop(record.name, None)
         match end:
             case StreamEnd.EOF:
-                record.accepted_at = None
+                record.accepted_at = record.acknowledged_at = None
                 record.eof = record.note(Kind.EOF, at, self._me, "stream ended without a goodbye", self._host)
             case StreamEnd.RESET:
                 record.note(Kind.RESET, at, self._me, "stream was reset", self._host)
@@ -116,6 +116,11 @@ class Neighbours:
         self.knock(record)
         if not record.is_gone:
             self._prober.probe(record, now)
+
+    def acknowledged(self, record: Record, age: float, now: float) -> None:
+        """Its kernel acknowledged something on a stream `age` seconds ago. Unlike accepts these don't run out: the backlog of
+        a stopped process fills, its keepalives are answered for as long as it is stopped."""
+        record.acknowledged_at = self._listening.at(now) - age
 
     def knock(self, record: Record) -> None:
         """Ask the kernel at that address whether anybody listens."""
@@ -136,7 +141,7 @@ class Neighbours:
                 record.note(Kind.ACCEPTED, at, self._me, "its kernel accepts connections", self._host)
                 self._knock_again(record, at, now)
             case Connect.REFUSED:
-                record.accepted_at = None
+                record.accepted_at = record.acknowledged_at = None
                 fact = record.note(Kind.REFUSED, at, self._me, "connection refused: nobody listens there", self._host)
                 record.refusals.append(fact)
                 self._confirm_refusal(record, now)

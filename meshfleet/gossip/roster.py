@@ -34,6 +34,7 @@ class Record:
 
     __slots__ = (
         "accepted_at",
+        "acknowledged_at",
         "beat",
         "beat_at",
         "clock_offset",
@@ -78,6 +79,8 @@ class Record:
         self.suspicion: Suspicion | None = None
         self.accepted_at: float | None = None
         """Its kernel accepted a connection, and none was refused nor a stream ended since."""
+        self.acknowledged_at: float | None = None
+        """Its kernel acknowledged something on a standing stream."""
         self.had_accepted = False
         self.refusals: deque[Fact] = deque(maxlen=REFUSALS)
         self.eof: Fact | None = None
@@ -121,6 +124,12 @@ class Record:
         return self.verdict.presence in (Presence.LEFT, Presence.DOWN)
 
     @property
+    def answering_at(self) -> float | None:
+        """When its kernel last answered for it, be the process stopped or starved: accepted, or acknowledged a stream's keepalive."""
+        answers = [at for at in (self.accepted_at, self.acknowledged_at) if at is not None]
+        return max(answers) if answers else None
+
+    @property
     def heard_at(self) -> float:
         """When the newest word of it was said, by any way."""
         return max(self.beat_at, self.direct_at, self.indirect_at)
@@ -137,13 +146,20 @@ class Record:
         return f"relay via {self.relay_via}" if self.relay_via else "direct"
 
     def note(self, kind: Kind, at: float, by: str, detail: str, host: str = "") -> Fact:
-        """Remember a fact for `why`. The newest of one kind from one source replaces the one before, so that acks
-        of a healthy hour don't push out what matters."""
+        """Remember a fact for `why`. Since the last verdict, the first and the last of one kind from one source are kept, so
+        that a hundred lost pings don't push out how it began."""
         fact = Fact(kind, at, by, detail, host)
-        if self.facts and (self.facts[-1].kind, self.facts[-1].by) == (kind, by):
-            self.facts[-1] = fact
-        else:
-            self.facts.append(fact)
+        newest = -1
+        for i in range(len(self.facts) - 1, -1, -1):
+            known = self.facts[i]
+            if known.kind is Kind.VERDICT:
+                break
+            if known.kind is kind and known.by == by:
+                if newest >= 0:
+                    del self.facts[newest]
+                    break
+                newest = i
+        self.facts.append(fact)
         return fact
 
     def begin_life(self, now: float) -> None:
@@ -154,6 +170,7 @@ class Record:
         self.restarted_at = now
         self.suspicion = None
         self.accepted_at = None
+        self.acknowledged_at = None
         self.had_accepted = False
         self.refusals.clear()
         self.eof = None

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import trio
 
-from meshfleet.errors import MeshfleetError, WireError
+from meshfleet.errors import MeshfleetError, TooBig, WireError
 from meshfleet.fleet.names import Address, NodeName
-from meshfleet.gossip.events import Event
+from meshfleet.gossip.events import Event, Joined, Restarted
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import (
     Connect,
@@ -28,15 +28,23 @@ from meshfleet.gossip.messages import (
     Via,
 )
 from meshfleet.logs import get_logger
+from meshfleet.node.clocks import SuspendWatch
 from meshfleet.node.link import Link
 from meshfleet.node.links import Links, knock
 from meshfleet.node.network import Datagrams, Network
+from meshfleet.node.witness import Process, parse, watch
 from meshfleet.wire.codec import decode_packet, encode_packet
 from meshfleet.wire.keyring import Keyring
 from meshfleet.wire.seal import Sealer
 
 FAULTS = 100
 """Errors of our own while handling inputs that a node survives. At it the node ends: better gone than wrong."""
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at whose kernels acknowledge, while anybody is silent."""
+
+WITNESSED = 512
+"""Processes of this machine that are watched at once. Deaths of further ones are found as those of other machines are."""
 
 log = get_logger("meshfleet.node")
 
@@ -66,6 +74,9 @@ class Driver:
         self._links: Links | None = None
         self._nursery: trio.Nursery | None = None
         self._lag = 0.0
+        self._suspend = SuspendWatch()
+        self._looked_at = 0.0
+        self._watched: set[tuple[NodeName, int]] = set()
         self._blocked: frozenset[NodeName] = frozenset()
         self._unblocked = trio.Event()
 
@@ -144,17 +155,51 @@ class Driver:
             # The worst of late, fading by half each second or so: one late wake-up is seen, an old one forgotten.
             self._lag = max(now - self.member.next_timer(), self._lag * 0.9)
             self.member.loop_lagged(self._lag)
+            self._look_around(now)
             self.tell(lambda member, at: member.handle_timer(at))
+
+    def _look_around(self, now: float) -> None:
+        """What only the system can tell: whether it slept, and whose kernels still acknowledge."""
+        if self._suspend.slept() is not None:
+            self._sealer.renew()  # the machine may be a restored copy, with salt and counter of the original
+            self.tell(lambda member, at: member.slept(at))
+        if now < self._looked_at + LOOK_EVERY:
+            return
+        self._looked_at = now
+        for name in self.member.silent():
+            ago = self.links.acknowledged_ago(name)
+            if ago is not None:
+                self.member.stream_acknowledged(name, ago, now)
 
     @property
     def lag(self) -> float:
         """Seconds by which timers came late of late."""
         return self._lag
 
+    def _watch_process(self, name: str) -> None:
+        """If that member runs on this machine, watch its process."""
+        record, me = self.member.roster.get(name), parse(self.member.membership.me.info.process)
+        process = None if record is None else parse(record.info.process)
+        if record is None or me is None or process is None or process.machine != me.machine or process == me:
+            return
+        if len(self._watched) < WITNESSED and (record.name, record.epoch) not in self._watched:
+            assert self._nursery is not None
+            self._watched.add((record.name, record.epoch))
+            self._nursery.start_soon(self._witness, record.name, record.epoch, process)
+
+    async def _witness(self, name: NodeName, epoch: int, process: Process) -> None:
+        ended = await watch(process)
+        self._watched.discard((name, epoch))
+        if ended:
+            self.tell(lambda member, now: member.witnessed_end(name, epoch, now))
+
     def _flush(self, now: float) -> None:
         for out in self.member.outgoing(now):
             self._send(out)
         events = list(self.member.events())
+        for event in events:
+            if isinstance(event, Joined | Restarted):
+                self._watch_process(event.name)
         if events:
             self._on_events(events)
         if self._sleep.deadline != (due := self.member.next_timer()):
@@ -167,7 +212,11 @@ class Driver:
             case SendPacket(via=Via.DATAGRAM):
                 if out.to in self._blocked:
                     return
-                data = self._sealer.seal(self.encode(out.messages))
+                try:
+                    data = self._sealer.seal(self.encode(out.messages))
+                except TooBig as error:
+                    self._fault(error)  # the core packs by size: a bug of ours, and no reason to stop
+                    return
                 if self._datagrams.send(data, Address(out.host, out.port)) is Connect.OWN_ERROR:
                     self.member.send_refused(trio.current_time())
             case SendPacket():

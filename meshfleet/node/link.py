@@ -6,13 +6,13 @@ sealed frame of each side is an empty packet, which says who speaks. End: a seal
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 
 import trio
 import trio_websocket
 
-from meshfleet.errors import Malformed, WireError
+from meshfleet.errors import Malformed, TooBig, WireError
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.messages import Goodbye, Message, Packet, StreamEnd
 from meshfleet.node.network import Stream
@@ -50,6 +50,7 @@ class Link:
         self._wake = trio.Event()
         self._closing = False
         self.said_goodbye = False
+        self.stream: Stream | None = None
 
     def send(self, messages: tuple[Message, ...]) -> None:
         """Queue one packet."""
@@ -73,8 +74,10 @@ class Link:
         encode: Callable[[tuple[Message, ...]], bytes],
         receive: Callable[[Packet, Link], None],
         may_send: Callable[[NodeName | None], Awaitable[None]],
+        counts: Counter[str],
     ) -> StreamEnd:
         """Speak with the peer until either side ends it; how it ended, as seen from here."""
+        self.stream = stream
         try:
             async with trio.open_nursery() as nursery:
                 with trio.fail_after(HANDSHAKE):
@@ -82,10 +85,10 @@ class Link:
                     self._queue.appendleft(())
                     self._wake.set()
                     nursery.start_soon(self._send_forever, ws, stream, sealer, encode, may_send, nursery.cancel_scope)
-                    await self._receive_one(ws, sealer, receive)
+                    await self._receive_one(ws, sealer, receive, counts)
                 self.ready.set()
                 while not self.said_goodbye:
-                    await self._receive_one(ws, sealer, receive)
+                    await self._receive_one(ws, sealer, receive, counts)
         except* (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError, trio.BrokenResourceError):
             self.failure = self.failure or "it closed the connection before it had shown that it belongs to this fleet"
         except* trio.TooSlowError:
@@ -141,8 +144,9 @@ class Link:
         ws: trio_websocket.WebSocketConnection,
         sealer: StreamSealer,
         receive: Callable[[Packet, Link], None],
+        counts: Counter[str],
     ) -> None:
-        packet = decode_packet(sealer.open(await _bytes(ws)))
+        packet = decode_packet(sealer.open(await _bytes(ws)), counts)
         if not self.ready.is_set():
             expected, self.peer = self.peer, NodeName(packet.source)
             if expected not in (None, self.peer):
@@ -168,7 +172,12 @@ class Link:
                 await self._wake.wait()
             messages = self._queue.popleft()
             await may_send(self.peer)
-            await ws.send_message(sealer.seal(encode(messages)))
+            try:
+                frame = sealer.seal(encode(messages))
+            except TooBig:
+                self._count("frame_too_big")  # the core packs by size: a bug of ours, and no reason to end the stream
+                continue
+            await ws.send_message(frame)
             if messages and isinstance(messages[-1], Goodbye):
                 stream.farewell = True
                 with trio.move_on_after(1.0):

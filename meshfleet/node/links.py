@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -26,6 +27,8 @@ LINKS = 1_024
 
 class Owner(Protocol):
     """Who is told what happens on streams: the driver."""
+
+    counts: Counter[str]
 
     def encode(self, messages: tuple[Message, ...]) -> bytes: ...
 
@@ -97,6 +100,11 @@ class Links:
                     if link.dialled and not link.kept and now - link.active_at > IDLE:
                         link.close()
 
+    def acknowledged_ago(self, name: NodeName) -> float | None:
+        """Seconds since the kernel of `name` last acknowledged anything on a stream with it; None where that can't be known."""
+        ages = [link.stream.acknowledged_ago() for link in self._by_name.get(name, []) if link.stream is not None]
+        return min((age for age in ages if age is not None), default=None)
+
     def close_all(self) -> None:
         """Say goodbye on every stream."""
         for links in self._by_name.values():
@@ -156,7 +164,9 @@ class Links:
 
         end = StreamEnd.DROPPED
         try:
-            end = await link.run(stream, self._keyring, self._owner.encode, receive, self._owner.may_send)
+            end = await link.run(
+                stream, self._keyring, self._owner.encode, receive, self._owner.may_send, self._owner.counts
+            )
         finally:
             self._gone(link)
         if link.peer is not None and link.ready.is_set() and not self._by_name.get(link.peer):

@@ -45,6 +45,10 @@ class Stream(trio.abc.Stream):
         self.saw: StreamEnd | None = None
         """How the other side ended it, once it did: EOF or RESET."""
 
+    def acknowledged_ago(self) -> float | None:
+        """Seconds since the peer's kernel last acknowledged anything, keepalives included; None where that can't be known."""
+        return None
+
 
 Accept = Callable[[Stream, Address], Awaitable[None]]
 

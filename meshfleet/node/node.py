@@ -34,6 +34,7 @@ from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
 from meshfleet.node.store import Peer, StateDir
 from meshfleet.node.supervise import supervise
 from meshfleet.node.viewing import Viewing
+from meshfleet.node.witness import this_process
 from meshfleet.wire.codec import PACKET_OVERHEAD, encode_state, size_of
 from meshfleet.wire.keyring import KEY_BYTES, Keyring
 
@@ -45,6 +46,9 @@ JOIN_PATIENCE = 10.0
 
 FAREWELL = 0.5
 """Seconds that goodbyes are given to leave the machine."""
+
+TEXT_LIMIT = 200
+"""Characters of host, zone and version."""
 
 REMEMBER_EVERY = 15.0
 """Seconds between two savings of known peers, if they changed."""
@@ -265,7 +269,7 @@ class Node:
                     log.error("another process speaks under this node's name; rename one of them",
                               name=self.name, at=event.where)  # fmt: skip
                 case Renewed() if self._store is not None:
-                    self._store.next_epoch(event.epoch - 1)
+                    self._store.save_epoch(Epoch(event.epoch))
                 case Synced():
                     self._synced.setdefault(event.name, trio.Event()).set()
                     self._synced.pop(event.name)
@@ -280,13 +284,11 @@ class Node:
     async def _remember_peers(self) -> None:
         """Save known peers, so that a restart finds the fleet without being told where."""
         assert self._store is not None
-        saved: list[Peer] = []
         while True:
             version = self.version()
             peers = [Peer(record.name, record.address) for record in self._member.roster if not record.is_gone]
-            if peers and peers != saved:
-                self._store.save_peers(peers)
-                saved = peers
+            if peers:
+                await trio.to_thread.run_sync(self._store.save_peers, peers)
                 await trio.sleep(REMEMBER_EVERY)
             await self.changed(version)
 
@@ -321,6 +323,7 @@ class Node:
 async def open_node(config: NodeConfig, *, network: Network | None = None) -> AsyncIterator[Node]:
     """A running node. Sockets are bound on entry (ConfigError if they can't be); on exit all is closed, without a goodbye:
     call `leave` first for that."""
+    _check(config)
     network = RealNetwork() if network is None else network
     store = None if config.state_dir is None else StateDir.open(config.state_dir)
     try:
@@ -328,8 +331,11 @@ async def open_node(config: NodeConfig, *, network: Network | None = None) -> As
         epoch = int(time.time() * 1000) if store is None else store.next_epoch(int(time.time() * 1000))
         datagrams, bound = await bind_both(network, await _resolve(network, config.gossip))
         try:
-            there = network.advertised(bound)
-            info = NodeInfo(config.host, there.host, there.port, config.zone, config.role, None, config.version)
+            there, me = network.advertised(bound), this_process()
+            process = None if me is None else str(me)
+            info = NodeInfo(
+                config.host, there.host, there.port, config.zone, config.role, None, config.version, process
+            )
             now, rng = trio.current_time(), random.Random()
             member = Member(config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, now)
             handed: list[Node] = []
@@ -359,6 +365,16 @@ async def open_node(config: NodeConfig, *, network: Network | None = None) -> As
     finally:
         if store is not None:
             store.close()
+
+
+def _check(config: NodeConfig) -> None:
+    """Refuse texts that no peer would accept: the limits of gossip.messages, said where they can be mended."""
+    for field in ("host", "zone", "role", "version"):
+        text = getattr(config, field)
+        if text is not None and (len(text) > TEXT_LIMIT or not text.isprintable()):
+            raise ConfigError(
+                f"{field} {text[:30]!r} can't be told to peers: at most {TEXT_LIMIT} printable characters."
+            )
 
 
 def _fleet_key(config: NodeConfig, store: StateDir | None) -> bytes:

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections import Counter
 from weakref import WeakSet
 
@@ -29,6 +30,9 @@ BACKLOG = 4096
 CONNECTIONS = 512
 """Inbound streams at once. Further ones are reset: `refused_stream`."""
 
+
+LAST_ACK_RECEIVED = 56
+"""Offset of tcpi_last_ack_recv in struct tcp_info: 32 bits, milliseconds (linux/tcp.h)."""
 
 _OPEN: WeakSet[socket.socket | trio.socket.SocketType] = WeakSet()
 
@@ -130,6 +134,13 @@ class TcpStream(Stream):
         if not data:
             self.saw = self.saw or StreamEnd.EOF
         return data
+
+    def acknowledged_ago(self) -> float | None:
+        """From the kernel's TCP_INFO (Linux). macOS has no such field that Python can read."""
+        if not sys.platform.startswith("linux") or self._stream.socket.fileno() == -1:
+            return None
+        info = self._stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, LAST_ACK_RECEIVED + 4)
+        return int.from_bytes(info[LAST_ACK_RECEIVED:], sys.byteorder) / 1000
 
     async def aclose(self) -> None:
         """FIN after a goodbye, else RST: SO_LINGER with zero seconds, then close."""

@@ -101,11 +101,12 @@ async def test_a_restarted_node_comes_back_by_itself_with_a_higher_epoch(tmp_pat
             assert n2.epoch > before
 
 
-async def test_an_abrupt_end_is_proven_by_its_sockets() -> None:
-    async with open_node(config("n1")) as n1:
+async def test_an_abrupt_end_is_proven_everywhere() -> None:
+    async with open_node(config("n1")) as n1, open_node(config("n3", n1.address)) as n3:
         with trio.fail_after(PATIENCE):
             process = await _spawn("n2", n1.address)
-            await see(n1, 2)
+            await see(n1, 3)
+            await see(n3, 3)
             while n1.counters().get("stream_bytes_in", 0) == 0 or not _has_stream(n1, "n2"):
                 await trio.lowlevel.checkpoint()
             process.kill()
@@ -113,9 +114,10 @@ async def test_an_abrupt_end_is_proven_by_its_sockets() -> None:
             assert process.stdin is not None
             await process.stdin.aclose()
             await sees(n1, "n2", Presence.DOWN)
-        verdict = next(n for n in n1.fleet().nodes if n.name == "n2")
-        assert verdict.certainty is Certainty.PROVEN
-        assert {fact.kind.value for fact in n1.why("n2")} >= {"eof", "refused"}
+            await sees(n3, "n2", Presence.DOWN)
+        verdicts = [n for node in (n1, n3) for n in node.fleet().nodes if n.name == "n2"]
+        assert {verdict.certainty for verdict in verdicts} == {Certainty.PROVEN}
+        assert {fact.kind.value for fact in n1.why("n2")} & {"witnessed", "refused"}
 
 
 def _has_stream(node: Node, other: str) -> bool:

@@ -1,0 +1,80 @@
+"""Who runs on the same machine sees a process end, and is not fooled by its pid."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import msgspec
+import pytest
+import trio
+
+from meshfleet.node.clocks import SuspendWatch
+from meshfleet.node.witness import Process, parse, this_process, watch
+
+
+async def test_the_end_of_a_process_is_seen() -> None:
+    me = this_process()
+    assert me is not None
+    child = await trio.lowlevel.open_process([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    seen: list[bool] = []
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_note, _process(child.pid, me), seen)
+            await trio.testing.wait_all_tasks_blocked()
+            assert seen == []
+            child.kill()
+        await child.wait()
+    assert seen == [True]
+    assert child.stdin is not None
+    await child.stdin.aclose()
+
+
+async def test_a_reused_pid_is_not_taken_for_the_old_process() -> None:
+    me = this_process()
+    assert me is not None
+    with trio.fail_after(20):
+        assert not await watch(msgspec.structs.replace(me, started="1"))
+
+
+async def test_a_process_that_is_gone_already_gives_no_testimony() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    with trio.fail_after(20):
+        assert not await watch(Process("machine", child.pid, "1"))
+
+
+def test_what_a_node_says_of_its_process_can_be_read_back() -> None:
+    me = this_process()
+    assert me is not None
+    assert me.pid == os.getpid()
+    assert parse(str(me)) == me
+
+
+@pytest.mark.parametrize("text", [None, "", "m", "m:", "m:1", "m:1:", ":1:2", "m:x:2", "m:-1:2", "m:99999999999:2", "m:²:2"])
+def test_nonsense_about_a_process_is_no_process(text: str | None) -> None:
+    assert parse(text) is None
+
+
+def test_a_suspend_is_seen_once_and_for_its_length() -> None:
+    asleep = 100.0
+    clock = SuspendWatch(lambda: asleep)
+    assert clock.slept() is None
+    asleep += 600.0
+    assert clock.slept() == 600.0
+    assert clock.slept() is None
+    asleep += 0.5
+    assert clock.slept() is None
+
+
+async def _note(process: Process, seen: list[bool]) -> None:
+    seen.append(await watch(process))
+
+
+def _process(pid: int, me: Process) -> Process:
+    from meshfleet.node.witness import _started
+
+    started = _started(pid)
+    assert started is not None
+    return Process(me.machine, pid, started)

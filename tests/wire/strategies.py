@@ -1,0 +1,126 @@
+"""Every message of the mesh, drawn at random within its ranges. Ages are whole hundredths, as they travel."""
+
+from __future__ import annotations
+
+import string
+from typing import get_args
+
+from hypothesis import strategies as st
+
+from meshfleet.fleet.names import AgentId, Epoch, NodeName
+from meshfleet.fleet.state import AgentState, RateLimit, Snapshot, Status
+from meshfleet.gossip.messages import (
+    Ack,
+    Alive,
+    Beat,
+    Beats,
+    Delta,
+    Digest,
+    Goodbye,
+    Have,
+    Left,
+    Message,
+    Nack,
+    NodeInfo,
+    Obituary,
+    Packet,
+    Ping,
+    PingReq,
+    SnapshotMessage,
+    Suspect,
+    Sync,
+    Trouble,
+    Want,
+)
+
+_ALNUM = string.ascii_letters + string.digits
+numbers = st.integers(0, 2**53 - 1)
+names = st.builds(lambda a, b: a + b, st.sampled_from(_ALNUM), st.text(_ALNUM + "._-", max_size=63))
+agent_ids = st.builds(lambda a, b: a + b, st.sampled_from(_ALNUM), st.text(_ALNUM + "._:@/-", max_size=127))
+shorts = st.text(max_size=200)
+ages = st.one_of(st.integers(0, 1000), st.integers(0, 10**9)).map(lambda whole: whole / 100)
+
+infos = st.builds(
+    NodeInfo,
+    shorts,
+    shorts,
+    st.integers(0, 65535),
+    st.none() | shorts,
+    shorts,
+    st.none() | shorts,
+    shorts,
+)
+beats = st.builds(Beat, st.integers(0, 2**48 - 1), st.integers(0, 100_000) | numbers, ages)
+tables = st.builds(Beats, st.lists(beats, max_size=8).map(tuple))
+haves = st.builds(Have, names, numbers, numbers)
+digests = st.builds(Digest, st.lists(haves, max_size=5).map(tuple))
+snapshots = st.builds(
+    Snapshot,
+    names.map(NodeName),
+    numbers.map(Epoch),
+    numbers,
+    numbers,
+    numbers,
+    agent_ids.map(AgentId),
+    st.binary(max_size=200),
+)
+alives = st.builds(Alive, names, numbers, numbers, infos)
+suspects = st.builds(Suspect, names, numbers, numbers, names)
+lefts = st.builds(Left, names, numbers, names, shorts)
+obituaries = st.builds(Obituary, names, numbers, numbers, names, shorts)
+claims = alives | suspects | lefts | obituaries
+
+BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
+    Alive: alives,
+    Suspect: suspects,
+    Left: lefts,
+    Obituary: obituaries,
+    Beats: tables,
+    Ping: st.builds(Ping, numbers, names),
+    PingReq: st.builds(PingReq, numbers, names, st.integers(0, 10**10).map(lambda ms: ms / 1000)),
+    Ack: st.builds(Ack, numbers, names, numbers),
+    Nack: st.builds(Nack, numbers, names, numbers, st.sampled_from(Trouble)),
+    SnapshotMessage: st.builds(SnapshotMessage, snapshots),
+    Digest: digests,
+    Want: st.builds(Want, st.lists(haves, max_size=5).map(tuple)),
+    Delta: st.builds(Delta, names, numbers, numbers, numbers, st.lists(snapshots, max_size=3).map(tuple)),
+    Sync: st.builds(Sync, st.lists(claims, max_size=3).map(tuple), tables, digests, st.booleans()),
+    Goodbye: st.builds(Goodbye),
+}
+assert set(BY_KIND) == set(get_args(Message)), "every kind of message needs a strategy, and so a test"
+
+messages: st.SearchStrategy[Message] = st.one_of(*BY_KIND.values())
+packets = st.builds(Packet, names, numbers, numbers, ages, numbers, st.lists(messages, max_size=4).map(tuple))
+
+_texts = st.text(max_size=60)
+_counts = st.none() | numbers
+_floats = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+states = st.builds(
+    AgentState,
+    agent_id=agent_ids,
+    timestamp=_texts,
+    status=st.sampled_from(Status),
+    runtime=_texts,
+    model=st.none() | _texts,
+    project=st.none() | _texts,
+    session=st.none() | _texts,
+    parent=st.none() | _texts,
+    context_pct=_floats,
+    context_tokens=_counts,
+    context_limit=_counts,
+    context_trend_pct_per_min=_floats,
+    context_full_in_s=_floats,
+    tokens_in=_counts,
+    tokens_out=_counts,
+    tokens_cache_read=_counts,
+    tokens_cache_write=_counts,
+    cost_usd=_floats,
+    active_tool=st.none() | _texts,
+    active_tool_since=st.none() | _texts,
+    rate_limits=st.lists(
+        st.builds(RateLimit, key=_texts, window=_texts, used_pct=_floats, resets_at=st.none() | _texts), max_size=3
+    ).map(tuple),
+    exit_code=st.none() | st.integers(-128, 255),
+    note=st.none() | _texts,
+    sources=st.dictionaries(_texts, _texts, max_size=3),
+)

@@ -1,0 +1,74 @@
+"""Heartbeats packed: nothing lost, nothing made younger, and few bytes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshfleet.errors import Malformed
+from meshfleet.gossip.messages import Beat
+from meshfleet.wire.beattable import centiseconds, pack, unpack
+from tests.wire.strategies import beats
+
+SOME_DAY = 24 * 3600 / 2.5
+"""Heartbeats of a day, one each 2.5 s."""
+
+
+@given(st.lists(beats, max_size=100).map(tuple))
+def test_a_table_is_read_as_it_was_written(entries: tuple[Beat, ...]) -> None:
+    assert unpack(pack(entries)) == entries
+
+
+@given(st.lists(st.floats(0.0, 1e7), min_size=1, max_size=20))
+def test_no_heartbeat_becomes_younger_on_the_wire_and_none_much_older(seconds: list[float]) -> None:
+    read = unpack(pack(tuple(Beat(1, 1, age) for age in seconds)))
+    for age, beat in zip(seconds, read, strict=True):
+        assert age <= beat.age < age + 0.0101
+        assert beat.age == centiseconds(age) / 100
+
+
+@given(st.floats(0.0, 1e7))
+def test_rounding_twice_is_rounding_once(age: float) -> None:
+    once = centiseconds(age)
+    assert centiseconds(once / 100) == once
+
+
+def test_after_a_day_of_uptime_a_heartbeat_takes_ten_bytes() -> None:
+    table = pack(tuple(Beat(2**48 - 1 - i, int(SOME_DAY) + i, 4.99) for i in range(60)))
+    assert len(table) == 1 + 60 * 10
+
+
+def test_an_empty_table_takes_no_bytes() -> None:
+    assert pack(()) == b""
+    assert unpack(b"") == ()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b"\x22" + bytes(9),
+        b"\x22" + bytes(11),
+        b"\x00" + bytes(6),
+        b"\x02" + bytes(8),
+        b"\x20" + bytes(8),
+        b"\x81" + bytes(15),
+        b"\x15" + bytes(12),
+        b"\xff" + bytes(36),
+    ],
+)
+def test_a_table_of_another_form_or_length_is_malformed(table: bytes) -> None:
+    with pytest.raises(Malformed):
+        unpack(table)
+
+
+def test_a_counter_beyond_its_range_is_malformed() -> None:
+    assert unpack(b"\x71" + bytes(6) + (2**53 - 1).to_bytes(7, "big") + b"\x00")[0].counter == 2**53 - 1
+    with pytest.raises(Malformed):
+        unpack(b"\x71" + bytes(6) + (2**53).to_bytes(7, "big") + b"\x00")
+
+
+def test_an_age_beyond_its_range_is_malformed() -> None:
+    assert unpack(b"\x14" + bytes(7) + (10**9).to_bytes(4, "big"))[0].age == 1e7
+    with pytest.raises(Malformed):
+        unpack(b"\x14" + bytes(7) + (10**9 + 1).to_bytes(4, "big"))

@@ -1,0 +1,62 @@
+"""Every bound of the HTTP side, with what happens at it, and the counters of what was turned away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meshfleet.fleet.state import SNAPSHOT_LIMIT
+
+CONNECTIONS_LIMIT = 512
+"""Open connections. Above it a new one is closed unanswered. Eight times the streams, so that these leave room."""
+
+STREAMS_LIMIT = 64
+"""Readers of `/v1/fleet/events` at once; 503 beyond. Each costs one frame in flight and one connection, no more."""
+
+BODY_LIMIT = 4 * SNAPSHOT_LIMIT
+"""Bytes of a request's body; 413 beyond. JSON with indentation takes up to four times the room of the encoded state."""
+
+BODY_SECONDS = 10.0
+"""How long a body may take to arrive; 408 beyond. Whole bodies fit into a few packets."""
+
+DISCARD_LIMIT = 1024 * 1024
+"""Bytes of a refused body that are read and thrown away, so that its sender gets to read the refusal before a reset."""
+
+DISCARD_SECONDS = 1.0
+"""How long such a body is read on."""
+
+SEND_SECONDS = 20.0
+"""How long one write may stand still before its reader counts as gone. Browsers in the background still read."""
+
+HEADER_SECONDS = 10.0
+"""How long a connection may stay without a whole request, at its start and between two."""
+
+CLOSING_SECONDS = 0.5
+"""How long open answers and streams have to end after the node was told to stop. Below a second, with room to spare."""
+
+NEAR_CANDIDATES = 2_000
+"""Names that are looked through to say what is near a wrong one: 2,000 take about 20 ms, more would stall the loop."""
+
+UPDATE_SECONDS = 0.25
+"""Shortest time between two updates of a stream: four a second is as fast as anyone reads a table."""
+
+REFRESH_SECONDS = 2.0
+"""Longest time between two updates while somebody reads: ages are renewed by heartbeats without a new version."""
+
+KEEP_ALIVE_SECONDS = 15.0
+"""How long a stream may be silent before a comment shows that it stands. Proxies give up after 30 to 60 s."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was turned away or given up, since the start."""
+
+    connections_refused: int = 0
+    streams_refused: int = 0
+    hosts_refused: int = 0
+    cross_site_refused: int = 0
+    bodies_refused: int = 0
+    slow_readers_cut: int = 0
+    updates_merged: int = 0
+    """Updates that a slow reader never got, because a newer one replaced them."""
+    failed: int = 0
+    """Requests and connections that ended in an error of ours. Each is in the log."""

@@ -1,0 +1,58 @@
+// The page: one view at a time, drawn when it comes and again each second, because ages go on.
+
+import { showAgents } from "./agents.js";
+import { showAttention } from "./attention.js";
+import { reading } from "./clockwork.js";
+import { say } from "./dom.js";
+import { showHeader } from "./header.js";
+import { follow } from "./live.js";
+import { showNodes } from "./nodes.js";
+import { showTotals } from "./totals.js";
+
+let view = null;
+let arrivedAt = 0;
+let link = "connecting";
+
+function draw() {
+  const now = view === null ? null : reading(view, arrivedAt, link === "lost");
+  showHeader(view, link, now);
+  if (view === null) return;
+  showTotals(view);
+  const needed = showAttention(view, now);
+  showAgents(view, now);
+  showNodes(view, now);
+  const own = view.nodes.find((node) => node.name === view.served_by.node);
+  say(document.getElementById("footer-version"), `meshfleet ${own?.version ?? ""}`);
+  const title = `${needed ? `(${needed}) ` : ""}${view.served_by.node} · meshfleet`;
+  if (document.title !== title) document.title = title;
+}
+
+let due = false;
+
+/** Draw with the next frame, once, however much came in before it. A hidden page draws when it is looked at. */
+function drawSoon() {
+  if (due) return;
+  due = true;
+  requestAnimationFrame(() => {
+    due = false;
+    draw();
+  });
+}
+
+document.getElementById("push-example").textContent =
+  `curl -X POST ${location.origin}/v1/agents/my-agent/state \\\n  -H 'Content-Type: application/json' \\\n` +
+  `  -d '{"agent_id": "my-agent", "runtime": "curl", "status": "working", "timestamp": "${new Date().toISOString()}"}'`;
+
+setInterval(drawSoon, 1_000);
+drawSoon();
+follow({
+  onView(told) {
+    view = told;
+    arrivedAt = performance.now();
+    drawSoon();
+  },
+  onLink(state) {
+    link = state;
+    drawSoon();
+  },
+});

@@ -1,0 +1,115 @@
+"""What agents may tell their node over HTTP: their state, and that they are no longer there. From this machine only."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.responses import Response
+
+from meshfleet.errors import ConfigError, PublishError
+from meshfleet.fleet.names import AgentId, agent_id
+from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
+from meshfleet.serve.answers import JSON, Accepted, Refusal, json_answer, quoted
+from meshfleet.serve.near import near
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from meshfleet.serve.feed import Feed
+
+# Field names that are told back to a sender who misspelt them; a body may have thousands.
+IGNORED_SHOWN = 16
+
+
+class Pushing:
+    """Hands agents' own words to the feed. What is refused leaves the last accepted state as it was."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    async def publish(self, request: Request) -> Response:
+        """`POST /v1/agents/{id}/state`"""
+        _require_this_machine(request)
+        _require_json(request)
+        name = _valid(request.path_params["id"])
+        body = await request.body()
+        state = _decoded(body)
+        if state.agent_id != name:
+            raise Refusal(
+                400,
+                f"The body is about agent {quoted(state.agent_id)}, the path about {quoted(name)}. "
+                "Send each agent's state to its own path.",
+            )
+        try:
+            self._feed.publish(state)
+        except PublishError as error:
+            raise Refusal(409 if self._is_full(name) else 413, f"The state was not taken: {error}") from error
+        accepted = Accepted(agent_id=name, node=self._feed.health().node, ignored=_unknown_fields(body))
+        return json_answer(accepted, status=202)
+
+    def _is_full(self, name: AgentId) -> bool:
+        own = [agent.agent_id for agent in self._feed.own_agents()]
+        return len(own) >= AGENTS_LIMIT and name not in own
+
+    async def withdraw(self, request: Request) -> Response:
+        """`DELETE /v1/agents/{id}`"""
+        _require_this_machine(request)
+        name = _valid(request.path_params["id"])
+        own = [agent.agent_id for agent in self._feed.own_agents()]
+        if name not in own:
+            raise Refusal(
+                404,
+                f"This node carries no agent {quoted(name)}. Only the node that carries an agent can withdraw it: "
+                "GET /v1/fleet tells which one does.",
+                near=near(name, own),
+            )
+        self._feed.withdraw(name)
+        return Response(status_code=204)
+
+
+def _require_this_machine(request: Request) -> None:
+    """Agents' keys come with the fleet's certificates; until then only who is on this machine may speak for agents."""
+    host = request.client.host if request.client is not None else ""
+    try:
+        if ip_address(host).is_loopback:
+            return
+    except ValueError:
+        pass
+    raise Refusal(403, f"States are taken from this machine only; this request came from {quoted(host)}.")
+
+
+def _require_json(request: Request) -> None:
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != JSON:
+        raise Refusal(
+            415,
+            f"The body's Content-Type is {quoted(content_type)}. Send the state as {JSON}.",
+            headers={"Accept-Post": JSON},
+        )
+
+
+def _valid(text: str) -> AgentId:
+    try:
+        return agent_id(text)
+    except ConfigError as error:
+        raise Refusal(400, str(error)) from error
+
+
+def _decoded(body: bytes) -> AgentState:
+    if not body.strip():
+        raise Refusal(400, "The body is empty. Send an AgentState as JSON; /openapi.json describes its fields.")
+    try:
+        return msgspec.json.decode(body, type=AgentState)
+    except msgspec.ValidationError as error:
+        hint = f" Known statuses: {', '.join(Status)}." if str(error).endswith("`$.status`") else ""
+        raise Refusal(400, f"The state is not valid: {error}.{hint} /openapi.json describes its fields.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(400, f"The body is not JSON: {error}.") from error
+
+
+def _unknown_fields(body: bytes) -> tuple[str, ...]:
+    """Which fields of a body that was decoded once already are none of ours."""
+    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return tuple(field[:64] for field in given if field not in AgentState.__struct_fields__)[:IGNORED_SHOWN]

@@ -1,0 +1,172 @@
+"""Every path that is served, once: router, contract and the hints of a 404 are all made from this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from starlette.applications import Starlette
+from starlette.routing import Match, Route
+
+from meshfleet.fleet.state import AgentState
+from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView
+from meshfleet.serve.answers import JSON, Accepted, OwnAgents, Refusal, Story, quoted
+from meshfleet.serve.near import near
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    import msgspec
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from meshfleet.serve.files import Page
+    from meshfleet.serve.openapi import Contract
+    from meshfleet.serve.pushing import Pushing
+    from meshfleet.serve.reading import Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One method of one path, and all that the contract says of it."""
+
+    method: Literal["GET", "POST", "DELETE"] = "GET"
+    path: str
+    """As OpenAPI writes it: parameters in braces."""
+    answer_with: Callable[[Request], Awaitable[Response]]
+    summary: str
+    answers: type[msgspec.Struct] | None = None
+    """The JSON of a success. None: nothing, or text of another media type."""
+    media: str | None = JSON
+    status: int = 200
+    takes: type[msgspec.Struct] | None = None
+    refuses: tuple[int, ...] = ()
+    """Statuses of its own, beside those that any request may meet."""
+    slashes: bool = False
+    """Whether its parameter may contain '/', as agents' ids do."""
+
+    @property
+    def pattern(self) -> str:
+        """The path as the router writes it."""
+        return self.path.replace("}", ":path}") if self.slashes else self.path
+
+
+def table(reading: Reading, pushing: Pushing, page: Page, contract: Contract) -> tuple[Endpoint, ...]:
+    """All endpoints. The first that fits a request answers it."""
+    return (
+        *_of_the_fleet(reading),
+        *_of_agents(reading, pushing),
+        Endpoint(path="/openapi.json", answer_with=contract.answer, summary="This contract"),
+        Endpoint(path="/", answer_with=page.index, media="text/html", summary="The page for people"),
+        Endpoint(
+            path="/page/{file}",
+            answer_with=page.file,
+            media="*/*",
+            refuses=(304, 404),
+            summary="The page's style, modules and icon",
+        ),
+    )
+
+
+def _of_the_fleet(reading: Reading) -> tuple[Endpoint, ...]:
+    return (
+        Endpoint(path="/health", answer_with=reading.health, answers=Health, summary="Whether this node runs"),
+        Endpoint(path="/state", answer_with=reading.state, answers=OwnAgents, summary="The agents this node carries"),
+        Endpoint(
+            path="/v1/fleet",
+            answer_with=reading.fleet,
+            answers=FleetView,
+            refuses=(304,),
+            summary="The whole fleet as this node sees it; ETag and If-None-Match",
+        ),
+        Endpoint(
+            path="/v1/fleet/events",
+            answer_with=reading.events,
+            media="text/event-stream",
+            refuses=(503,),
+            summary="The same as server-sent events: `snapshot`, then `update`s, each with the whole view",
+        ),
+        Endpoint(
+            path="/v1/nodes/{name}", answer_with=reading.node, answers=NodeView, refuses=(404,), summary="One node"
+        ),
+        Endpoint(
+            path="/v1/why/{name}",
+            answer_with=reading.why,
+            answers=Story,
+            refuses=(404,),
+            slashes=True,
+            summary="The evidence behind the verdict on a node or an agent, oldest first",
+        ),
+    )
+
+
+def _of_agents(reading: Reading, pushing: Pushing) -> tuple[Endpoint, ...]:
+    return (
+        Endpoint(
+            method="POST",
+            path="/v1/agents/{id}/state",
+            answer_with=pushing.publish,
+            takes=AgentState,
+            answers=Accepted,
+            status=202,
+            refuses=(400, 409, 415),
+            slashes=True,
+            summary="An agent's state, pushed by itself; from this machine only",
+        ),
+        Endpoint(
+            path="/v1/agents/{id}",
+            answer_with=reading.agent,
+            answers=AgentView,
+            refuses=(404,),
+            slashes=True,
+            summary="One agent; its id may contain '/'",
+        ),
+        Endpoint(
+            method="DELETE",
+            path="/v1/agents/{id}",
+            answer_with=pushing.withdraw,
+            media=None,
+            status=204,
+            refuses=(400, 404),
+            slashes=True,
+            summary="An agent that this node carries is no longer there; from this machine only",
+        ),
+    )
+
+
+def application(endpoints: Sequence[Endpoint]) -> Starlette:
+    """The endpoints as an ASGI application, all of whose refusals are JSON with a sentence."""
+    routes = [Route(e.pattern, e.answer_with, methods=[e.method]) for e in endpoints]
+    paths = list(dict.fromkeys(e.path for e in endpoints))
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)
+        return error.answer()
+
+    async def unknown(request: Request, _error: Exception) -> Response:
+        found = near(request.url.path, paths)
+        hint = f" Did you mean {found[0]}?" if found else ""
+        problem = f"There is no {quoted(request.url.path)} here.{hint} /openapi.json lists all paths."
+        return Refusal(404, problem, near=found or tuple(paths)).answer()
+
+    async def not_allowed(request: Request, _error: Exception) -> Response:
+        fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        allowed = tuple(sorted({method for route in fitting for method in route.methods or ()}))
+        problem = f"{request.method} is not possible on {quoted(request.url.path)}. Possible: {', '.join(allowed)}."
+        return Refusal(405, problem, allow=allowed).answer()
+
+    async def failed(_request: Request, _error: Exception) -> Response:
+        problem = "This node failed to answer; its log says why. The fleet is not affected: ask again, or another node."
+        return Refusal(500, problem).answer()
+
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            Refusal: refused,
+            404: unknown,
+            405: not_allowed,
+            Exception: failed,
+        },
+    )
+    app.router.redirect_slashes = False  # a redirect would hide the mistake that the 404 explains
+    return app

@@ -1,0 +1,280 @@
+"""A small feed of real fleet objects, the real server on a free loopback port, and a real client."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import h11
+import httpx
+import msgspec
+import pytest
+import trio
+
+from meshfleet.errors import PublishError
+from meshfleet.fleet.evidence import Fact, Kind
+from meshfleet.fleet.names import Address, AgentId, NodeName
+from meshfleet.fleet.presence import Certainty, Presence
+from meshfleet.fleet.standing import Standing
+from meshfleet.fleet.state import AGENTS_LIMIT, SNAPSHOT_LIMIT, AgentState, RateLimit, Status
+from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView, Period, ServedBy, Totals
+from meshfleet.serve import serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from meshfleet.serve import Feed
+
+NOW = "2026-11-23T20:15:05.123Z"
+SINCE = "2026-11-23T20:00:00.000Z"
+EPOCH = 1_763_923_200_123
+
+
+class SampleFeed:
+    """Three nodes, three agents. `touch` makes news of it; what is asked of it is counted."""
+
+    def __init__(self) -> None:
+        self.number = 1
+        self.views_built = 0
+        self.failing = False
+        self.withdrawn: list[AgentId] = []
+        self.published: list[AgentState] = []
+        self.note = "hello"
+        self.own = ["box-1/claude-1f3c"]
+        self._view: FleetView | None = None
+        self._news = trio.Event()
+
+    def touch(self, note: str = "news") -> None:
+        """Something changed."""
+        self.number += 1
+        self.note = note
+        self._view = None
+        self._news.set()
+        self._news = trio.Event()
+
+    def age(self) -> None:
+        """Nothing changed but ages: the next view is another object of the same version."""
+        self._view = None
+
+    def fleet(self) -> FleetView:
+        if self.failing:
+            raise RuntimeError("planted")
+        if self._view is None:
+            self.views_built += 1
+            self._view = self._build()
+        return self._view
+
+    def version(self) -> str:
+        return f"b1c9-{self.number}"
+
+    async def changed(self, since: str) -> None:
+        while self.version() == since:
+            await self._news.wait()
+
+    def own_agents(self) -> tuple[AgentView, ...]:
+        return tuple(_agent(agent_id, "n1", None) for agent_id in self.own)
+
+    def health(self) -> Health:
+        return Health(node=NodeName("n1"), epoch=EPOCH, heartbeat=42, standing=Standing.CONNECTED, version="0.1.0")
+
+    def counters(self) -> dict[str, int]:
+        return {"drop_unsealed": 0}
+
+    def publish(self, state: AgentState) -> None:
+        if len(msgspec.msgpack.encode(state)) > SNAPSHOT_LIMIT:
+            raise PublishError(f"the state of {state.agent_id} is too big; at most {SNAPSHOT_LIMIT} bytes travel.")
+        if len(self.own) >= AGENTS_LIMIT and state.agent_id not in self.own:
+            raise PublishError(f"this node carries {AGENTS_LIMIT} agents already.")
+        self.published.append(state)
+
+    def withdraw(self, agent_id: AgentId) -> None:
+        self.withdrawn.append(agent_id)
+
+    def why(self, name: str) -> tuple[Fact, ...]:
+        if name != "n3":
+            return ()
+        refused = Fact(kind=Kind.REFUSED, at=98.0, by="n1", detail="connection refused", host="box-1")
+        return (refused, Fact(kind=Kind.EOF, at=97.0, by="n2", detail="stream ended without goodbye"))
+
+    def clock(self) -> float:
+        return 100.0
+
+    def _build(self) -> FleetView:
+        nodes = (
+            _node("n1", Presence.FRESH, "self", ["box-1/claude-1f3c"]),
+            _node("n2", Presence.FRESH, "direct", ["box-2/codex-77aa", "box-2/codex-77ab"]),
+            _node("n3", Presence.DOWN, None, []),
+        )
+        agents = (
+            _agent("box-1/claude-1f3c", "n1", self.note),
+            _agent("box-2/codex-77aa", "n2", None),
+            _agent("box-2/codex-77ab", "n2", None),
+        )
+        return FleetView(
+            version=self.version(),
+            now=NOW,
+            served_by=ServedBy(
+                node=NodeName("n1"),
+                standing=Standing.CONNECTED,
+                since=SINCE,
+                reasons=(),
+                local_health=0,
+                loop_lag_ms=0.8,
+                islands=((NodeName("n1"), NodeName("n2")), (NodeName("n3"),)),
+            ),
+            nodes=nodes,
+            agents=agents,
+            totals=Totals(
+                agents=3,
+                by_presence={"fresh": 3},
+                by_status={"tool": 3},
+                by_tool={"Bash": 3},
+                by_model={"claude-sonnet-4-5": 3},
+                tokens_in=5_679_963,
+                tokens_out=120_336,
+                cost_usd=21.93,
+                period=Period(start="2026-11-01", cost_usd=None),
+            ),
+        )
+
+
+def _node(name: str, presence: Presence, reach: str | None, agents: list[str]) -> NodeView:
+    down = presence is Presence.DOWN
+    return NodeView(
+        name=NodeName(name),
+        role="agent" if agents else "observer",
+        zone="east",
+        host=f"box-{name[1:]}",
+        epoch=EPOCH,
+        incarnation=3,
+        presence=presence,
+        certainty=Certainty.PROVEN if down else None,
+        reach=reach,
+        transport="udp",
+        age_s=12.5 if down else 0.41,
+        last_seen=NOW,
+        since=SINCE,
+        reasons=("stream ended without goodbye", "connection refused") if down else (),
+        rtt_ms=0.6,
+        clock_offset_ms=-12.0,
+        base_url=f"http://127.0.0.1:788{name[1:]}",
+        version="0.1.0",
+        agents=tuple(AgentId(agent) for agent in agents),
+    )
+
+
+def _agent(agent_id: str, node: str, note: str | None) -> AgentView:
+    return AgentView(
+        agent_id=AgentId(agent_id),
+        node=NodeName(node),
+        presence=Presence.FRESH,
+        certainty=None,
+        age_s=0.41,
+        last_seen=NOW,
+        since=SINCE,
+        reasons=(),
+        epoch=EPOCH,
+        seq=88,
+        transport="udp",
+        state=AgentState(
+            agent_id=agent_id,
+            timestamp=NOW,
+            status=Status.TOOL,
+            runtime="claude-code",
+            model="claude-sonnet-4-5",
+            project="shop",
+            context_pct=61.2,
+            context_tokens=122_400,
+            context_limit=200_000,
+            tokens_in=1_893_321,
+            tokens_out=40_112,
+            cost_usd=7.31,
+            active_tool="Bash",
+            active_tool_since=NOW,
+            rate_limits=(RateLimit(key="anthropic:9f2e", window="5h", used_pct=38.0, resets_at=NOW),),
+            note=note,
+            sources={"cost_usd": "priced"},
+        ),
+    )
+
+
+class Event(NamedTuple):
+    """A server-sent event, as much of it as tests look at."""
+
+    kind: str
+    version: str
+    note: str
+
+
+class EventReader:
+    """Reads `/v1/fleet/events` as a browser does, over a socket of its own."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._http = h11.Connection(h11.CLIENT)
+        self._text = b""
+        self.response: h11.Response | None = None
+
+    async def ask(self, *headers: tuple[str, str]) -> None:
+        """Send the request and read the head of the answer."""
+        request = h11.Request(method="GET", target="/v1/fleet/events", headers=[("Host", "localhost"), *headers])
+        await self._stream.send_all(self._http.send(request) + self._http.send(h11.EndOfMessage()))
+        response = await self._received()
+        assert isinstance(response, h11.Response)
+        self.response = response
+
+    async def event(self) -> Event | None:
+        """The next event; None where the stream ended as HTTP wants it to."""
+        while True:
+            while b"\n\n" not in self._text:
+                received = await self._received()
+                if isinstance(received, h11.EndOfMessage):
+                    return None
+                assert isinstance(received, h11.Data)
+                self._text += received.data
+            block, _, self._text = self._text.partition(b"\n\n")
+            fields = dict(line.split(": ", 1) for line in block.decode().split("\n"))
+            if "data" in fields:
+                view = json.loads(fields["data"])
+                assert fields["id"] == view["version"]
+                return Event(fields["event"], fields["id"], view["agents"][0]["state"]["note"])
+
+    async def _received(self) -> object:
+        while (found := self._http.next_event()) is h11.NEED_DATA:
+            self._http.receive_data(await self._stream.receive_some())
+        return found
+
+
+@pytest.fixture
+def reader(base_url: str) -> Callable[..., AbstractAsyncContextManager[EventReader]]:
+    """A reader of the event stream."""
+    url = httpx.URL(base_url)
+
+    @asynccontextmanager
+    async def opened(*headers: tuple[str, str]) -> AsyncIterator[EventReader]:
+        async with await trio.open_tcp_stream(url.host, url.port or 0) as stream:
+            found = EventReader(stream)
+            await found.ask(*headers)
+            yield found
+
+    return opened
+
+
+@pytest.fixture
+def feed() -> SampleFeed:
+    return SampleFeed()
+
+
+@pytest.fixture
+async def base_url(feed: Feed, nursery: trio.Nursery) -> str:
+    """Where the server answers. The nursery's end cancels it."""
+    url: str = await nursery.start(serve, feed, Address("127.0.0.1", 0))
+    return url
+
+
+@pytest.fixture
+async def client(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False) as opened:
+        yield opened

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from meshfleet.serve.answers import Refusal
+from meshfleet.serve.encoded import Encoding
+from meshfleet.serve.limits import STREAMS_LIMIT, Counts
+from meshfleet.serve.stream import KEEP_ALIVE, Broadcast
+
+if TYPE_CHECKING:
+    import httpx
+    from trio.testing import MockClock
+
+    from .conftest import EventReader, SampleFeed
+
+
+Opened = Callable[..., AbstractAsyncContextManager["EventReader"]]
+
+
+async def test_a_stream_begins_with_a_snapshot_and_goes_on_with_updates(reader: Opened, feed: SampleFeed) -> None:
+    with trio.fail_after(10):
+        async with reader() as told:
+            assert told.response is not None
+            assert dict(told.response.headers)[b"content-type"] == b"text/event-stream; charset=utf-8"
+            assert await told.event() == ("snapshot", "b1c9-1", "hello")
+            feed.touch("second")
+            assert await told.event() == ("update", "b1c9-2", "second")
+            feed.touch("third")
+            assert await told.event() == ("update", "b1c9-3", "third")
+
+
+async def test_all_readers_hear_the_same_and_one_view_serves_them(reader: Opened, feed: SampleFeed) -> None:
+    with trio.fail_after(10):
+        async with reader() as one, reader(("Last-Event-ID", "b1c9-0")) as two:
+            assert await one.event() == await two.event() == ("snapshot", "b1c9-1", "hello")
+            built = feed.views_built
+            feed.touch("for all")
+            assert await one.event() == await two.event() == ("update", "b1c9-2", "for all")
+            assert feed.views_built == built + 1
+
+
+async def test_a_reader_beyond_the_last_seat_gets_503_and_a_seat_once_one_is_free(
+    reader: Opened, client: httpx.AsyncClient
+) -> None:
+    with trio.fail_after(20):
+        async with AsyncExitStack() as open_streams:
+            for _ in range(STREAMS_LIMIT):
+                told = await open_streams.enter_async_context(reader())
+                assert await told.event() is not None
+            refused = await client.get("/v1/fleet/events")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+            assert str(STREAMS_LIMIT) in refused.json()["error"]
+            assert (await client.get("/v1/fleet")).status_code == 200
+        while True:
+            async with reader() as again:
+                if again.response is not None and again.response.status_code == 200:
+                    break
+
+
+async def test_asking_for_the_head_alone_ends_at_once(client: httpx.AsyncClient) -> None:
+    with trio.fail_after(10):
+        answer = await client.head("/v1/fleet/events")
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_a_reader_that_stops_reading_holds_up_no_other(reader: Opened, feed: SampleFeed) -> None:
+    with trio.fail_after(20):
+        async with reader(), reader() as told:
+            assert await told.event() is not None
+            feed.touch("x" * 8_000_000)  # more than socket buffers take, and the first reader takes nothing
+            assert await told.event() is not None
+            for _ in range(3):
+                feed.touch("small")
+                assert await told.event() == ("update", feed.version(), "small")
+
+
+def broadcast(feed: SampleFeed, counts: Counts) -> Broadcast:
+    return Broadcast(feed, Encoding(feed), counts)
+
+
+async def test_a_slow_reader_gets_the_newest_and_what_passed_it_by_is_counted(
+    feed: SampleFeed, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    source = broadcast(feed, counts := Counts())
+    nursery.start_soon(source.run)
+    with source.follow() as slow:
+        assert b"event: snapshot\nid: b1c9-1\n" in slow.snapshot
+        await trio.testing.wait_all_tasks_blocked()
+        with source.follow() as quick:
+            for number in range(3):
+                feed.touch(f"news {number}")
+                assert await quick.next_frame() is not None
+        assert counts.updates_merged == 0
+        assert b"event: update\nid: b1c9-4\n" in (await slow.next_frame() or b"")
+        assert counts.updates_merged == 2
+
+
+async def test_a_storm_of_news_makes_at_most_four_updates_a_second(
+    feed: SampleFeed, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    source = broadcast(feed, Counts())
+    nursery.start_soon(source.run)
+    nursery.start_soon(_storm, feed)
+    heard = 0
+    with source.follow() as follower, trio.move_on_after(10):
+        while await follower.next_frame():
+            heard += 1
+    assert 38 <= heard <= 42
+
+
+async def test_silence_is_filled_with_comments(feed: SampleFeed, autojump_clock: MockClock) -> None:
+    with broadcast(feed, Counts()).follow() as follower:
+        start = trio.current_time()
+        assert await follower.next_frame() == KEEP_ALIVE
+        assert trio.current_time() - start == pytest.approx(15)
+
+
+async def test_ages_are_renewed_though_the_version_stays(
+    feed: SampleFeed, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    source = broadcast(feed, Counts())
+    nursery.start_soon(source.run)
+    with source.follow() as follower:
+        await trio.testing.wait_all_tasks_blocked()
+        feed.age()
+        start = trio.current_time()
+        assert b"event: update\nid: b1c9-1\n" in (await follower.next_frame() or b"")
+        assert trio.current_time() - start <= 2
+
+
+async def test_nothing_is_built_while_nobody_reads(
+    feed: SampleFeed, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    source = broadcast(feed, Counts())
+    nursery.start_soon(source.run)
+    with source.follow():
+        await trio.testing.wait_all_tasks_blocked()
+    nursery.start_soon(_storm, feed)
+    with trio.move_on_after(60):
+        await trio.sleep_forever()
+    assert feed.views_built <= 2  # the reader's, and the look that was under way when it left
+
+
+async def test_who_comes_after_a_silence_is_told_the_newest(feed: SampleFeed) -> None:
+    source = broadcast(feed, Counts())
+    with source.follow():
+        pass
+    feed.touch("meanwhile")
+    with source.follow() as late:
+        assert b"id: b1c9-2\n" in late.snapshot
+        assert b"meanwhile" in late.snapshot
+
+
+async def test_a_closed_broadcast_lets_its_readers_go(feed: SampleFeed, autojump_clock: MockClock) -> None:
+    source = broadcast(feed, Counts())
+    with source.follow() as follower:
+        source.close()
+        assert await follower.next_frame() is None
+
+
+async def test_a_refused_reader_is_counted_and_takes_no_seat(feed: SampleFeed) -> None:
+    source = broadcast(feed, counts := Counts())
+    source.readers = STREAMS_LIMIT
+    with pytest.raises(Refusal, match="in use"), source.follow():
+        pass
+    assert (counts.streams_refused, source.readers) == (1, STREAMS_LIMIT)
+
+
+async def _storm(feed: SampleFeed) -> None:
+    while True:
+        with trio.move_on_after(0.01):
+            await trio.sleep_forever()
+        feed.touch()

@@ -1,16 +1,18 @@
-"""Where every part of meshfleet logs to: the standard library's `logging`, under `meshfleet.*`, as one line of words and pairs.
+"""Where every part of meshfleet logs to: the standard library's `logging`, under `meshfleet.*`, a line an event.
 
-A library must not decide where its host's log goes: structlog left alone prints to standard output, which may be an agent's
-own protocol. So nothing global is configured here; `meshfleet up` sets a format, and whoever embeds a node sets theirs.
+A library must not decide where its host's log goes: structlog left alone prints to standard output, which may be an
+agent's own protocol. So nothing global is configured here; `meshfleet up` sets a format, and whoever embeds a node sets theirs.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

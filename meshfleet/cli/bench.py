@@ -1,7 +1,7 @@
 """`meshfleet bench mesh`: what the mesh costs and how fast it is, measured on real node processes over loopback.
 
-It can't flatter: bytes are counted at the sockets, every delivery is checked against what was published, and the run fails when
-a node was ever called anything but fresh.
+It can't flatter: bytes are counted at the sockets, every delivery is checked against what was published, and the run
+fails when a node was ever called anything but fresh.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from math import fsum
 from statistics import median
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import trio
 
 from meshfleet.cli.bench_node import Look, Order, Seen
 from meshfleet.errors import MeshfleetError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
 
 SETTLE = 10.0
 """Seconds between joining and measuring: the first push-pulls are over, streams stand."""
@@ -195,7 +197,8 @@ def _load(before: list[Look], after: list[Look], saw: list[Seen], *, seconds: fl
     ages = sorted(age for s in saw for age in s.ages)
     due = published * (len(saw) - 1)
     sent = median(s.bytes_under_load for s in saw) / seconds
-    # A newer snapshot replaces an older one on the way: what was overtaken never needs to arrive, and counts as lost here.
+    # A newer snapshot replaces an older one on the way: what was overtaken never needs to arrive, and counts as lost
+    # here.
     copies = fsum(b.snapshots_in - a.snapshots_in for a, b in zip(before, after, strict=True)) / max(1, len(delays))
     return Load(
         delivered_pct=round(100 * len(delays) / due, 3),
@@ -223,12 +226,15 @@ def summary(result: Result) -> str:
     return "\n".join(
         [
             f"{result.nodes} nodes joined in {result.join_s:.2f} s",
-            f"idle   {idle.bytes_per_s:,.0f} bytes/s, {idle.datagrams_per_s:.1f} datagrams/s, {idle.cpu_pct:.2f} % of a core, each",
-            f"load   {load.bytes_per_s:,.0f} bytes/s ({load.bytes_over_minimum:.1f} x the least possible), {load.cpu_pct:.2f} % of a core, each",
-            f"       {load.delivered_pct:.2f} % delivered, {load.within_2s_pct:.2f} % within 2 s, {load.copies_per_snapshot:.2f} copies",
+            f"idle   {idle.bytes_per_s:,.0f} bytes/s, {idle.datagrams_per_s:.1f} datagrams/s, {idle.cpu_pct:.2f} % CPU",
+            f"load   {load.bytes_per_s:,.0f} bytes/s, {load.bytes_over_minimum:.1f} times the least possible,"
+            f" {load.cpu_pct:.2f} % CPU",
+            f"       {load.delivered_pct:.2f} % delivered, {load.within_2s_pct:.2f} % within 2 s,"
+            f" {load.copies_per_snapshot:.2f} copies",
             f"delay  p50 {load.p50_s:.3f} s, p99 {load.p99_s:.3f} s, max {load.max_s:.3f} s",
-            f"age    p50 {load.age_shown_p50_s:.2f} s, p99 {load.age_shown_p99_s:.2f} s, max {load.age_shown_max_s:.2f} s",
+            f"age    p50 {load.age_shown_p50_s:.2f} s, p99 {load.age_shown_p99_s:.2f} s,"
+            f" max {load.age_shown_max_s:.2f} s",
             f"memory p50 {result.rss_mb.p50:.1f} MB, max {result.rss_mb.max:.1f} MB",
-            f"called anything but fresh: {result.not_fresh} times",
+            f"called anything but fresh: {result.not_fresh} times (figures are per node)",
         ]
     )

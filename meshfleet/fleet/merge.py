@@ -1,16 +1,21 @@
-"""From what one node sees of each node and agent to the one view of the fleet: each agent once, sums, a stable order."""
+"""From what one node sees of each node and agent to the one view of the fleet: each agent once, sums, a stable
+order."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from math import fsum
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.view import AgentView, FleetView, NodeView, Period, ServedBy, Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from meshfleet.fleet.names import AgentId, NodeName
 
 _BELIEVED = (Presence.FRESH, Presence.STALE, Presence.UNREACHABLE, Presence.LEFT, Presence.DOWN)
 """Whose word about an agent counts most, where two nodes claim it."""

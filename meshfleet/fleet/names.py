@@ -39,7 +39,8 @@ def node_name(text: str) -> NodeName:
         raise ConfigError(f"node name {text[:20]!r}… has {len(text)} characters; at most {NAME_LIMIT} are allowed.")
     if not _NAME.fullmatch(text):
         raise ConfigError(
-            f"{text!r} is not a valid node name. Use letters, digits, '.', '_' and '-', beginning with a letter or digit."
+            f"{text!r} is not a valid node name. "
+            "Use letters, digits, '.', '_' and '-', beginning with a letter or digit."
         )
     return NodeName(text)
 

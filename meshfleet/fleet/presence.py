@@ -14,12 +14,15 @@ The table is the specification, here, in docs/design.md and in the tests:
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from meshfleet.fleet.evidence import Evidence, Fact
-from meshfleet.fleet.standing import Standing
-from meshfleet.fleet.timing import Timing
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.standing import Standing
+    from meshfleet.fleet.timing import Timing
 
 
 class Presence(str, Enum):
@@ -80,8 +83,9 @@ def proof_of_death(evidence: Evidence, timing: Timing) -> tuple[Fact, ...]:
     if evidence.ended is not None:  # a witness saw the process end, or a later life of the same name speaks
         return (evidence.ended,)
     if evidence.eof is not None and evidence.heard_at <= evidence.eof.at:
-        # A process that dies closes its sockets: FIN. No firewall rule that was measured makes a FIN, so with a refusal
-        # soon after it is proof even in a fleet of two. RST instead is not: a rebooted or rejecting firewall looks alike.
+        # A process that dies closes its sockets: FIN. No firewall rule that was measured makes a FIN, so with a
+        # refusal soon after it is proof even in a fleet of two. RST instead is not: a rebooted or rejecting firewall
+        # looks alike.
         for refusal in evidence.refusals:
             if 0 <= refusal.at - evidence.eof.at <= timing.eof_window:
                 return (evidence.eof, refusal)

@@ -1,17 +1,21 @@
 """The verdict of an observer on itself, and on groups that fell silent together.
 
-Two machines rarely die in the same ten seconds; networks break like that every day. So members that fall silent within
-2T of each other are judged as one event: a cut. On which side of it the observer sits decides what it may say of the others.
+Two machines rarely die in the same ten seconds; networks break like that every day. So members that fall silent
+within 2T of each other are judged as one event: a cut. On which side of it the observer sits decides what it may say
+of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshfleet.fleet.timing import Timing
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshfleet.fleet.timing import Timing
 
 
 class Standing(str, Enum):
@@ -94,7 +98,8 @@ def assess(me: Self, peers: Sequence[Peer], timing: Timing) -> Assessment:
 
 
 def lost_together(silent: Sequence[Peer], still_there: int, timing: Timing) -> list[list[Peer]]:
-    """Those of `silent` that fell silent within 2T of each other, on at least two hosts, and are at least 2 % of the fleet.
+    """Those of `silent` that fell silent within 2T of each other, on at least two hosts, and are at least 2 % of the
+    fleet.
 
     Disjoint, largest first. `still_there` counts the members that are not silent, the observer included.
     """

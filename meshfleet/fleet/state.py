@@ -100,7 +100,8 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The highest seq of the node's other agents when this was published: who holds all up to there, and this, holds
     all up to `seq`. What lies between has been replaced."""
     floor: int
-    """Nothing that this node published at or below this seq lives any more: tombstones older than it can be forgotten."""
+    """Nothing that this node published at or below this seq lives any more: tombstones older than it can be
+    forgotten."""
     agent: AgentId
     body: bytes
     """The encoded AgentState, opaque to the mesh; empty means that the agent is withdrawn."""

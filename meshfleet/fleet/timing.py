@@ -23,8 +23,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Halve it to learn of silent deaths sooner; the traffic of an idle fleet doubles."""
 
     beats_per_heartbeat: int = 2
-    """How often in T a node raises its counter. With 1, one lost or late beat makes a healthy node stale; with 2 it takes
-    two in a row. Each step costs an idle fleet about 10 bytes per node and link in T."""
+    """How often in T a node raises its counter. With 1, one lost or late beat makes a healthy node stale; with 2
+    it takes two in a row. Each step costs an idle fleet about 10 bytes per node and link in T."""
 
     grace: Seconds = 0.1
     """Twice the clock drift to expect while two clocks count the same T: 50 ms where clocks are synchronised."""
@@ -56,8 +56,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Longest suspicion = beta × the shortest: what a suspicion lasts while nobody else confirms it."""
 
     confirmations: int = 3
-    """K. Independent confirmations, one per host, that bring a suspicion down to its shortest. Where fewer hosts could
-    confirm, the longest holds: memberlist's use of the shortest there takes Lifeguard's protection from small fleets."""
+    """K. Independent confirmations, one per host, that bring a suspicion down to its shortest. Where fewer hosts
+    could confirm, the longest holds: memberlist's use of the shortest there takes Lifeguard's protection from
+    small fleets."""
 
     gossip_interval: Seconds = 0.5
     """How often collected beats and rumors are sent when no probe carries them anyway. Spread takes a few of these."""
@@ -75,8 +76,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How often two members compare everything over a stream. Repairs whatever gossip lost for good."""
 
     gone_probe_interval: Seconds = 10.0
-    """How often one member that is unreachable or down is tried again, so that a healed cut is noticed from either side.
-    memberlist never tries again: its healed partitions stay apart until somebody rejoins by hand."""
+    """How often one member that is unreachable or down is tried again, so that a healed cut is noticed from either
+    side. memberlist never tries again: its healed partitions stay apart until somebody rejoins by hand."""
 
     neighbours_small: int = 3
     """Standing streams that each node of a fleet up to 16 opens: their abrupt end tells of a death in milliseconds."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from meshfleet.fleet.timing import Timing
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.timing import Timing
 
 
 class Awareness:

@@ -1,19 +1,23 @@
 """Heartbeats of the whole fleet as one table: how old the newest word of each member is.
 
-A node raises its counter each `beat_interval`. Whoever hears a newer one passes it on once, to `fan_out` members, with the time
-for which it was held added to its age: a heartbeat that comes late does not make fresh (scylladb 8488: 15 s of delay kept
-the dead alive for 300 s). Whoever is told an older one than it knows answers with the newer. That one rule repairs what the
-spread missed: a member whose beat is late is asked for by telling somebody the old one.
+A node raises its counter each `beat_interval`. Whoever hears a newer one passes it on once, to `fan_out` members,
+with the time for which it was held added to its age: a heartbeat that comes late does not make fresh (scylladb 8488:
+15 s of delay kept the dead alive for 300 s). Whoever is told an older one than it knows answers with the newer. That
+one rule repairs what the spread missed: a member whose beat is late is asked for by telling somebody the old one.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.presence import Presence
-from meshfleet.fleet.timing import Timing
-from meshfleet.gossip.limits import Counts
 from meshfleet.gossip.messages import Beat, Beats
 from meshfleet.gossip.roster import HOPEFUL, Record, Roster, beat_tag
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.limits import Counts
 
 ENTRIES = 80
 """Heartbeats in one message, so that a table fits a datagram beside other news: about 10 bytes each."""
@@ -52,7 +56,8 @@ class Heartbeats:
         return max(0.0, at - self._raised_at)
 
     def hear(self, record: Record, counter: int, age: float, at: float, via: str | None, transport: str) -> bool:
-        """A heartbeat of `record`, `age` seconds old on arrival, from itself (`via` None) or passed on; whether it was newer."""
+        """A heartbeat of `record`, `age` seconds old on arrival, from itself (`via` None) or passed on; whether it
+        was newer."""
         raised_at = at - age
         if counter < record.beat or (counter == record.beat and raised_at >= record.beat_at):
             return False

@@ -1,8 +1,9 @@
 """What has been claimed of one name, and how claims merge.
 
-The merge is a join: commutative, associative, idempotent. Whoever has heard the same set of claims, in whatever order and however
-often, knows the same (tests/gossip/test_claims.py draws the orders). Numbers decide: a higher epoch is a later life, a
-higher incarnation is the member's own newer word; at equal numbers the worse news wins (SWIM section 4.2).
+The merge is a join: commutative, associative, idempotent. Whoever has heard the same set of claims, in whatever order
+and however often, knows the same (tests/gossip/test_claims.py draws the orders). Numbers decide: a higher epoch is a
+later life, a higher incarnation is the member's own newer word; at equal numbers the worse news wins (SWIM section
+4.2).
 """
 
 from __future__ import annotations

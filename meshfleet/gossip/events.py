@@ -1,4 +1,5 @@
-"""What changed, for streams and logs. Fetched with `Member.events()`; not fetching them loses the oldest, nothing else."""
+"""What changed, for streams and logs. Fetched with `Member.events()`; not fetching them loses the oldest, nothing
+else."""
 
 from __future__ import annotations
 

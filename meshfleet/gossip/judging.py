@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from meshfleet.fleet.evidence import Evidence, Fact, Kind
 from meshfleet.fleet.presence import Certainty, Presence, judge
 from meshfleet.fleet.standing import Assessment, Peer, Self, Standing, assess
-from meshfleet.fleet.timing import Timing
-from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.events import Event, Judged, Stands
-from meshfleet.gossip.listening import Listening
 from meshfleet.gossip.messages import Obituary
-from meshfleet.gossip.roster import Record, Roster
 from meshfleet.gossip.suspicion import timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.awareness import Awareness
+    from meshfleet.gossip.listening import Listening
+    from meshfleet.gossip.roster import Record, Roster
 
 RECENT = 6
 """Facts shown with a verdict; `why` has them all."""
@@ -42,6 +46,7 @@ class Judging:
         self._emit = emit
         self._bury = bury
         self._group_refused: frozenset[str] = frozenset()
+        self._largest: dict[tuple[str, ...], int] = {}
         self._hosts: dict[str, str] = {}
         """Host of each fresh member: whoever could confirm a suspicion."""
         self.assessment = Assessment(Standing.CONNECTED)
@@ -57,6 +62,7 @@ class Judging:
         self._hosts = {r.name: r.info.host for r in self._roster if r.presence is Presence.FRESH}
         self._group_refused = self._refused_together(at)
         before, self.assessment = self.assessment, self._assess(at, now)
+        self._remember_groups()
         changed = before.standing is not self.assessment.standing or before.groups != self.assessment.groups
         if before.standing is not self.assessment.standing:
             self.stands_since = at
@@ -133,8 +139,8 @@ class Judging:
     def _obituary(self, record: Record, at: float, age: float, accepts: bool) -> Fact | None:
         """An obituary that I believe: my own, or one that what I see of the member does not contradict.
 
-        Anybody could lie about a member, so another's word alone proves nothing: either my own connection is refused too,
-        or the member has fallen silent here as well and nothing of it answers.
+        Anybody could lie about a member, so another's word alone proves nothing: either my own connection is refused
+        too, or the member has fallen silent here as well and nothing of it answers.
         """
         if record.obituary_at is None or not record.known.is_buried:
             return None
@@ -170,15 +176,28 @@ class Judging:
         record = self._roster.get(name)
         return None if record is None else record.info.host
 
+    def _remember_groups(self) -> None:
+        """The largest that each present group has been, so that it can be seen when most of one came back."""
+        largest: dict[tuple[str, ...], int] = {}
+        for group in self.assessment.groups:
+            before = [size for names, size in self._largest.items() if set(names) & set(group)]
+            largest[group] = max([len(group), *before])
+        self._largest = largest
+
     def _group(self, record: Record, at: float) -> str | None:
         group = self.assessment.group_of(record.name)
         if group is None:
             return None
+        if 2 * len(group) < self._largest.get(group, 0):
+            return (
+                None  # most of those that fell silent with it came back: what cut them off is over, and it is not back
+            )
         latest = max((r.beat_at for name in group if (r := self._roster.get(name)) is not None), default=at)
         if at - latest > self._timing.group_hold:
             return None
         others = len(group) - 1
-        return f"fell silent together with {others} other{'s' if others != 1 else ''}: a cut is likelier than as many deaths"
+        together = f"fell silent together with {others} other{'s' if others != 1 else ''}"
+        return f"{together}: a cut is likelier than as many deaths"
 
     def _assess(self, at: float, now: float) -> Assessment:
         quiet = any(r.presence is not Presence.FRESH or r.due <= at for r in self._roster)
@@ -205,7 +224,8 @@ class Judging:
         return Peer(name=record.name, host=record.info.host, zone=record.info.zone, heard_at=heard_at, refused=refused)
 
     def _refused_together(self, at: float) -> frozenset[str]:
-        """Members refused within 2T of each other, on different hosts: that many don't die at once, so a firewall rejects."""
+        """Members refused within 2T of each other, on different hosts: that many don't die at once, so a firewall
+        rejects."""
         since = at - 2 * self._timing.heartbeat
         refused = [r for r in self._roster if any(fact.at > since and fact.at > r.heard_at for fact in r.refusals)]
         enough = max(2.0, 0.02 * len(self._roster))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 DATAGRAM_BYTES = 1_400
-"""One datagram, seal included: below the 1,500 of Ethernet with room for IPv6 and a tunnel. memberlist uses the same."""
+"""One datagram, seal included: below the 1,500 of Ethernet with room for IPv6 and a tunnel. memberlist uses the
+same."""
 
 FRAME_BYTES = 48_000
 """What one stream frame carries before its messages are split over several."""
@@ -20,7 +21,8 @@ ACCUSERS = 16
 """Accusers remembered of one suspicion: K is 3, one per host; the smallest names are kept, so order does not matter."""
 
 RUMORS = 4_096
-"""Rumors waiting to be passed on. At it, the most often sent goes: `dropped_rumor`. Alertmanager's default is the same."""
+"""Rumors waiting to be passed on. At it, the most often sent goes: `dropped_rumor`. Alertmanager's default is the
+same."""
 
 FACTS = 64
 """Facts remembered of each member, for `why`. The oldest go."""

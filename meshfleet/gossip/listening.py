@@ -6,7 +6,10 @@ peers in one tick that way (restate 5156, 2026); Cassandra convicts nobody for 5
 
 from __future__ import annotations
 
-from meshfleet.fleet.timing import Timing
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.timing import Timing
 
 
 class Listening:

@@ -9,64 +9,53 @@ Feed it what happens, ask it what to do:
     member.outgoing(now)                         what to send, to whom, by which transport
     member.events()                              what changed
 
-It never reads a clock (`now` is monotonic seconds, passed in), never sleeps, never touches a socket. Garbage from the network
-is counted, never raised. docs/design.md argues each deviation from SWIM (DSN 2002) and Lifeguard (arXiv 1707.00788).
+It never reads a clock (`now` is monotonic seconds, passed in), never sleeps, never touches a socket. Garbage from the
+network is counted, never raised. docs/design.md argues each deviation from SWIM (DSN 2002) and Lifeguard (arXiv
+1707.00788).
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from random import Random
-from typing import assert_never
+from typing import TYPE_CHECKING
 
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.fleet.presence import Presence
-from meshfleet.fleet.standing import Assessment
-from meshfleet.fleet.timing import Timing
 from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.beats import Heartbeats
-from meshfleet.gossip.events import Arrived, Event, Forgotten, Joined, Renewed, Synced
+from meshfleet.gossip.events import Event, Joined, Renewed
+from meshfleet.gossip.hearing import TRANSPORT, Hearing
 from meshfleet.gossip.judging import Judging
 from meshfleet.gossip.limits import EVENTS, Counts
 from meshfleet.gossip.listening import Listening
 from meshfleet.gossip.membership import Membership
 from meshfleet.gossip.messages import (
-    Ack,
     Alive,
-    Beats,
     Connect,
-    Delta,
-    Digest,
-    Goodbye,
-    Left,
     Message,
-    Nack,
     NodeInfo,
-    Obituary,
     Outgoing,
     Packet,
-    Ping,
-    PingReq,
-    SnapshotMessage,
     StreamEnd,
-    Suspect,
-    Sync,
     Via,
-    Want,
 )
 from meshfleet.gossip.neighbours import Neighbours
 from meshfleet.gossip.outbox import Outbox
 from meshfleet.gossip.prober import Prober
 from meshfleet.gossip.replica import Replica
 from meshfleet.gossip.roster import HOPEFUL, Record, Roster
+from meshfleet.gossip.rounds import Rounds
 from meshfleet.gossip.rumors import Measure, Rumors
 from meshfleet.gossip.spread import Spread
 from meshfleet.gossip.timers import Timers
 
-INTRODUCTION_PAUSE = 1.0
-"""Seconds between two requests for introductions: when a stranger of our fleet speaks, or somebody tells of one."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from random import Random
+
+    from meshfleet.fleet.standing import Assessment
+    from meshfleet.fleet.timing import Timing
 
 
 class Member:
@@ -88,14 +77,12 @@ class Member:
         self.started_at = now
         self.changes = 0
         """Grows whenever anything but an age changes."""
-        self._rng = rng
+        self.rng = rng
         self._now = self._at = now
         """Listening seconds of the input that is being handled."""
         self._events: deque[Event] = deque()
         self._early_streams: set[NodeName] = set()
         """Who opened a stream before introducing itself. Bounded by the driver's streams."""
-        self._seeds: tuple[Address, ...] = ()
-        self._asked_introduction_at = now - INTRODUCTION_PAUSE
         self.listening = Listening(timing, now)
         self.awareness = Awareness(timing)
         self.timers = Timers()
@@ -107,37 +94,20 @@ class Member:
         self.spread = Spread(name, timing, self.roster, self.replica, self.outbox, measure, rng)
         self.membership = Membership(
             Alive(name, epoch, 0, info), timing, self.roster, self.awareness, self.beats, self.spread, self.rumors,
-            self.outbox, rng, self.counts, self._emit,
+            self.outbox, rng, self.counts, self.emit,
         )  # fmt: skip
         self.judging = Judging(
-            name, info.host, timing, self.roster, self.awareness, self.listening, self._emit, self.membership.bury
+            name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury
         )
         self.prober = Prober(name, timing, self.roster, self.awareness, self.outbox, self.timers, self.counts, self)
         self.neighbours = Neighbours(
             name, info.host, timing, self.roster, self.prober, self.judging, self.listening, self.outbox, self.timers,
             rng, self.counts,
         )  # fmt: skip
-        self._start(now)
-
-    def _start(self, now: float) -> None:
-        """Set everything that recurs going, each from a random moment on, so that members started together spread out."""
-        timing = self.timing
-        self.judging.heard_anyone_at = self.judging.stands_since = self.listening.at(now)
-        self.prober.start(now, self._rng.uniform(0, timing.probe_interval))
-        self._every(timing.beat_interval, now, self._beat, first=0.0)
-        self._every(timing.gossip_interval, now, self._gossip)
-        self._every(timing.digest_interval, now, self._digest)
-        self._every(timing.push_pull_interval, now, self._push_pull)
-        self._every(timing.gone_probe_interval, now, self._seek)
-        self._every(timing.heartbeat, now, lambda t: self.neighbours.review())
-        self._every(60.0, now, self._reap)
-
-    def _every(self, interval: float, now: float, action: Callable[[float], None], first: float | None = None) -> None:
-        def run(t: float) -> None:
-            self.timers.at(t + interval, run)
-            action(t)
-
-        self.timers.at(now + (self._rng.uniform(0, interval) if first is None else first), run)
+        self.hearing = Hearing(self, now)
+        self.rounds = Rounds(self)
+        self.judging.heard_anyone_at = self.judging.stands_since = self._at
+        self.rounds.start(now)
 
     # What the driver asks
 
@@ -197,11 +167,11 @@ class Member:
             self.outbox.datagram_to(source, sender, record.alive)
             return
         if record is not None and packet.epoch == record.epoch:
-            self._hear_sender(record, packet, via, at, clock_offset)
+            self.hearing.hear_sender(record, packet, via, at, clock_offset)
         for message in packet.messages:
-            self._dispatch(message, source, sender, via, now)
+            self.hearing.dispatch(message, source, sender, via, at, now)
         if record is None or packet.epoch > record.epoch:
-            self._meet(packet, source, via, now)
+            self.hearing.meet(packet, source, via, at, now)
         elif record.presence is not Presence.FRESH or record.known.is_accused:
             self.judging.judge(record, now)
 
@@ -217,7 +187,7 @@ class Member:
 
     def keep_seeds(self, seeds: tuple[Address, ...]) -> None:
         """Addresses that are tried again whenever this member sees nobody, or too few."""
-        self._seeds = seeds
+        self.rounds.seeds = seeds
 
     def leave(self, now: float) -> None:
         """Say goodbye. The driver sends what is outgoing, and may then stop."""
@@ -310,7 +280,8 @@ class Member:
         self.prober.abandon()
         self.judging.review(now)
 
-    def _emit(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
+        """Something changed."""
         self.changes += 1
         if isinstance(event, Joined) and event.name in self._early_streams:
             self._early_streams.discard(event.name)
@@ -323,93 +294,6 @@ class Member:
             self.counts["dropped_event"] += 1
         self._events.append(event)
 
-    def _hear_sender(self, record: Record, packet: Packet, via: Via, at: float, clock_offset: float | None) -> None:
-        record.direct_at = at
-        record.transport = _TRANSPORT[via]
-        if clock_offset is not None:
-            record.clock_offset = clock_offset
-        self.beats.hear(record, packet.beat, packet.beat_age, at, None, _TRANSPORT[via])
-
-    def _meet(self, packet: Packet, source: Address, via: Via, now: float) -> None:
-        """A stranger of our fleet speaks, or a known name in a later life: have it introduce itself."""
-        record = self.roster.get(packet.source)
-        if record is not None and packet.epoch == record.epoch:
-            self._hear_sender(record, packet, via, self._at, None)  # it did, in this very packet
-            self.neighbours.review()
-        elif via is Via.DATAGRAM:
-            self._ask_introduction(source, now)
-
-    def _ask_introduction(self, address: Address, now: float) -> None:
-        if now - self._asked_introduction_at >= INTRODUCTION_PAUSE:
-            self._asked_introduction_at = now
-            self.join(address, now)
-
-    def _dispatch(self, message: Message, source: Address, sender: NodeName, via: Via, now: float) -> None:
-        at = self._at
-        match message:
-            case Ping():
-                self.prober.on_ping(message, source, sender, self.epoch, via)
-            case Ack():
-                self.prober.on_ack(message, sender, via, now)
-            case PingReq():
-                self.prober.on_ping_request(message, source, sender, now)
-            case Nack():
-                self.prober.on_nack(message, sender, now)
-            case Beats():
-                self._hear_beats(message, source, sender, via, now)
-            case Alive() | Suspect() | Left() | Obituary():
-                record = self.membership.hear(message, source, sender, at)
-                if record is not None:
-                    self._told_about(record, isinstance(message, Obituary | Suspect), now)
-            case SnapshotMessage():
-                self.counts["snapshots_in"] += 1
-                if self.spread.on_snapshot(message.snapshot, at, sender):
-                    self._emit(Arrived(message.snapshot))
-            case Digest():
-                self.spread.on_digest(message, source, sender)
-            case Want():
-                self.spread.on_want(message, source, sender)
-            case Delta():
-                self.counts["snapshots_in"] += len(message.snapshots)
-                for snapshot in self.spread.on_delta(message, at):
-                    self._emit(Arrived(snapshot))
-            case Sync():
-                self._on_sync(message, source, sender, via, now)
-            case Goodbye():
-                pass  # the driver's business: it tells an end on purpose from a death
-            case _:
-                assert_never(message)
-
-    def _hear_beats(self, beats: Beats, source: Address, sender: NodeName, via: Via, now: float) -> None:
-        heard, newer_here, strangers = self.beats.merge(beats, sender, self._at, _TRANSPORT[via])
-        if strangers and (record := self.roster.get(sender)) is not None:
-            self._ask_introduction(record.address, now)  # it knows members that I don't
-        for record in heard:
-            if record.presence is not Presence.FRESH:
-                self.judging.judge(record, now)
-        if newer_here:
-            self.outbox.datagram_to(source, sender, Beats(tuple(newer_here)))
-
-    def _told_about(self, record: Record, bad: bool, now: float) -> None:
-        """Something new was said about a member. Bad news is looked into: by few enough of us not to storm it."""
-        self.changes += 1
-        self.judging.judge(record, now)
-        lookers = 2 * self.timing.confirmations
-        if bad and not record.is_gone and self._rng.random() * len(self.roster) < lookers:
-            self.timers.at(now + self._rng.uniform(0, self.timing.direct_timeout), lambda t: self._look_into(record, t))
-
-    def _look_into(self, record: Record, now: float) -> None:
-        self.neighbours.knock(record)
-        self.prober.probe(record, now)
-
-    def _on_sync(self, sync: Sync, source: Address, sender: NodeName, via: Via, now: float) -> None:
-        for record in self.membership.on_sync(sync, source, sender, self._at, _TRANSPORT[via]):
-            self.judging.judge(record, now)
-        if not sync.reply:
-            self.membership.synced = True
-            self._emit(Synced(sender))
-        self.neighbours.review()
-
     # What probes tell
 
     def probe_answered(self, record: Record, now: float, *, via: str | None, transport: Via, rtt: float | None) -> None:
@@ -417,7 +301,7 @@ class Member:
         at = self._at
         if via is None:
             record.rtt = rtt if rtt is not None else record.rtt
-            record.note(Kind.ACK, at, record.name, f"answered a ping by {_TRANSPORT[transport]}")
+            record.note(Kind.ACK, at, record.name, f"answered a ping by {TRANSPORT[transport]}")
         else:
             record.indirect_at, record.indirect_via = at, via
             record.note(Kind.INDIRECT_ACK, at, via, f"answered {via}'s ping on my behalf")
@@ -443,51 +327,3 @@ class Member:
         if helper_record is not None:
             self.neighbours.helper_refused(record, helper_record, now)
             self.judging.judge(record, now)
-
-    # What recurs
-
-    def _beat(self, now: float) -> None:
-        if not self.membership.leaving:
-            self.beats.raise_mine(self._at)
-
-    def _gossip(self, now: float) -> None:
-        self.judging.review(now)
-        hot = self.beats.take_hot(self._at)
-        peers = self.roster.sample(self.timing.fan_out)
-        for record in peers:
-            self.outbox.datagram(record, *hot)
-        late = self.beats.late(self._at)
-        if peers and late:
-            self.outbox.datagram(peers[0], *late)
-        if peers and not hot and len(self.rumors):
-            claims = self.rumors.take(1_000, len(self.roster))
-            self.outbox.datagram(peers[-1], *claims)
-
-    def _digest(self, now: float) -> None:
-        self.spread.send_digest(self._at)
-
-    def _push_pull(self, now: float) -> None:
-        for record in self.roster.sample(1):
-            self.outbox.stream(record, *self.membership.everything(self._at, reply=True))
-
-    def _seek(self, now: float) -> None:
-        """Try one of the gone again, and a seed where few are left, so that a healed cut is noticed from either side."""
-        gone = self.roster.gone()
-        if gone:
-            record = self._rng.choice(gone)
-            self.prober.probe(record, now)
-            if record.presence is Presence.DOWN:
-                self.neighbours.knock(record)
-        hopeful = len(self.roster.sample(len(self.roster)))
-        if self._seeds and self._rng.random() * (hopeful + 1) < 1 + len(gone):
-            self.join(self._rng.choice(self._seeds), now)
-
-    def _reap(self, now: float) -> None:
-        """Forget who left or died a tombstone's time ago."""
-        for record in [r for r in self.roster if r.is_gone and self._at - r.judged_since > self.timing.tombstone]:
-            self.roster.remove(record)
-            self.replica.drop(record.name)
-            self._emit(Forgotten(record.name))
-
-
-_TRANSPORT = {Via.DATAGRAM: "udp", Via.STREAM: "stream"}

@@ -6,24 +6,28 @@ that they could not reach somebody, and when. Whoever is told old news answers w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from random import Random
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.names import Address, Epoch, NodeName
-from meshfleet.fleet.timing import Timing
-from meshfleet.gossip.awareness import Awareness
-from meshfleet.gossip.beats import Heartbeats
 from meshfleet.gossip.events import Event, Joined, NameTaken, Renewed, Restarted
 from meshfleet.gossip.limits import INCARNATION_LEAP, Counts
 from meshfleet.gossip.messages import Alive, Beats, Claim, Digest, Left, NodeInfo, Obituary, Suspect, Sync
-from meshfleet.gossip.outbox import Outbox
-from meshfleet.gossip.roster import Record, Roster
-from meshfleet.gossip.rumors import Rumors
-from meshfleet.gossip.spread import Spread
 from meshfleet.gossip.suspicion import Suspicion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from random import Random
+
+    from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.awareness import Awareness
+    from meshfleet.gossip.beats import Heartbeats
+    from meshfleet.gossip.outbox import Outbox
+    from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.rumors import Rumors
+    from meshfleet.gossip.spread import Spread
 
 CLAIMS_PER_SYNC = 150
 """Claims in one push-pull frame: some 200 bytes each."""

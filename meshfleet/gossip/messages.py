@@ -1,7 +1,8 @@
 """What members say to each other, as plain values. How they become bytes is `wire.codec`'s business.
 
-Anything that a member says of itself (Alive, Left, Snapshot, its own Beat) is passed on unchanged; anything that is said
-of somebody else (Suspect, Obituary) names who says it. Nobody can say of another that it is alive, or that it left.
+Anything that a member says of itself (Alive, Left, Snapshot, its own Beat) is passed on unchanged; anything that is
+said of somebody else (Suspect, Obituary) names who says it. Nobody can say of another that it is alive, or that it
+left.
 """
 
 from __future__ import annotations
@@ -168,7 +169,8 @@ class Delta(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):
 
 
 class Sync(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
-    """Push-pull over a stream: all claims and beats that the sender knows, in chunks. `reply` asks for the same back."""
+    """Push-pull over a stream: all claims and beats that the sender knows, in chunks. `reply` asks for the same
+    back."""
 
     claims: tuple[Claim, ...]
     beats: Beats

@@ -1,26 +1,31 @@
 """Standing streams to a few members, and what their ends and refused connections tell.
 
-A killed process closes its sockets within milliseconds, where probing once a second finds it after 4.4 s (p99 at 64 members).
-So each node holds streams to a few others: the next in the ring of names, so that everybody is watched by somebody, and
-some at random. A bare end of such a stream is a cue to knock at once; a refusal then is proof (see fleet.presence).
+A killed process closes its sockets within milliseconds, where probing once a second finds it after 4.4 s (p99 at 64
+members). So each node holds streams to a few others: the next in the ring of names, so that everybody is watched by
+somebody, and some at random. A bare end of such a stream is a cue to knock at once; a refusal then is proof (see
+fleet.presence).
 """
 
 from __future__ import annotations
 
-from random import Random
+from typing import TYPE_CHECKING
 
 from meshfleet.fleet.evidence import Kind
-from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence
-from meshfleet.fleet.timing import Timing
-from meshfleet.gossip.judging import Judging
 from meshfleet.gossip.limits import CONNECTS, Counts
-from meshfleet.gossip.listening import Listening
 from meshfleet.gossip.messages import Connect, StreamEnd
-from meshfleet.gossip.outbox import Outbox
-from meshfleet.gossip.prober import Prober
-from meshfleet.gossip.roster import Record, Roster
-from meshfleet.gossip.timers import Timers
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from meshfleet.fleet.names import NodeName
+    from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.judging import Judging
+    from meshfleet.gossip.listening import Listening
+    from meshfleet.gossip.outbox import Outbox
+    from meshfleet.gossip.prober import Prober
+    from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.timers import Timers
 
 SMALL_FLEET = 16
 
@@ -118,8 +123,8 @@ class Neighbours:
             self._prober.probe(record, now)
 
     def acknowledged(self, record: Record, age: float, now: float) -> None:
-        """Its kernel acknowledged something on a stream `age` seconds ago. Unlike accepts these don't run out: the backlog of
-        a stopped process fills, its keepalives are answered for as long as it is stopped."""
+        """Its kernel acknowledged something on a stream `age` seconds ago. Unlike accepts these don't run out: the
+        backlog of a stopped process fills, its keepalives are answered for as long as it is stopped."""
         record.acknowledged_at = self._listening.at(now) - age
 
     def knock(self, record: Record) -> None:
@@ -152,14 +157,16 @@ class Neighbours:
         self._prober.on_connect(record, outcome)
 
     def _knock_again(self, record: Record, at: float, now: float) -> None:
-        """A dying process's kernel closes its sockets one by one: the stream may end while the listener still accepts
-        (seen: 2 ms). So after an end without goodbye ask again, at doubling pauses, while a refusal would still prove it."""
+        """A dying process's kernel closes its sockets one by one: the stream may end while the listener still
+        accepts (seen: 2 ms). So after an end without goodbye ask again, at doubling pauses, while a refusal would
+        still prove it."""
         if record.eof is None or at - record.eof.at > self._timing.eof_window / 2:
             return
         self._timers.at(now + max(0.02, at - record.eof.at), lambda t: self.knock(record))
 
     def _confirm_refusal(self, record: Record, now: float) -> None:
-        """After a first refusal knock once more, half a probe interval later: a restart in between shows as an accept."""
+        """After a first refusal knock once more, half a probe interval later: a restart in between shows as an
+        accept."""
         if len(record.refusals) == 1:
             self._timers.at(now + self._timing.probe_interval / 2, lambda t: self.knock(record))
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, OUTBOX, Counts
 from meshfleet.gossip.messages import DropStream, KeepStream, Message, Outgoing, SendPacket, TryConnect, Via
-from meshfleet.gossip.roster import Record
-from meshfleet.gossip.rumors import Measure, Rumors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.rumors import Measure, Rumors
 
 _Place = tuple[str, int, NodeName | None, Via]
 
@@ -17,7 +21,8 @@ _Place = tuple[str, int, NodeName | None, Via]
 class Outbox:
     """Collects what one input gives rise to, and hands it out as few packets.
 
-    A message that does not fit a datagram goes over a stream instead. Bounded: when the driver does not fetch, the oldest go.
+    A message that does not fit a datagram goes over a stream instead. Bounded: when the driver does not fetch, the
+    oldest go.
     """
 
     def __init__(self, measure: Measure, overhead: int, rumors: Rumors, counts: Counts) -> None:

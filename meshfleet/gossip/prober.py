@@ -14,16 +14,18 @@ Rounds are keyed by the member's epoch: an answer from another life answers noth
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from meshfleet.fleet.names import Address, NodeName
-from meshfleet.fleet.timing import Timing
-from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.limits import PENDING_RELAYS, Counts
 from meshfleet.gossip.messages import Ack, Connect, Message, Nack, Ping, PingReq, Suspect, Trouble, Via
-from meshfleet.gossip.outbox import Outbox
-from meshfleet.gossip.roster import Record, Roster
-from meshfleet.gossip.timers import Timer, Timers
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.names import Address, NodeName
+    from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.awareness import Awareness
+    from meshfleet.gossip.outbox import Outbox
+    from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.timers import Timer, Timers
 
 
 class Outcome(Protocol):

@@ -1,20 +1,23 @@
 """Whose snapshots I hold, and whose I lack: one shelf a node, described by one number.
 
-A node draws the seqs of all its agents' snapshots from one counter, so a shelf that is complete up to 88 can be described as
-that, whatever it holds (scuttlebutt's max-version digest). Snapshots may also arrive ahead of order, pushed; they
-are shown at once, and the number follows when the gap is known to be closed.
+A node draws the seqs of all its agents' snapshots from one counter, so a shelf that is complete up to 88 can be
+described as that, whatever it holds (scuttlebutt's max-version digest). Snapshots may also arrive ahead of order,
+pushed; they are shown at once, and the number follows when the gap is known to be closed.
 
 Merging shelves is a join: the highest epoch, the highest floor, and of each agent the highest seq above that floor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import AgentId, Epoch, NodeName
 from meshfleet.fleet.state import AGENTS_LIMIT, Snapshot
 from meshfleet.gossip.limits import REPLICA_BYTES, WITHDRAWN, Counts
 from meshfleet.gossip.messages import Delta, Have
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Shelf:
@@ -118,8 +121,9 @@ class Replica:
         shelf = self._shelves[self._me]
         withdrawn = sorted((s for s in shelf.held.values() if s.withdrawn), key=_by_seq)
         if len(withdrawn) > WITHDRAWN:
-            # Tombstones can't be kept for ever, and can't just be forgotten: whoever was away would keep the agent. So all
-            # that still lives below the youngest of them is published anew, and the floor is raised over the rest.
+            # Tombstones can't be kept for ever, and can't just be forgotten: whoever was away would keep the agent.
+            # So all that still lives below the youngest of them is published anew, and the floor is raised over the
+            # rest.
             top, living = withdrawn[-1].seq, shelf.living()
             shelf.raise_floor(top)
             spread = [self._publish(s.agent, s.body) for s in living if s.seq <= top]
@@ -146,10 +150,10 @@ class Replica:
         if snapshot.node == self._me:
             return False  # nobody tells me about my own agents
         shelf = self._shelves.setdefault(snapshot.node, Shelf())
-        if snapshot.agent not in shelf.held and snapshot.epoch <= shelf.epoch:
-            if len(shelf.held) > AGENTS_LIMIT + WITHDRAWN or self.bytes_held() >= REPLICA_BYTES:
-                self._counts["refused_snapshot"] += 1
-                return False
+        another = snapshot.agent not in shelf.held and snapshot.epoch <= shelf.epoch
+        if another and (len(shelf.held) > AGENTS_LIMIT + WITHDRAWN or self.bytes_held() >= REPLICA_BYTES):
+            self._counts["refused_snapshot"] += 1
+            return False
         return shelf.add(snapshot)
 
     def apply(self, delta: Delta) -> list[Snapshot]:

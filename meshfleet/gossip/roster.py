@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from random import Random
+from typing import TYPE_CHECKING
 
 from meshfleet.fleet.evidence import Fact, Kind
 from meshfleet.fleet.names import Address, Epoch, NodeName
@@ -12,7 +11,12 @@ from meshfleet.fleet.presence import FRESH, Presence, Verdict
 from meshfleet.gossip.claims import Known
 from meshfleet.gossip.limits import FACTS, MEMBERS, REFUSALS, UNKNOWN_MEMBERS, Counts
 from meshfleet.gossip.messages import Alive, Claim, NodeInfo
-from meshfleet.gossip.suspicion import Suspicion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from random import Random
+
+    from meshfleet.gossip.suspicion import Suspicion
 
 _FNV_OFFSET = 0xCBF29CE484222325
 _FNV_PRIME = 0x100000001B3
@@ -21,7 +25,8 @@ _FNV_PRIME = 0x100000001B3
 def beat_tag(name: str, epoch: int) -> int:
     """48 bits that stand for one life of one name in tables of heartbeats (FNV-1a, folded).
 
-    Two of 1,000 members collide with a chance of 2 in 10^9; then one of them lacks its relayed beats until either restarts.
+    Two of 1,000 members collide with a chance of 2 in 10^9; then one of them lacks its relayed beats until either
+    restarts.
     """
     value = _FNV_OFFSET
     for byte in f"{name}\0{epoch}".encode():
@@ -125,7 +130,8 @@ class Record:
 
     @property
     def answering_at(self) -> float | None:
-        """When its kernel last answered for it, be the process stopped or starved: accepted, or acknowledged a stream's keepalive."""
+        """When its kernel last answered for it, be the process stopped or starved: accepted, or acknowledged a
+        stream's keepalive."""
         answers = [at for at in (self.accepted_at, self.acknowledged_at) if at is not None]
         return max(answers) if answers else None
 
@@ -146,8 +152,8 @@ class Record:
         return f"relay via {self.relay_via}" if self.relay_via else "direct"
 
     def note(self, kind: Kind, at: float, by: str, detail: str, host: str = "") -> Fact:
-        """Remember a fact for `why`. Since the last verdict, the first and the last of one kind from one source are kept, so
-        that a hundred lost pings don't push out how it began."""
+        """Remember a fact for `why`. Since the last verdict, the first and the last of one kind from one source
+        are kept, so that a hundred lost pings don't push out how it began."""
         fact = Fact(kind, at, by, detail, host)
         newest = -1
         for i in range(len(self.facts) - 1, -1, -1):
@@ -206,10 +212,11 @@ class Roster:
         return self._by_tag.get(tag)
 
     def add(self, claim: Claim, now: float) -> tuple[Record | None, bool]:
-        """Merge a claim about anyone but myself: the record, if its subject has been introduced, and whether it told anything.
+        """Merge a claim about anyone but myself: the record, if its subject has been introduced, and whether it told
+        anything.
 
-        The first Alive introduces a member. Accusations and goodbyes that come earlier wait, within bounds, so that the order
-        of arrival changes nothing.
+        The first Alive introduces a member. Accusations and goodbyes that come earlier wait, within bounds, so that
+        the order of arrival changes nothing.
         """
         name = NodeName(claim.name)
         assert name != self._me, "claims about myself are the member's to answer"

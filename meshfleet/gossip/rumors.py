@@ -1,14 +1,18 @@
-"""What rides along: claims passed on with every datagram that has room, each a bounded number of times (SWIM section 4.1)."""
+"""What rides along: claims passed on with every datagram that has room, each a bounded number of times (SWIM
+section 4.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, log10
+from typing import TYPE_CHECKING
 
-from meshfleet.fleet.timing import Timing
 from meshfleet.gossip.limits import RUMORS, Counts
 from meshfleet.gossip.messages import Alive, Claim, Left, Message, Obituary, Suspect
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.timing import Timing
 
 Measure = Callable[[Message], int]
 """Encoded bytes of one message. Passed in, because how messages become bytes is none of the core's business."""

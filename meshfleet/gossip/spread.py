@@ -1,23 +1,27 @@
 """How snapshots reach everybody: a push to a few at first sight, digests for the rest.
 
-Each member passes each new snapshot on once, to `fan_out` random members: most have it within a few hops of milliseconds.
-Whom it missed finds out by digest (one number a node, see replica) and asks. Nothing is lost for good: what a push lost, the
-next digest repairs; what digests lost, push-pull repairs.
+Each member passes each new snapshot on once, to `fan_out` random members: most have it within a few hops of
+milliseconds. Whom it missed finds out by digest (one number a node, see replica) and asks. Nothing is lost for good:
+what a push lost, the next digest repairs; what digests lost, push-pull repairs.
 """
 
 from __future__ import annotations
 
-from random import Random
+from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import Address, NodeName
-from meshfleet.fleet.state import Snapshot
-from meshfleet.fleet.timing import Timing
 from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES
 from meshfleet.gossip.messages import Delta, Digest, Have, SnapshotMessage, Want
-from meshfleet.gossip.outbox import Outbox
-from meshfleet.gossip.replica import Replica
-from meshfleet.gossip.roster import Roster
-from meshfleet.gossip.rumors import Measure
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from meshfleet.fleet.state import Snapshot
+    from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.outbox import Outbox
+    from meshfleet.gossip.replica import Replica
+    from meshfleet.gossip.roster import Roster
+    from meshfleet.gossip.rumors import Measure
 
 HAVES = 40
 """Entries of one digest: about 25 bytes each, so that it fits a datagram beside other news."""

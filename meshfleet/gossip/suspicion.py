@@ -1,11 +1,14 @@
-"""How long until silence counts: suspicion with independent confirmations and a shrinking timeout (Lifeguard, section IV.B)."""
+"""How long until silence counts: suspicion with independent confirmations and a shrinking timeout (Lifeguard,
+section IV.B)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log, log10
+from typing import TYPE_CHECKING
 
-from meshfleet.fleet.timing import Timing
+if TYPE_CHECKING:
+    from meshfleet.fleet.timing import Timing
 
 
 @dataclass(slots=True)
@@ -26,9 +29,9 @@ def shortest(members: int, timing: Timing) -> float:
 def timeout(confirmed_by: int, could_confirm: int, members: int, timing: Timing) -> float:
     """Seconds from its beginning until the suspicion runs out.
 
-    `confirmed_by` counts hosts that failed to reach the member themselves, the first accuser included; `could_confirm` the
-    hosts that could. Fewer of these than K: the longest timeout holds. (memberlist takes the shortest there, so that fleets
-    of three and fewer have none of Lifeguard's protection.)
+    `confirmed_by` counts hosts that failed to reach the member themselves, the first accuser included;
+    `could_confirm` the hosts that could. Fewer of these than K: the longest timeout holds. (memberlist takes the
+    shortest there, so that fleets of three and fewer have none of Lifeguard's protection.)
     """
     low = shortest(members, timing)
     high = timing.suspicion_beta * low

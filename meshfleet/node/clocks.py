@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SLEPT = 1.0
 """Seconds of difference that are a suspend, and not the two calls being apart."""
@@ -13,8 +16,8 @@ SLEPT = 1.0
 def asleep_so_far() -> float:
     """Seconds that this machine has spent suspended since it started. Only differences of it mean anything.
 
-    Linux: CLOCK_BOOTTIME counts suspend, CLOCK_MONOTONIC does not. macOS: CLOCK_MONOTONIC (mach_continuous_time) counts it,
-    CLOCK_UPTIME_RAW does not. (The macOS half could not be tried here.)
+    Linux: CLOCK_BOOTTIME counts suspend, CLOCK_MONOTONIC does not. macOS: CLOCK_MONOTONIC (mach_continuous_time)
+    counts it, CLOCK_UPTIME_RAW does not. (The macOS half could not be tried here.)
     """
     if sys.platform == "darwin":
         return time.clock_gettime(time.CLOCK_MONOTONIC) - time.clock_gettime(time.CLOCK_UPTIME_RAW)

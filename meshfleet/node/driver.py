@@ -1,20 +1,19 @@
 """Lends a Member a clock, sockets and streams. Decides nothing: whatever needs a test of its own belongs in the core.
 
-Each input is followed by `_flush`: send what is outgoing, and move the wake-up. That is the one thing to forget here, so every
-input passes through `_with_member`.
+Each input is followed by `_flush`: send what is outgoing, and move the wake-up. That is the one thing to forget here,
+so every input passes through `_with_member`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import trio
 
 from meshfleet.errors import MeshfleetError, TooBig, WireError
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.events import Event, Joined, Restarted
-from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import (
     Connect,
     DropStream,
@@ -29,13 +28,18 @@ from meshfleet.gossip.messages import (
 )
 from meshfleet.logs import get_logger
 from meshfleet.node.clocks import SuspendWatch
-from meshfleet.node.link import Link
 from meshfleet.node.links import Links, knock
-from meshfleet.node.network import Datagrams, Network
 from meshfleet.node.witness import Process, parse, watch
 from meshfleet.wire.codec import decode_packet, encode_packet
-from meshfleet.wire.keyring import Keyring
 from meshfleet.wire.seal import Sealer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshfleet.gossip.member import Member
+    from meshfleet.node.link import Link
+    from meshfleet.node.network import Datagrams, Network
+    from meshfleet.wire.keyring import Keyring
 
 FAULTS = 100
 """Errors of our own while handling inputs that a node survives. At it the node ends: better gone than wrong."""
@@ -44,7 +48,8 @@ LOOK_EVERY = 1.0
 """Seconds between two looks at whose kernels acknowledge, while anybody is silent."""
 
 WITNESSED = 512
-"""Processes of this machine that are watched at once. Deaths of further ones are found as those of other machines are."""
+"""Processes of this machine that are watched at once. Deaths of further ones are found as those of other machines
+are."""
 
 log = get_logger("meshfleet.node")
 

@@ -1,13 +1,14 @@
 """One stream with one peer: a WebSocket whose every frame is sealed, and how it begins and ends.
 
-Begin: both sides send a random salt in the clear; from both and the fleet's key come the two directions' keys. The first
-sealed frame of each side is an empty packet, which says who speaks. End: a sealed Goodbye, then FIN. Any other end is RST.
+Begin: both sides send a random salt in the clear; from both and the fleet's key come the two directions' keys. The
+first sealed frame of each side is an empty packet, which says who speaks. End: a sealed Goodbye, then FIN. Any other
+end is RST.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import trio
 import trio_websocket
@@ -15,11 +16,15 @@ import trio_websocket
 from meshfleet.errors import Malformed, TooBig, WireError
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.messages import Goodbye, Message, Packet, StreamEnd
-from meshfleet.node.network import Stream
 from meshfleet.wire.codec import decode_packet
-from meshfleet.wire.keyring import Keyring
 from meshfleet.wire.seal import FRAME_LIMIT
 from meshfleet.wire.streams import StreamDialer, StreamSealer, accept_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from meshfleet.node.network import Stream
+    from meshfleet.wire.keyring import Keyring
 
 HANDSHAKE = 5.0
 """Seconds in which a stranger must have shown that it belongs to the fleet."""

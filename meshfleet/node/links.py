@@ -1,10 +1,9 @@
-"""All streams of a node: standing ones that the member wants kept, others as messages need them, and those that peers open."""
+"""All streams of a node: standing ones that the member wants kept, others as messages need them, and those that
+peers open."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -13,7 +12,12 @@ from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.messages import Connect, Message, Packet, StreamEnd
 from meshfleet.node.link import Link
 from meshfleet.node.network import Network, Stream, whose_error
-from meshfleet.wire.keyring import Keyring
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Awaitable, Callable
+
+    from meshfleet.wire.keyring import Keyring
 
 KNOCK = 3.5
 """Seconds that a connection attempt lives: ARP's word about a host that is gone takes 3.05 s (measured, Linux)."""
@@ -101,7 +105,8 @@ class Links:
                         link.close()
 
     def acknowledged_ago(self, name: NodeName) -> float | None:
-        """Seconds since the kernel of `name` last acknowledged anything on a stream with it; None where that can't be known."""
+        """Seconds since the kernel of `name` last acknowledged anything on a stream with it; None where that can't
+        be known."""
         ages = [link.stream.acknowledged_ago() for link in self._by_name.get(name, []) if link.stream is not None]
         return min((age for age in ages if age is not None), default=None)
 

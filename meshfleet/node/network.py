@@ -1,20 +1,22 @@
 """The seam between a node and any network, real or simulated: datagrams, streams out, streams in, knocks.
 
-Everything that can go wrong is said in one of two ways: a `Connect` for connection attempts, or the OSError that the call
-raises; `whose_error` tells my own network's errors from everybody else's.
+Everything that can go wrong is said in one of two ways: a `Connect` for connection attempts, or the OSError that the
+call raises; `whose_error` tells my own network's errors from everybody else's.
 """
 
 from __future__ import annotations
 
 import errno
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from meshfleet.fleet.names import Address
 from meshfleet.gossip.messages import Connect, StreamEnd
+
+if TYPE_CHECKING:
+    from collections import Counter
 
 
 class Datagrams(Protocol):
@@ -36,7 +38,8 @@ class Datagrams(Protocol):
 class Stream(trio.abc.Stream):
     """A byte stream that keeps the rule of ends: a FIN follows a goodbye, every other close is an RST.
 
-    Peers take a bare FIN for a sign of death (fleet.presence, rule 2), so whoever gives up a stream in a hurry must not make one.
+    Peers take a bare FIN for a sign of death (fleet.presence, rule 2), so whoever gives up a stream in a hurry must
+    not make one.
     """
 
     def __init__(self) -> None:
@@ -46,7 +49,8 @@ class Stream(trio.abc.Stream):
         """How the other side ended it, once it did: EOF or RESET."""
 
     def acknowledged_ago(self) -> float | None:
-        """Seconds since the peer's kernel last acknowledged anything, keepalives included; None where that can't be known."""
+        """Seconds since the peer's kernel last acknowledged anything, keepalives included; None where that can't
+        be known."""
         return None
 
 

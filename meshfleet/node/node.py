@@ -11,25 +11,22 @@ import platform
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
 from meshfleet.errors import ConfigError, JoinError, PublishError
-from meshfleet.fleet.evidence import Fact
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.fleet.state import AGENTS_LIMIT, SNAPSHOT_LIMIT, AgentState
 from meshfleet.fleet.timing import PRESETS, Timing
-from meshfleet.fleet.view import AgentView, FleetView, Health
 from meshfleet.gossip.events import Event, Judged, NameTaken, Renewed, Stands, Synced
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import NodeInfo
 from meshfleet.logs import get_logger
 from meshfleet.node.driver import Driver
-from meshfleet.node.network import Network
 from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
 from meshfleet.node.store import Peer, StateDir
 from meshfleet.node.supervise import supervise
@@ -38,8 +35,16 @@ from meshfleet.node.witness import this_process
 from meshfleet.wire.codec import PACKET_OVERHEAD, encode_state, size_of
 from meshfleet.wire.keyring import KEY_BYTES, Keyring
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from meshfleet.fleet.evidence import Fact
+    from meshfleet.fleet.view import AgentView, FleetView, Health
+    from meshfleet.node.network import Network
+
 VIEW_KEPT = 0.25
-"""Seconds for which a view is handed out again while nothing but ages changed: what 1,000 readers cost in between is nothing."""
+"""Seconds for which a view is handed out again while nothing but ages changed: what 1,000 readers cost in between
+is nothing."""
 
 JOIN_PATIENCE = 10.0
 """Seconds within which whoever was joined must have told what it knows."""
@@ -321,8 +326,8 @@ class Node:
 
 @asynccontextmanager
 async def open_node(config: NodeConfig, *, network: Network | None = None) -> AsyncIterator[Node]:
-    """A running node. Sockets are bound on entry (ConfigError if they can't be); on exit all is closed, without a goodbye:
-    call `leave` first for that."""
+    """A running node. Sockets are bound on entry (ConfigError if they can't be); on exit all is closed, without a
+    goodbye: call `leave` first for that."""
     _check(config)
     network = RealNetwork() if network is None else network
     store = None if config.state_dir is None else StateDir.open(config.state_dir)

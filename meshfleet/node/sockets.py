@@ -48,7 +48,8 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 def _keep_alive(sock: trio.socket.SocketType) -> None:
-    """Have the kernel ask every few seconds whether the peer's still answers: 5 s idle, then each second, five times."""
+    """Have the kernel ask every few seconds whether the peer's still answers: 5 s idle, then each second, five
+    times."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the latter is macOS's name for it
     if idle is not None:
@@ -254,7 +255,8 @@ def cannot_bind(address: Address, what: str, error: OSError) -> ConfigError:
     """Why a port could not be had, and what to do."""
     if error.errno == errno.EADDRINUSE:
         return ConfigError(
-            f"{what} port {address.port} on {address.host} is in use. Is another node running? Choose another with --gossip HOST:PORT."
+            f"{what} port {address.port} on {address.host} is in use. Is another node running? "
+            "Choose another with --gossip HOST:PORT."
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return ConfigError(

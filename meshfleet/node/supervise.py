@@ -7,12 +7,15 @@ meshfleet is there to replace.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import trio
 
 from meshfleet.errors import MeshfleetError
 from meshfleet.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 FAILURES = 10
 """Failures of one part within WINDOW that end the node."""
@@ -30,7 +33,8 @@ class PartFailed(MeshfleetError):
 async def supervise(name: str, part: Callable[[], Awaitable[None]], counts: Counter[str]) -> None:
     """Run `part` until it returns; after an exception log it, pause (0.1 s, doubling up to 10 s) and run it again.
 
-    Errors of configuration are not tried again: they are raised at once. Raises PartFailed at the tenth failure in a minute.
+    Errors of configuration are not tried again: they are raised at once. Raises PartFailed at the tenth failure in a
+    minute.
     """
     failures: deque[float] = deque(maxlen=FAILURES)
     while True:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from meshfleet.errors import WireError
 from meshfleet.fleet.merge import merge
@@ -11,9 +11,13 @@ from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.presence import FRESH, Presence, Verdict
 from meshfleet.fleet.state import AgentState, Snapshot, Status
 from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView, ServedBy
-from meshfleet.gossip.member import Member
 from meshfleet.gossip.roster import HOPEFUL, Record
 from meshfleet.wire.codec import decode_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from meshfleet.gossip.member import Member
 
 LEFT_SHOWN = 3_600.0
 """Seconds for which a node that left, and its agents, are still shown."""
@@ -25,7 +29,8 @@ def rfc3339(seconds: float) -> str:
 
 
 class Viewing:
-    """Builds views of one member's fleet. Keeps decoded states, since snapshots change far less often than views are read."""
+    """Builds views of one member's fleet. Keeps decoded states, since snapshots change far less often than views
+    are read."""
 
     def __init__(self, member: Member) -> None:
         self._member = member

@@ -1,7 +1,8 @@
 """A witness: a node that can see another's process end, because both run on one machine.
 
-Each node tells its machine, pid and start time. Whoever runs on the same machine watches that process; when it ends, that is
-proof of death, at once and without a doubt. The start time keeps a reused pid from being taken for the old process.
+Each node tells its machine, pid and start time. Whoever runs on the same machine watches that process; when it ends,
+that is proof of death, at once and without a doubt. The start time keeps a reused pid from being taken for the old
+process.
 """
 
 from __future__ import annotations

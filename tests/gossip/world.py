@@ -1,22 +1,21 @@
 """A small world in virtual time: members, a network between them, and what can go wrong with both.
 
-Packets are passed as objects; their sizes are counted by a fixed rule of thumb. What a kernel would say (accept, refuse,
-FIN, silence) follows the table that docs/design.md gives for real ones.
+Packets are passed as objects; their sizes are counted by a fixed rule of thumb. What a kernel would say (accept,
+refuse, FIN, silence) follows the table that docs/design.md gives for real ones.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
 from random import Random
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.timing import PRESETS, Timing
-from meshfleet.gossip.events import Event
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import (
     Connect,
@@ -31,6 +30,11 @@ from meshfleet.gossip.messages import (
     TryConnect,
     Via,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshfleet.gossip.events import Event
 
 OVERHEAD = 80
 SILENCE = 3.0
@@ -60,7 +64,9 @@ class Host:
 class World:
     """All hosts and the network between them, driven by one heap."""
 
-    def __init__(self, nodes: int, *, timing: Timing = PRESETS["lan"], seed: int = 0, delay: float = 0.001, loss: float = 0.0) -> None:
+    def __init__(
+        self, nodes: int, *, timing: Timing = PRESETS["lan"], seed: int = 0, delay: float = 0.001, loss: float = 0.0
+    ) -> None:
         self.now = 1_000.0
         self.timing = timing
         self.rng = Random(f"{seed}/network")

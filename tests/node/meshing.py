@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
 from meshfleet.fleet.names import Address, NodeName
-from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.state import AgentState, Status
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.node.node import Node, NodeConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from meshfleet.fleet.presence import Presence
 
 KEY = b"k" * 32
 
 
 def config(
-    name: str, *seeds: Address, key: bytes | None = KEY, state_dir: Path | None = None, host: str = "127.0.0.1", port: int = 0
+    name: str,
+    *seeds: Address,
+    key: bytes | None = KEY,
+    state_dir: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> NodeConfig:
     """A node that counts as a machine of its own, so that a fleet on loopback is judged as one on a network is."""
     return NodeConfig(

@@ -8,20 +8,25 @@ import random
 import resource
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from meshfleet.errors import JoinError
-from meshfleet.fleet.names import Address
 from meshfleet.fleet.presence import Presence
 from meshfleet.node.node import Node, open_node
 from meshfleet.wire.keyring import Keyring
 from meshfleet.wire.seal import Sealer
 from tests.node.meshing import KEY, config, counted, see
 
+if TYPE_CHECKING:
+    from meshfleet.fleet.names import Address
 
-async def test_100_000_hostile_datagrams_are_counted_by_cause_and_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
+
+async def test_100_000_hostile_datagrams_are_counted_by_cause_and_change_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     rng = random.Random(7)
     async with open_node(config("n1")) as n1, open_node(config("n2", n1.address)) as n2:
         with trio.fail_after(120):

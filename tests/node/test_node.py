@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -16,6 +16,9 @@ from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AGENTS_LIMIT
 from meshfleet.node.node import Node, open_node
 from tests.node.meshing import config, notes, said, see, sees, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PATIENCE = 30.0
 

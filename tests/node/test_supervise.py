@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
-from trio.testing import MockClock
 
 from meshfleet.errors import ConfigError
 from meshfleet.node.supervise import FAILURES, PartFailed, supervise
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
 
 
 async def test_a_part_that_fails_is_begun_again_and_counted(autojump_clock: MockClock) -> None:

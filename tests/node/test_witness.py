@@ -39,8 +39,8 @@ async def test_a_reused_pid_is_not_taken_for_the_old_process() -> None:
 
 
 async def test_a_process_that_is_gone_already_gives_no_testimony() -> None:
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
+    child = await trio.lowlevel.open_process([sys.executable, "-c", ""])
+    await child.wait()
     with trio.fail_after(20):
         assert not await watch(Process("machine", child.pid, "1"))
 
@@ -52,7 +52,9 @@ def test_what_a_node_says_of_its_process_can_be_read_back() -> None:
     assert parse(str(me)) == me
 
 
-@pytest.mark.parametrize("text", [None, "", "m", "m:", "m:1", "m:1:", ":1:2", "m:x:2", "m:-1:2", "m:99999999999:2", "m:²:2"])
+@pytest.mark.parametrize(
+    "text", [None, "", "m", "m:", "m:1", "m:1:", ":1:2", "m:x:2", "m:-1:2", "m:99999999999:2", "m:²:2"]
+)
 def test_nonsense_about_a_process_is_no_process(text: str | None) -> None:
     assert parse(text) is None
 

@@ -1,0 +1,144 @@
+"""What a member does with each message that reaches it. `Member.receive` has looked at the packet around it by then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from meshfleet.fleet.presence import Presence
+from meshfleet.gossip.events import Arrived, Synced
+from meshfleet.gossip.messages import (
+    Ack,
+    Alive,
+    Beats,
+    Delta,
+    Digest,
+    Goodbye,
+    Left,
+    Message,
+    Nack,
+    Obituary,
+    Packet,
+    Ping,
+    PingReq,
+    SnapshotMessage,
+    Suspect,
+    Sync,
+    Via,
+    Want,
+)
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.names import Address, NodeName
+    from meshfleet.gossip.member import Member
+    from meshfleet.gossip.roster import Record
+
+INTRODUCTION_PAUSE = 1.0
+"""Seconds between two requests for introductions: when a stranger of our fleet speaks, or somebody tells of one."""
+
+TRANSPORT = {Via.DATAGRAM: "udp", Via.STREAM: "stream"}
+"""What views call the ways of travelling."""
+
+
+class Hearing:
+    """Takes messages apart and hands each to the part that it concerns."""
+
+    def __init__(self, member: Member, now: float) -> None:
+        self._member = member
+        self._asked_introduction_at = now - INTRODUCTION_PAUSE
+
+    def hear_sender(self, record: Record, packet: Packet, via: Via, at: float, clock_offset: float | None) -> None:
+        """Whatever a packet says, it is a sign of life of who sent it."""
+        record.direct_at = at
+        record.transport = TRANSPORT[via]
+        if clock_offset is not None:
+            record.clock_offset = clock_offset
+        self._member.beats.hear(record, packet.beat, packet.beat_age, at, None, TRANSPORT[via])
+
+    def meet(self, packet: Packet, source: Address, via: Via, at: float, now: float) -> None:
+        """A stranger of our fleet speaks, or a known name in a later life: have it introduce itself."""
+        member = self._member
+        record = member.roster.get(packet.source)
+        if record is not None and packet.epoch == record.epoch:
+            self.hear_sender(record, packet, via, at, None)  # it did, in this very packet
+            member.neighbours.review()
+        elif via is Via.DATAGRAM:
+            self._ask_introduction(source, now)
+
+    def _ask_introduction(self, address: Address, now: float) -> None:
+        member = self._member
+        if now - self._asked_introduction_at >= INTRODUCTION_PAUSE:
+            self._asked_introduction_at = now
+            member.join(address, now)
+
+    def dispatch(self, message: Message, source: Address, sender: NodeName, via: Via, at: float, now: float) -> None:
+        """One message, in whatever state this member is."""
+        member = self._member
+        match message:
+            case Ping():
+                member.prober.on_ping(message, source, sender, member.epoch, via)
+            case Ack():
+                member.prober.on_ack(message, sender, via, now)
+            case PingReq():
+                member.prober.on_ping_request(message, source, sender, now)
+            case Nack():
+                member.prober.on_nack(message, sender, now)
+            case Beats():
+                self._hear_beats(message, source, sender, via, at, now)
+            case Alive() | Suspect() | Left() | Obituary():
+                record = member.membership.hear(message, source, sender, at)
+                if record is not None:
+                    self._told_about(record, isinstance(message, Obituary | Suspect), now)
+            case SnapshotMessage():
+                member.counts["snapshots_in"] += 1
+                if member.spread.on_snapshot(message.snapshot, at, sender):
+                    member.emit(Arrived(message.snapshot))
+            case Digest():
+                member.spread.on_digest(message, source, sender)
+            case Want():
+                member.spread.on_want(message, source, sender)
+            case Delta():
+                member.counts["snapshots_in"] += len(message.snapshots)
+                for snapshot in member.spread.on_delta(message, at):
+                    member.emit(Arrived(snapshot))
+            case Sync():
+                self._on_sync(message, source, sender, via, at, now)
+            case Goodbye():
+                pass  # the driver's business: it tells an end on purpose from a death
+            case _:
+                assert_never(message)
+
+    def _hear_beats(self, beats: Beats, source: Address, sender: NodeName, via: Via, at: float, now: float) -> None:
+        member = self._member
+        heard, newer_here, strangers = member.beats.merge(beats, sender, at, TRANSPORT[via])
+        if strangers and (record := member.roster.get(sender)) is not None:
+            self._ask_introduction(record.address, now)  # it knows members that I don't
+        for record in heard:
+            if record.presence is not Presence.FRESH:
+                member.judging.judge(record, now)
+        if newer_here:
+            member.outbox.datagram_to(source, sender, Beats(tuple(newer_here)))
+
+    def _told_about(self, record: Record, bad: bool, now: float) -> None:
+        """Something new was said about a member. Bad news is looked into: by few enough of us not to storm it."""
+        member = self._member
+        member.changes += 1
+        member.judging.judge(record, now)
+        lookers = 2 * member.timing.confirmations
+        if bad and not record.is_gone and member.rng.random() * len(member.roster) < lookers:
+            member.timers.at(
+                now + member.rng.uniform(0, member.timing.direct_timeout), lambda t: self._look_into(record, t)
+            )
+
+    def _look_into(self, record: Record, now: float) -> None:
+        member = self._member
+        member.neighbours.knock(record)
+        member.prober.probe(record, now)
+
+    def _on_sync(self, sync: Sync, source: Address, sender: NodeName, via: Via, at: float, now: float) -> None:
+        member = self._member
+        for record in member.membership.on_sync(sync, source, sender, at, TRANSPORT[via]):
+            member.judging.judge(record, now)
+        if not sync.reply:
+            member.membership.synced = True
+            member.emit(Synced(sender))
+        member.neighbours.review()

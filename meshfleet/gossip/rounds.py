@@ -1,0 +1,100 @@
+"""What recurs: heartbeats, gossip, digests, push-pull, looking for the gone, forgetting the dead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshfleet.fleet.presence import Presence
+from meshfleet.gossip.events import Forgotten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshfleet.fleet.names import Address
+    from meshfleet.gossip.member import Member
+
+REAP_EVERY = 60.0
+"""Seconds between two looks for expired tombstones."""
+
+CLAIM_ROOM = 1_000
+"""Bytes of claims sent on their own, where no other datagram had room for them."""
+
+
+class Rounds:
+    """Sets a member's recurring duties going, each from a random moment on, so that members started together
+    spread out."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self.seeds: tuple[Address, ...] = ()
+
+    def start(self, now: float) -> None:
+        """Begin all of them."""
+        timing = self._member.timing
+        self._member.prober.start(now, self._member.rng.uniform(0, timing.probe_interval))
+        self._every(timing.beat_interval, now, self._beat, first=0.0)
+        self._every(timing.gossip_interval, now, self._gossip)
+        self._every(timing.digest_interval, now, self._digest)
+        self._every(timing.push_pull_interval, now, self._push_pull)
+        self._every(timing.gone_probe_interval, now, self._seek)
+        self._every(timing.heartbeat, now, lambda t: self._member.neighbours.review())
+        self._every(REAP_EVERY, now, self._reap)
+
+    def _every(self, interval: float, now: float, action: Callable[[float], None], first: float | None = None) -> None:
+        timers = self._member.timers
+
+        def run(t: float) -> None:
+            timers.at(t + interval, run)
+            action(t)
+
+        timers.at(now + (self._member.rng.uniform(0, interval) if first is None else first), run)
+
+    def _beat(self, now: float) -> None:
+        member, at = self._member, self._member.listening.at(now)
+        if not member.membership.leaving:
+            member.beats.raise_mine(at)
+
+    def _gossip(self, now: float) -> None:
+        member, at = self._member, self._member.listening.at(now)
+        member.judging.review(now)
+        hot = member.beats.take_hot(at)
+        peers = member.roster.sample(member.timing.fan_out)
+        for record in peers:
+            member.outbox.datagram(record, *hot)
+        late = member.beats.late(at)
+        if peers and late:
+            member.outbox.datagram(peers[0], *late)
+        if peers and not hot and len(member.rumors):
+            claims = member.rumors.take(CLAIM_ROOM, len(member.roster))
+            member.outbox.datagram(peers[-1], *claims)
+
+    def _digest(self, now: float) -> None:
+        member, at = self._member, self._member.listening.at(now)
+        member.spread.send_digest(at)
+
+    def _push_pull(self, now: float) -> None:
+        member, at = self._member, self._member.listening.at(now)
+        for record in member.roster.sample(1):
+            member.outbox.stream(record, *member.membership.everything(at, reply=True))
+
+    def _seek(self, now: float) -> None:
+        """Try one of the gone again, and a seed where few are left, so that a healed cut is noticed from either
+        side."""
+        member = self._member
+        gone = member.roster.gone()
+        if gone:
+            record = member.rng.choice(gone)
+            member.prober.probe(record, now)
+            if record.presence is Presence.DOWN:
+                member.neighbours.knock(record)
+        hopeful = len(member.roster.sample(len(member.roster)))
+        if self.seeds and member.rng.random() * (hopeful + 1) < 1 + len(gone):
+            member.join(member.rng.choice(self.seeds), now)
+
+    def _reap(self, now: float) -> None:
+        """Forget who left or died a tombstone's time ago."""
+        member, at = self._member, self._member.listening.at(now)
+        for record in [r for r in member.roster if r.is_gone and at - r.judged_since > member.timing.tombstone]:
+            member.roster.remove(record)
+            member.replica.drop(record.name)
+            member.emit(Forgotten(record.name))

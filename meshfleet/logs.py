@@ -1,39 +1,58 @@
 """Where every part of meshfleet logs to: the standard library's `logging`, under `meshfleet.*`, a line an event.
 
-A library must not decide where its host's log goes: structlog left alone prints to standard output, which may be an
-agent's own protocol. So nothing global is configured here; `meshfleet up` sets a format, and whoever embeds a node sets theirs.
+A library must not decide where its host's log goes, least of all to standard output, which may be an agent's own
+protocol. So nothing global is configured here; `meshfleet up` sets a format, and whoever embeds a node sets theirs.
+(structlog was tried: its import brings rich and asyncio along, 7.7 MB in each node's process.)
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
-
-import structlog
-
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+import sys
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger whose calls take words and pairs: `log.warning("set aside", file=..., why=...)`."""
-    logger = structlog.wrap_logger(
-        logging.getLogger(name),
-        processors=[structlog.stdlib.filter_by_level, _render],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    return cast("structlog.stdlib.BoundLogger", logger)
+class Logger:
+    """Takes an event in words and what goes with it in pairs: `log.warning("set aside", file=path, why=error)`.
+
+    Pairs that are None are left out. Control characters in what peers say can't forge lines: values are quoted.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._log = logging.getLogger(name)
+
+    def debug(self, event: str, **pairs: object) -> None:
+        """What a developer wants to see."""
+        self._write(logging.DEBUG, event, None, pairs)
+
+    def info(self, event: str, **pairs: object) -> None:
+        """What an operator wants to look up later."""
+        self._write(logging.INFO, event, None, pairs)
+
+    def warning(self, event: str, *, exc_info: BaseException | None = None, **pairs: object) -> None:
+        """What an operator should look into."""
+        self._write(logging.WARNING, event, exc_info, pairs)
+
+    def error(self, event: str, *, exc_info: BaseException | None = None, **pairs: object) -> None:
+        """What needs mending."""
+        self._write(logging.ERROR, event, exc_info, pairs)
+
+    def exception(self, event: str, **pairs: object) -> None:
+        """An error that was caught just now, with its traceback."""
+        self._write(logging.ERROR, event, sys.exc_info()[1], pairs)
+
+    def _write(self, level: int, event: str, exc_info: BaseException | None, pairs: dict[str, object]) -> None:
+        if not self._log.isEnabledFor(level):
+            return
+        told = " ".join(f"{key}={_value(value)}" for key, value in pairs.items() if value is not None)
+        self._log.log(level, "%s", f"{event}: {told}" if told else event, exc_info=exc_info)
 
 
-def _render(_logger: object, _method: str, event: MutableMapping[str, Any]) -> tuple[tuple[str], dict[str, object]]:
-    words = str(event.pop("event"))
-    exc_info = event.pop("exc_info", None)
-    pairs = " ".join(f"{key}={_value(value)}" for key, value in event.items() if value is not None)
-    line = f"{words}: {pairs}" if pairs else words
-    return (line,), {"exc_info": exc_info}
+def get_logger(name: str) -> Logger:
+    """The logger of one part: `get_logger("meshfleet.node")`."""
+    return Logger(name)
 
 
 def _value(value: object) -> str:
     text = str(value)
-    return repr(text) if any(c.isspace() for c in text) or not text else text
+    plain = text and text.isprintable() and not any(c.isspace() for c in text)
+    return text if plain else repr(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ class StructuredLog(Logger):
 
     async def critical(self, message: str, *args: object, **kwargs: object) -> None:
         """Something ends the server."""
-        _log.critical("http server", detail=_filled(message, args))
+        _log.error("http server", detail=_filled(message, args))
 
     async def error(self, message: str, *args: object, **kwargs: object) -> None:
         """Something failed."""
@@ -50,11 +51,12 @@ class StructuredLog(Logger):
 
     async def exception(self, message: str, *args: object, **kwargs: object) -> None:
         """A request ended in an error of ours; its reader got a 500."""
-        _log.error("http request failed", detail=_filled(message, args), exc_info=sys.exc_info())
+        _log.error("http request failed", detail=_filled(message, args), exc_info=sys.exc_info()[1])
 
     async def log(self, level: int, message: str, *args: object, **kwargs: object) -> None:
         """Anything else, at a level of the standard library."""
-        _log.log(level, "http server", detail=_filled(message, args))
+        tell = _log.warning if level >= logging.WARNING else _log.info
+        tell("http server", detail=_filled(message, args))
 
 
 def _filled(message: str, args: tuple[object, ...]) -> str:

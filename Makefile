@@ -1,0 +1,81 @@
+# Needs Python 3.11 or newer and make (GNU 3.81 or newer), nothing else. Each target makes .venv on its first use.
+#
+#   make demo                  five nodes on this machine, and what they see
+#   make up ARGS="--name box"  one node
+#   make test                  all tests, with the coverage that fleet/ and gossip/ must have
+#   make test T=tests/fleet    some of them, without it
+#   make lint                  ruff, mypy --strict, import contracts
+#   make format                lets ruff put the code in shape
+#   make bench                 what the mesh costs and how fast it is, measured on loopback
+#
+# PYTHON=/path/to/python3.12 picks the interpreter.
+
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+FLEET := $(PY) -m meshfleet
+PARTS := fleet gossip
+BRANCHES := 95
+T :=
+ARGS :=
+
+# Both stamps hold the folder they were made in: a venv that was moved or copied still runs the code of its old place.
+RUN_STAMP := $(VENV)/.made-to-run
+DEV_STAMP := $(VENV)/.made-to-develop
+ifneq ($(wildcard $(RUN_STAMP)),)
+ifneq ($(shell cat $(RUN_STAMP)):$(shell $(PY) -c 'print("runs")' 2>/dev/null),$(CURDIR):runs)
+$(RUN_STAMP): FORCE
+endif
+endif
+
+.PHONY: demo up test lint format bench sweep clean FORCE
+FORCE:
+
+demo: $(RUN_STAMP)
+	@exec $(FLEET) demo $(ARGS)
+
+up: $(RUN_STAMP)
+	@exec $(FLEET) up $(ARGS)
+
+bench: $(RUN_STAMP)
+	@exec $(FLEET) bench mesh $(ARGS)
+
+sweep:
+	@echo "make sweep: the simulator is not there yet, so there is nothing to sweep. CHANGELOG.md will say when it comes." >&2
+	@exit 2
+
+ifeq ($(T),)
+test: $(DEV_STAMP)
+	@$(PY) -m pytest --cov --cov-report= $(ARGS)
+	@for part in $(PARTS); do \
+	  $(PY) -m coverage json -q --include="meshfleet/$$part/*" -o "$(VENV)/$$part.json" && \
+	  $(PY) .ci/branches.py "$(VENV)/$$part.json" "meshfleet/$$part" $(BRANCHES) || exit 1; \
+	done
+else
+test: $(DEV_STAMP)
+	@$(PY) -m pytest $(T) $(ARGS)
+endif
+
+lint: $(DEV_STAMP)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports
+
+format: $(DEV_STAMP)
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+
+$(RUN_STAMP): pyproject.toml
+	@PYTHON="$(PYTHON)" sh .ci/venv make $(VENV)
+	@echo "Installing meshfleet into $(VENV) (once, about half a minute) ..."
+	@sh .ci/venv install $(VENV) ".[all]"
+	@printf '%s\n' "$(CURDIR)" > $@
+
+$(DEV_STAMP): $(RUN_STAMP)
+	@echo "Installing what tests and lint need into $(VENV) (once, about half a minute) ..."
+	@sh .ci/venv install $(VENV) ".[dev]"
+	@printf '%s\n' "$(CURDIR)" > $@

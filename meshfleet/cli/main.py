@@ -1,0 +1,227 @@
+"""The commands and their flags. What they do is imported when they run, so that each starts fast.
+
+Typer reads the annotations while the program runs: what they name is imported for real.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from meshfleet import __version__
+from meshfleet.cli.demo.commands import app as demo_app
+from meshfleet.cli.flags import AsJson, Config, NodeUrl, StateDir
+from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, exit_code_of, first_of_ours, missing_extra
+from meshfleet.errors import MeshfleetError
+
+app = typer.Typer(
+    help="Shows every AI agent of a fleet, from any node, without a hub.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(demo_app, name="demo")
+bench_app = typer.Typer(help="Measures what the mesh costs and how fast it is, on this machine.", rich_markup_mode=None)
+app.add_typer(bench_app, name="bench")
+
+
+@bench_app.callback()
+def bench() -> None:
+    """Measure what the mesh costs and how fast it is, on this machine."""
+
+
+@bench_app.command("mesh")
+def bench_mesh(
+    nodes: Annotated[int, typer.Option(min=2, max=512, metavar="N", help="Node processes.")] = 16,
+    update_every: Annotated[float, typer.Option(min=0.05, metavar="S", help="Seconds between a node's updates.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=1.0, metavar="S", help="How long each phase is measured.")] = 20.0,
+    payload: Annotated[int, typer.Option(min=200, max=4096, metavar="BYTES", help="Size of a snapshot.")] = 400,
+    as_json: AsJson = False,
+) -> None:
+    """Bytes, datagrams, CPU and memory of each node, and how late news arrives, over loopback."""
+    from functools import partial
+
+    import msgspec
+    import trio
+
+    from meshfleet.cli.bench import mesh, summary
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    result = trio.run(partial(mesh, nodes, update_every=update_every, seconds=seconds, payload=payload, say=say))
+    print(msgspec.json.encode(result).decode() if as_json else summary(result))
+
+
+@app.command()
+def up(
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The node's name, unique in its fleet.")] = None,
+    join: Annotated[
+        list[str] | None, typer.Option(metavar="HOST:PORT", help="A node to join through; may be given again.")
+    ] = None,
+    gossip: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where gossip listens, UDP and TCP. [127.0.0.1:7878]")
+    ] = None,
+    http: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the view is served; loopback. [127.0.0.1:7879]")
+    ] = None,
+    zone: Annotated[str | None, typer.Option(metavar="ZONE", help="What the node shares its fate with.")] = None,
+    host: Annotated[str | None, typer.Option(metavar="NAME", help="What counts as one machine.")] = None,
+    role: Annotated[str | None, typer.Option(metavar="ROLE", help="agent or observer. [agent]")] = None,
+    state_dir: StateDir = None,
+    fleet_key: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The fleet's key: a copy of another node's fleet.key.")
+    ] = None,
+    timing: Annotated[str | None, typer.Option(metavar="PRESET", help="local, lan or wan. [lan]")] = None,
+    discover: Annotated[
+        bool | None, typer.Option("--discover/--no-discover", help="Find and carry the agents of this machine.")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error. [warning]")
+    ] = None,
+    config: Config = None,
+    sample: Annotated[
+        int, typer.Option(metavar="N", min=0, max=64, help="Carry N made-up agents, to try things out.")
+    ] = 0,
+    demo: Annotated[bool, typer.Option("--demo", help="Allow `demo cut` to cut this node off.")] = False,
+    with_stdin: Annotated[bool, typer.Option("--with-stdin", help="Leave when standard input ends.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a node in the foreground: find the agents of this machine, join, serve the view. Ctrl-C leaves the fleet."""
+    from pathlib import Path
+
+    from meshfleet.cli.up import Extras, run_up
+    from meshfleet.node.settings import load, read_flags
+
+    flags = read_flags(
+        name=name,
+        join=join,
+        gossip=gossip,
+        http=http,
+        zone=zone,
+        host=host,
+        role=role,
+        state_dir=state_dir,
+        fleet_key=fleet_key,
+        timing=None if timing is None else {"preset": timing},
+        discover=discover,
+        log_level=log_level,
+    )
+    settings = load(flags, os.environ, None if config is None else Path(config))
+    raise typer.Exit(run_up(settings, Extras(sample=sample, demo=demo, with_stdin=with_stdin, as_json=as_json)))
+
+
+@app.command()
+def status(
+    node: NodeUrl = None,
+    state_dir: StateDir = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show each change until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What a node sees: itself first, then nodes and agents. Exits with 1 if not all is well, 3 cut off, 4 unanswered."""
+    from meshfleet.cli.status import status as run_status
+
+    raise typer.Exit(run_status(node=node, state_dir=state_dir, as_json=as_json, watch=watch))
+
+
+@app.command()
+def why(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A node or an agent.")],
+    node: NodeUrl = None,
+    state_dir: StateDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """The evidence behind the verdict on a node or agent, oldest first."""
+    from meshfleet.cli.why import why as run_why
+
+    raise typer.Exit(run_why(name, node=node, state_dir=state_dir, as_json=as_json))
+
+
+@app.command()
+def join(
+    address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="Where a node of the fleet listens for gossip.")],
+    node: NodeUrl = None,
+    state_dir: StateDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have the node join through another one."""
+    from meshfleet.cli.administering import join as run_join
+
+    run_join(address, node=node, state_dir=state_dir, as_json=as_json)
+
+
+@app.command()
+def leave(node: NodeUrl = None, state_dir: StateDir = None, as_json: AsJson = False) -> None:
+    """Have the node say goodbye and end."""
+    from meshfleet.cli.administering import leave as run_leave
+
+    run_leave(node=node, state_dir=state_dir, as_json=as_json)
+
+
+@app.command()
+def forget(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A node that is gone for good.")],
+    node: NodeUrl = None,
+    state_dir: StateDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a node that won't come back out of all views."""
+    from meshfleet.cli.administering import forget as run_forget
+
+    run_forget(name, node=node, state_dir=state_dir, as_json=as_json)
+
+
+@app.command()
+def version(as_json: AsJson = False) -> None:
+    """Print the version."""
+    print(json.dumps({"version": __version__}) if as_json else f"meshfleet {__version__}")
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command with `arguments`; returns its exit code. Errors of ours come out as one line."""
+    try:
+        code = app(args=arguments or ["--help"], prog_name="meshfleet", standalone_mode=False)
+    except typer.TyperException as error:  # the operator's words don't fit
+        said = error.format_message().rstrip(".")
+        complain(f"{said}{'' if said.endswith('?') else '.'} See `{_meant(error, arguments)} --help`.")
+        return WRONG_USAGE
+    except MeshfleetError as error:
+        complain(str(error))
+        return exit_code_of(error)
+    except BaseExceptionGroup as group:
+        found = first_of_ours(group)
+        if not isinstance(found, MeshfleetError):
+            raise
+        complain(str(found))
+        return exit_code_of(found)
+    except ModuleNotFoundError as error:
+        hint = missing_extra(error)
+        if hint is None:
+            raise
+        complain(hint)
+        return WRONG_USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _meant(error: typer.TyperException, arguments: list[str]) -> str:
+    """The command that `error` is about, as typed. Not every error of the parser knows."""
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        return str(context.command_path)
+    words = ["meshfleet"]
+    below = getattr(typer.main.get_command(app), "commands", {})
+    while arguments and arguments[0] in below:
+        words.append(arguments[0])
+        below, arguments = getattr(below[arguments[0]], "commands", {}), arguments[1:]
+    return " ".join(words)

@@ -1,0 +1,56 @@
+"""How a command ends: its errors, their exit codes, and one line for each."""
+
+from __future__ import annotations
+
+import sys
+
+from meshfleet.errors import ConfigError, MeshfleetError, StateDirError
+
+WRONG_USAGE = 2
+NO_ANSWER = 4
+INTERRUPTED = 130
+
+EXTRAS = {
+    "genai_prices": "runtimes",
+    "hypercorn": "serve",
+    "rich": "cli",
+    "starlette": "serve",
+    "typer": "cli",
+    "watchfiles": "runtimes",
+}
+"""Which extra brings a module that may be missing."""
+
+
+class NoAnswer(MeshfleetError):
+    """No node answered where one was expected."""
+
+
+class Refused(MeshfleetError):
+    """The node answered that it won't, or can't."""
+
+
+def exit_code_of(error: MeshfleetError) -> int:
+    """2 where the operator can mend it by other words, 4 where no node answered, 1 for everything else."""
+    if isinstance(error, ConfigError | StateDirError):
+        return WRONG_USAGE
+    return NO_ANSWER if isinstance(error, NoAnswer) else 1
+
+
+def first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What a group of errors comes to: the first that is meant for the operator, or else the group itself."""
+    ours = group.subgroup((MeshfleetError, ModuleNotFoundError))
+    leaf: BaseException | None = ours
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return group if leaf is None else leaf
+
+
+def complain(text: str) -> None:
+    """One line on standard error, whatever is in it."""
+    print(f"meshfleet: {' '.join(text.split())}", file=sys.stderr)
+
+
+def missing_extra(error: ModuleNotFoundError) -> str | None:
+    """What to install for a module that is not there; None where it is none of our extras."""
+    extra = EXTRAS.get((error.name or "").partition(".")[0])
+    return extra and f"this needs {error.name}, which the extra {extra!r} brings: pip install 'meshfleet[all]'"

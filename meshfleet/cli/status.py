@@ -1,0 +1,213 @@
+"""`meshfleet status`: what one node sees, itself first, and the exit code that sums it up."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from meshfleet.cli import showing
+from meshfleet.cli.asking import base_url, get, understood, views
+from meshfleet.cli.outcome import NoAnswer, complain
+from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.standing import Standing
+from meshfleet.fleet.view import AgentView, FleetView, NodeView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console, RenderableType
+
+WIDE = 110
+"""Columns from which there is room for an agent's node, project and tokens."""
+
+RETRY_SECONDS = 1.0
+"""How long `--watch` waits before it asks again where a node stopped answering."""
+
+CUT_OFF = 3
+
+
+def status(*, node: str | None, state_dir: str | None, as_json: bool, watch: bool) -> int:
+    """Print the view of one node; returns the exit code. See docs/cli.md."""
+    url = base_url(node, state_dir)
+    if watch:
+        return _watch(url, as_json=as_json)
+    body = get(url, "/v1/fleet")
+    view = understood(body, FleetView, url)
+    if as_json:
+        print(body.decode())
+    else:
+        console = showing.console()
+        console.print(render(view, console.width))
+    return verdict(view)
+
+
+def verdict(view: FleetView) -> int:
+    """0 all as it should be; 1 something is stale, unreachable or down, or this node is not well; 3 it is cut off."""
+    if view.served_by.standing in (Standing.ISOLATED, Standing.PARTITIONED):
+        return CUT_OFF
+    judged: list[Presence] = [node.presence for node in view.nodes]
+    judged += [agent.presence for agent in view.agents]
+    well = all(presence in (Presence.FRESH, Presence.LEFT) for presence in judged)
+    return 0 if well and view.served_by.standing is Standing.CONNECTED else 1
+
+
+def render(view: FleetView, width: int) -> RenderableType:
+    """The view as text of at most `width` columns."""
+    parts: list[RenderableType] = [*_itself(view), Text(), _nodes(view)]
+    parts += _reasons(view)
+    if view.agents:
+        parts += [Text(), _agents(view, wide=width >= WIDE)]
+    return Group(*parts)
+
+
+def _itself(view: FleetView) -> Iterator[RenderableType]:
+    """First what the node thinks of itself: it says how far the rest can be believed."""
+    me = view.served_by
+    line = Text.assemble(
+        (me.node, "bold"),
+        " is ",
+        (me.standing.value, showing.STANDINGS[me.standing]),
+        f" for {showing.since(me.since, view.now)}",
+    )
+    if me.local_health:
+        line.append(f", local health {me.local_health} of 8")
+    if me.loop_lag_ms >= 50:
+        line.append(f", {me.loop_lag_ms:.0f} ms late")
+    yield line
+    for reason in me.reasons:
+        yield Padding(Text(reason), (0, 0, 0, 2), expand=False)
+    if len(me.islands) > 1:
+        islands = "  |  ".join(" ".join(island) for island in me.islands)
+        yield Padding(Text(f"islands: {islands}"), (0, 0, 0, 2), expand=False)
+    nodes = Counter(node.presence.value for node in view.nodes)
+    totals = view.totals
+    yield Text(showing.how_many(_in_order(nodes), "node"))
+    sums = [showing.how_many(dict(totals.by_status), "agent")]
+    if totals.tokens_in is not None or totals.tokens_out is not None:
+        sums.append(f"{showing.count(totals.tokens_in)} tokens in, {showing.count(totals.tokens_out)} out")
+    if totals.cost_usd is not None:
+        sums.append(showing.money(totals.cost_usd))
+    yield Text("; ".join(sums))
+
+
+def _in_order(counts: Counter[str]) -> dict[str, int]:
+    return {presence.value: counts[presence.value] for presence in Presence if counts[presence.value]}
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        right = column in ("AGE", "AGENTS", "CTX", "COST", "IN", "OUT")
+        table.add_column(column, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _nodes(view: FleetView) -> Table:
+    table = _table("NODE", "PRESENCE", "AGE", "REACH", "HOST", "ZONE", "AGENTS")
+    for node in view.nodes:
+        table.add_row(
+            Text(node.name, style="bold" if node.name == view.served_by.node else ""),
+            showing.presence(node.presence, node.certainty),
+            showing.age(node.age_s),
+            node.reach or "-",
+            node.host,
+            node.zone or "-",
+            str(len(node.agents)),
+        )
+    return table
+
+
+def _reasons(view: FleetView) -> Iterator[RenderableType]:
+    """Why whatever is not fresh is not. An agent shares its node's reasons, so only other ones are told for it."""
+    of_node = {node.name: node.reasons for node in view.nodes}
+    lines = [_reason(node.name, node) for node in view.nodes if _wants_reason(node)]
+    lines += [
+        _reason(agent.agent_id, agent)
+        for agent in view.agents
+        if _wants_reason(agent) and agent.reasons != of_node.get(agent.node)
+    ]
+    if lines:
+        yield Text()
+        yield from lines
+
+
+def _wants_reason(judged: NodeView | AgentView) -> bool:
+    return judged.presence is not Presence.FRESH and bool(judged.reasons)
+
+
+def _reason(name: str, judged: NodeView | AgentView) -> RenderableType:
+    colour = showing.GLYPHS[judged.presence][2]
+    return Text.assemble((f"{name} {judged.presence.value}", colour), f": {'; '.join(judged.reasons)}")
+
+
+def _agents(view: FleetView, *, wide: bool) -> Table:
+    columns = ["AGENT", "PRESENCE", "STATUS", "MODEL", "CTX", "COST", "AGE"]
+    if wide:
+        columns[1:1] = ["NODE", "PROJECT"]
+        columns[-2:-2] = ["IN", "OUT"]
+    table = _table(*columns)
+    for agent in view.agents:
+        state = agent.state
+        doing = f"{state.status.value} {state.active_tool}" if state.active_tool else state.status.value
+        cells: list[RenderableType] = [
+            agent.agent_id,
+            showing.presence(agent.presence),
+            doing,
+            state.model or "-",
+            "-" if state.context_pct is None else f"{state.context_pct:.0f}%",
+            showing.money(state.cost_usd),
+            showing.age(agent.age_s),
+        ]
+        if wide:
+            cells[1:1] = [agent.node, state.project or "-"]
+            cells[-2:-2] = [showing.count(state.tokens_in), showing.count(state.tokens_out)]
+        table.add_row(*cells)
+    return table
+
+
+def _watch(url: str, *, as_json: bool) -> int:
+    """Show each change until Ctrl-C; the exit code is that of the last view."""
+    console = showing.console()
+    code = verdict(understood(get(url, "/v1/fleet"), FleetView, url))  # a node that is not there ends it at once
+    try:
+        if as_json or not console.is_terminal:
+            for view, body in _changes(url):
+                code = verdict(view)
+                print(body.decode().strip()) if as_json else console.print(render(view, console.width), Text())
+                sys.stdout.flush()
+        else:
+            code = _watch_live(url, console)
+    except KeyboardInterrupt:
+        pass
+    return code
+
+
+def _watch_live(url: str, console: Console) -> int:
+    code = 0
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop", screen=True) as live:
+        try:
+            for view, _ in _changes(url):
+                code = verdict(view)
+                live.update(render(view, console.width), refresh=True)
+        except KeyboardInterrupt:
+            pass
+    return code
+
+
+def _changes(url: str) -> Iterator[tuple[FleetView, bytes]]:
+    """Each view that is told, over as many connections as that takes."""
+    while True:
+        try:
+            for body in views(url):
+                yield understood(body, FleetView, url), body
+        except NoAnswer as error:
+            complain(f"{error} Asking again ...")
+        time.sleep(RETRY_SECONDS)

@@ -1,0 +1,201 @@
+"""`meshfleet up`: a node, its agents, its view and its local socket, in one nursery."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from meshfleet import __version__
+from meshfleet.cli.ending import until_signalled, working_until
+from meshfleet.cli.files import RUNNING, Running, remove, write_json
+from meshfleet.errors import ConfigError
+from meshfleet.node.admin import serve_admin
+from meshfleet.node.node import Node, NodeConfig, open_node
+from meshfleet.node.store import KEY, StateDir
+from meshfleet.serve import serve
+
+if TYPE_CHECKING:
+    from meshfleet.node.settings import LogLevel, Settings
+
+FAREWELL_PATIENCE = 5.0
+"""Seconds that the goodbyes may take. After them the node ends anyway, and the fleet finds out by itself."""
+
+
+LOOK_AROUND = 2.0
+"""Seconds after which what was found on this machine is told. Thousands of old session files are listed in less."""
+
+
+class Extras(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of one `up` and is no setting of a node."""
+
+    sample: int = 0
+    """Made-up agents to carry."""
+    demo: bool = False
+    with_stdin: bool = False
+    """Leave when standard input ends."""
+    as_json: bool = False
+
+
+def run_up(settings: Settings, extras: Extras) -> int:
+    """Run a node until a signal, `leave`, or the end of standard input; returns the exit code."""
+    log_to_stderr(settings.log_level)
+    if settings.fleet_key is not None:
+        adopt_key(settings.fleet_key, settings.state_dir)
+    trio.run(until_signalled, partial(_up, settings, extras), lambda: remove(settings.state_dir / RUNNING))
+    return 0
+
+
+async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
+    async with working_until(asked):
+        await _check_peers(settings)
+    if asked.is_set():
+        return
+    async with open_node(_node_config(settings, extras)) as node:
+        left = trio.Event()
+        try:
+            async with working_until(asked) as nursery:
+                running = await _serve(node, settings, left, nursery)
+                _introduce(running, settings, extras)
+                nursery.start_soon(_carry_agents, node, settings, extras)
+                if settings.discover and not extras.as_json:
+                    nursery.start_soon(_tell_what_was_found, node)
+                if extras.with_stdin:
+                    nursery.start_soon(_ask_with_stdin, asked)
+                await left.wait()
+        finally:
+            remove(settings.state_dir / RUNNING)
+            if not left.is_set():
+                with trio.move_on_after(FAREWELL_PATIENCE, shield=True):
+                    await node.leave()
+
+
+def _node_config(settings: Settings, extras: Extras) -> NodeConfig:
+    return NodeConfig(
+        name=settings.name,
+        gossip=settings.gossip,
+        state_dir=settings.state_dir,
+        seeds=settings.join,
+        zone=settings.zone,
+        host=settings.host,
+        role=settings.role,
+        timing=settings.timing,
+        version=__version__,
+        demo=extras.demo,
+    )
+
+
+async def _serve(node: Node, settings: Settings, left: trio.Event, nursery: trio.Nursery) -> Running:
+    """Start view and local socket, and tell where they are: the fleet, and whoever looks into the state dir."""
+    base_url = await nursery.start(serve, node, settings.http)
+    node.advertise(base_url)
+    await nursery.start(serve_admin, node, settings.state_dir, left)
+    running = Running(node.name, base_url, str(node.address), os.getpid())
+    write_json(settings.state_dir / RUNNING, running)
+    return running
+
+
+async def _check_peers(settings: Settings) -> None:
+    """Whether the names of peers can be resolved at all. A misspelt one is better told now than logged every minute."""
+    for peer in settings.join:
+        try:
+            await trio.socket.getaddrinfo(peer.host, peer.port)
+        except OSError as error:
+            raise ConfigError(
+                f"--join {peer}: {peer.host!r} can't be resolved ({error.strerror}). Check its spelling, or give its "
+                "IP address."
+            ) from error
+
+
+async def _carry_agents(node: Node, settings: Settings, extras: Extras) -> None:
+    """Publish what the agents of this machine do, and made-up ones if asked for."""
+    async with trio.open_nursery() as nursery:
+        if settings.discover:
+            nursery.start_soon(node.supervise, "runtimes", partial(_watch_agents, node, settings))
+        if extras.sample:
+            nursery.start_soon(node.supervise, "sample", partial(_make_up_agents, node, settings, extras.sample))
+
+
+async def _watch_agents(node: Node, settings: Settings) -> None:
+    from meshfleet.runtimes.agents import watch_agents
+    from meshfleet.runtimes.settings import find_runtimes
+
+    found = find_runtimes(os.environ, Path.home())
+    found = msgspec.structs.replace(found, exited_shown=settings.exited_shown)
+    await watch_agents(node, host=settings.host, settings=found)
+
+
+async def _make_up_agents(node: Node, settings: Settings, count: int) -> None:
+    from meshfleet.runtimes.sample import sample_agents
+
+    await sample_agents(node, host=settings.host, count=count)
+
+
+async def _tell_what_was_found(node: Node) -> None:
+    """Once the first look at the machine is over."""
+    await trio.sleep(LOOK_AROUND)
+    runtimes = Counter(agent.state.runtime for agent in node.own_agents())
+    if runtimes:
+        counted = ", ".join(f"{number} {runtime}" for runtime, number in sorted(runtimes.items()))
+        print(f"Agents here: {counted}.", flush=True)
+    else:
+        print("No agents here yet; they are shown as soon as they do something.", flush=True)
+
+
+async def _ask_with_stdin(asked: trio.Event) -> None:
+    """End when standard input does: whoever started this holds its other end, and is gone."""
+    async with trio.lowlevel.FdStream(os.dup(0)) as stdin:
+        while await stdin.receive_some(4096):
+            pass
+    asked.set()
+
+
+def adopt_key(file: Path, state_dir: Path) -> None:
+    """Keep the fleet's key of `file` in the state dir. ConfigError where the state dir belongs to another fleet."""
+    try:
+        text = file.read_text(encoding="ascii").strip()
+        key = bytes.fromhex(text)
+    except OSError as error:
+        raise ConfigError(f"--fleet-key {file} can't be read: {error.strerror}.") from error
+    except ValueError as error:
+        hint = "Copy fleet.key from the state dir of a node of the fleet."
+        raise ConfigError(f"--fleet-key {file} is no fleet key. {hint}") from error
+    with StateDir.open(state_dir) as store:
+        if not (state_dir / KEY).exists():
+            store.install_fleet_key(key)
+        elif store.fleet_key() != key:
+            raise ConfigError(
+                f"{state_dir} belongs to another fleet than the key in {file}. Give --state-dir another folder, or "
+                f"remove {state_dir / KEY} to change over."
+            )
+
+
+def log_to_stderr(level: LogLevel) -> None:
+    """One line per event on standard error, from `level` on: time in UTC, level, part, what happened."""
+    form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    form.converter = time.gmtime
+    stream = logging.StreamHandler(sys.stderr)
+    stream.setFormatter(form)
+    log = logging.getLogger("meshfleet")
+    log.addHandler(stream)
+    log.setLevel(level.upper())
+
+
+def _introduce(running: Running, settings: Settings, extras: Extras) -> None:
+    """What an operator wants to know first: where to look."""
+    if extras.as_json:
+        print(msgspec.json.encode(running).decode(), flush=True)
+        return
+    print(f"meshfleet {__version__}: node {running.name}")
+    print(f"  view    {running.http}")
+    print(f"  gossip  {running.gossip}")
+    print(f"  state   {settings.state_dir}")
+    print("Ctrl-C leaves the fleet; a second one ends at once.", flush=True)

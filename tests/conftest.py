@@ -1,0 +1,22 @@
+"""What every test gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test sees, or touches, what the person who runs it has set up: MESHFLEET_ variables, configuration, state."""
+    import os
+
+    for variable in [name for name in os.environ if name.startswith("MESHFLEET_")]:
+        monkeypatch.delenv(variable)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(variable, raising=False)

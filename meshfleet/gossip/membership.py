@@ -237,9 +237,10 @@ class Membership:
     def on_sync(self, sync: Sync, source: Address, sender: NodeName, at: float, transport: str) -> list[Record]:
         """Merge all that somebody knows, and tell the same if asked. Returns whom it told anything about.
 
-        A newcomer does not pass on what it is told first: everybody else knows it.
+        A newcomer does not pass on what it is told first, in answer: everybody else knows it.
         """
-        told = [self.hear(claim, source, sender, at, gossip=self.synced) for claim in sync.claims]
+        pass_on = self.synced or sync.reply
+        told = [self.hear(claim, source, sender, at, gossip=pass_on) for claim in sync.claims]
         heard, _, _ = self._beats.merge(sync.beats, sender, at, transport)
         self._spread.on_digest(sync.digest, source, sender)
         if sync.reply:

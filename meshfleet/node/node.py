@@ -85,8 +85,15 @@ class Node:
     """A running node. Made by `open_node`. For use from one Trio run; calls that are not async never wait."""
 
     def __init__(
-        self, config: NodeConfig, member: Member, driver: Driver, store: StateDir | None, network: Network
+        self,
+        config: NodeConfig,
+        member: Member,
+        driver: Driver,
+        store: StateDir | None,
+        network: Network,
+        wall: Callable[[], float],
     ) -> None:
+        self._wall = wall
         self.config = config
         self._member = member
         self._driver = driver
@@ -126,7 +133,7 @@ class Node:
         """The merged view; the same object while it is less than a quarter second old and nothing changed."""
         now, version = trio.current_time(), self.version()
         if self._view is None or self._view.version != version or now - self._view_at > VIEW_KEPT:
-            self._view = self._viewing.fleet(version=version, now=now, wall=time.time(), lag=self._driver.lag)
+            self._view = self._viewing.fleet(version=version, now=now, wall=self._wall(), lag=self._driver.lag)
             self._view_at = now
         return self._view
 
@@ -138,7 +145,7 @@ class Node:
 
     def own_agents(self) -> tuple[AgentView, ...]:
         """The agents that this node carries."""
-        return self._viewing.own_agents(now=trio.current_time(), wall=time.time())
+        return self._viewing.own_agents(now=trio.current_time(), wall=self._wall())
 
     def health(self) -> Health:
         """What is said to anyone who asks whether the node runs."""
@@ -325,7 +332,13 @@ class Node:
 
 
 @asynccontextmanager
-async def open_node(config: NodeConfig, *, network: Network | None = None) -> AsyncIterator[Node]:
+async def open_node(
+    config: NodeConfig,
+    *,
+    network: Network | None = None,
+    wall: Callable[[], float] = time.time,
+    rng: random.Random | None = None,
+) -> AsyncIterator[Node]:
     """A running node. Sockets are bound on entry (ConfigError if they can't be); on exit all is closed, without a
     goodbye: call `leave` first for that."""
     _check(config)
@@ -333,7 +346,7 @@ async def open_node(config: NodeConfig, *, network: Network | None = None) -> As
     store = None if config.state_dir is None else StateDir.open(config.state_dir)
     try:
         keyring = Keyring(_fleet_key(config, store))
-        epoch = int(time.time() * 1000) if store is None else store.next_epoch(int(time.time() * 1000))
+        epoch = int(wall() * 1000) if store is None else store.next_epoch(int(wall() * 1000))
         datagrams, bound = await bind_both(network, await _resolve(network, config.gossip))
         try:
             there, me = network.advertised(bound), this_process()
@@ -341,7 +354,7 @@ async def open_node(config: NodeConfig, *, network: Network | None = None) -> As
             info = NodeInfo(
                 config.host, there.host, there.port, config.zone, config.role, None, config.version, process
             )
-            now, rng = trio.current_time(), random.Random()
+            now, rng = trio.current_time(), rng or random.Random()
             member = Member(config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, now)
             handed: list[Node] = []
             driver = Driver(
@@ -349,10 +362,10 @@ async def open_node(config: NodeConfig, *, network: Network | None = None) -> As
                 network,
                 datagrams,
                 keyring,
-                wall_ms=lambda: int(time.time() * 1000),
+                wall_ms=lambda: int(wall() * 1000),
                 on_events=lambda e: handed[0].on_events(e),
             )
-            node = Node(config, member, driver, store, network)
+            node = Node(config, member, driver, store, network, wall)
             handed.append(node)
             async with trio.open_nursery() as nursery:
                 await nursery.start(driver.run)

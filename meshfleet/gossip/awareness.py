@@ -16,8 +16,8 @@ class Awareness:
     adds at most one, and only when two thirds of its helpers, all of them well a moment ago, stayed silent altogether.
     """
 
-    def __init__(self, timing: Timing) -> None:
-        self._max = timing.health_max
+    def __init__(self, timing: Timing, *, enabled: bool = True) -> None:
+        self._max = timing.health_max if enabled else 0
         self.score = 0
 
     @property

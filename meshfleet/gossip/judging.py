@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.evidence import Evidence, Fact, Kind
-from meshfleet.fleet.presence import Certainty, Presence, judge
+from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Assessment, Peer, Self, Standing, assess
 from meshfleet.gossip.events import Event, Judged, Stands
 from meshfleet.gossip.messages import Obituary
-from meshfleet.gossip.suspicion import timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from meshfleet.gossip.awareness import Awareness
     from meshfleet.gossip.listening import Listening
     from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.rules import Rules
 
 RECENT = 6
 """Facts shown with a verdict; `why` has them all."""
@@ -36,7 +36,9 @@ class Judging:
         listening: Listening,
         emit: Callable[[Event], None],
         bury: Callable[[Record, Obituary], None],
+        rules: Rules,
     ) -> None:
+        self._rules = rules
         self._me = me
         self._host = host
         self._timing = timing
@@ -75,7 +77,7 @@ class Judging:
         """Judge one member by what is known now."""
         at = self._listening.at(now)
         evidence = self.evidence(record, at)
-        verdict = judge(evidence, self.assessment.standing, self._timing)
+        verdict = self._rules.judge(evidence, self.assessment.standing, self._timing)
         fresh = verdict.presence is Presence.FRESH
         base = at - evidence.age
         record.due = base + self._timing.stale_after if fresh else at
@@ -167,7 +169,7 @@ class Judging:
             return 0, len(hosts), False
         accusers = {host for by in record.known.accusers if (host := self._host_of(by)) not in (None, subject_host)}
         members = len(self._roster) + 1
-        lasts = timeout(len(accusers), len(hosts), members, self._timing)
+        lasts = self._rules.patience(len(accusers), len(hosts), members, self._timing)
         return len(accusers), len(hosts), at - record.suspicion.began >= lasts
 
     def _host_of(self, name: str) -> str | None:

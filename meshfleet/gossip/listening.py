@@ -6,6 +6,7 @@ peers in one tick that way (restate 5156, 2026); Cassandra convicts nobody for 5
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ class Listening:
     the member is `resuming` for one T, and all ages begin anew.
     """
 
-    def __init__(self, timing: Timing, now: float) -> None:
-        self._counts_at_most = 2 * timing.gossip_interval
+    def __init__(self, timing: Timing, now: float, *, enabled: bool = True) -> None:
+        self._counts_at_most = 2 * timing.gossip_interval if enabled else inf
         self._jump = max(1.0, 2 * timing.probe_interval)
         self._resume_for = timing.heartbeat
         self._last = now

@@ -46,6 +46,7 @@ from meshfleet.gossip.prober import Prober
 from meshfleet.gossip.replica import Replica
 from meshfleet.gossip.roster import HOPEFUL, Record, Roster
 from meshfleet.gossip.rounds import Rounds
+from meshfleet.gossip.rules import MESHFLEET, Rules
 from meshfleet.gossip.rumors import Measure, Rumors
 from meshfleet.gossip.spread import Spread
 from meshfleet.gossip.timers import Timers
@@ -71,6 +72,7 @@ class Member:
         measure: Measure,
         overhead: int,
         now: float,
+        rules: Rules = MESHFLEET,
     ) -> None:
         self.timing = timing
         self.counts: Counts = Counter()
@@ -83,8 +85,8 @@ class Member:
         self._events: deque[Event] = deque()
         self._early_streams: set[NodeName] = set()
         """Who opened a stream before introducing itself. Bounded by the driver's streams."""
-        self.listening = Listening(timing, now)
-        self.awareness = Awareness(timing)
+        self.listening = Listening(timing, now, enabled=rules.listening)
+        self.awareness = Awareness(timing, enabled=rules.health)
         self.timers = Timers()
         self.roster = Roster(name, rng, self.counts)
         self.replica = Replica(name, epoch, self.counts)
@@ -97,9 +99,11 @@ class Member:
             self.outbox, rng, self.counts, self.emit,
         )  # fmt: skip
         self.judging = Judging(
-            name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury
+            name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
         )
-        self.prober = Prober(name, timing, self.roster, self.awareness, self.outbox, self.timers, self.counts, self)
+        self.prober = Prober(
+            name, timing, self.roster, self.awareness, self.outbox, self.timers, self.counts, self, buddy=rules.buddy
+        )
         self.neighbours = Neighbours(
             name, info.host, timing, self.roster, self.prober, self.judging, self.listening, self.outbox, self.timers,
             rng, self.counts,

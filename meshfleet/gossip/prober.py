@@ -78,7 +78,10 @@ class Prober:
         timers: Timers,
         counts: Counts,
         outcome: Outcome,
+        *,
+        buddy: bool,
     ) -> None:
+        self._tells_suspects = buddy
         self._me = me
         self._timing = timing
         self._roster = roster
@@ -124,7 +127,7 @@ class Prober:
 
     def _buddy(self, record: Record) -> list[Message]:
         """The suspicion that stands against whom I ping, so that it can refute at once (Lifeguard, section IV.C)."""
-        if not record.known.is_accused:
+        if not self._tells_suspects or not record.known.is_accused:
             return []
         epoch, incarnation = record.known.accused
         return [Suspect(record.name, epoch, incarnation, by) for by in sorted(record.known.accusers)[:1]]

@@ -218,6 +218,13 @@ class Member:
         else:
             self._early_streams.add(name)
 
+    def stream_failed(self, name: NodeName, outcome: Connect, now: float) -> None:
+        """A stream to that member could not be opened, and how its kernel answered."""
+        record = self.roster.get(name)
+        if record is not None:
+            self.neighbours.stream_failed(record)
+            self.connect_answered(name, record.epoch, outcome, now)
+
     def stream_ended(self, name: NodeName, end: StreamEnd, now: float) -> None:
         """A stream with that member ended."""
         self._wake(now)

@@ -105,6 +105,10 @@ class Neighbours:
         record.eof = None  # whoever can open a stream again has not died
         record.note(Kind.STREAM_UP, at, self._me, "stream established")
 
+    def stream_failed(self, record: Record) -> None:
+        """The standing stream to it could not be opened: somebody else takes its place at the next review."""
+        self._chosen.pop(record.name, None)
+
     def stream_ended(self, record: Record, end: StreamEnd, now: float) -> None:
         """A stream with that member ended. If nobody said goodbye, knock at once."""
         at = self._listening.at(now)

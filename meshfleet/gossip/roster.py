@@ -255,6 +255,10 @@ class Roster:
         record.begin_life(now)
         self._by_tag[record.tag] = record
 
+    def forget_strangers(self) -> None:
+        """Make room among those who were only ever talked about. Push-pull tells again of who is real."""
+        self._heard_of.clear()
+
     def remove(self, record: Record) -> None:
         """Forget a member whose tombstone has expired."""
         self._records.pop(record.name, None)

@@ -92,8 +92,9 @@ class Rounds:
             member.join(member.rng.choice(self.seeds), now)
 
     def _reap(self, now: float) -> None:
-        """Forget who left or died a tombstone's time ago."""
+        """Forget who left or died a tombstone's time ago, and who was only ever talked about."""
         member, at = self._member, self._member.listening.at(now)
+        member.roster.forget_strangers()
         for record in [r for r in member.roster if r.is_gone and at - r.judged_since > member.timing.tombstone]:
             member.roster.remove(record)
             member.replica.drop(record.name)

@@ -142,9 +142,8 @@ class Driver:
 
     def dial_failed(self, name: NodeName | None, outcome: Connect) -> None:
         """A stream to a peer could not be opened."""
-        record = None if name is None else self.member.roster.get(name)
-        if record is not None:
-            self._answered(record.name, record.epoch, outcome)
+        if name is not None:
+            self.tell(lambda member, now: member.stream_failed(name, outcome, now))
 
     def _answered(self, name: NodeName, epoch: int, outcome: Connect) -> None:
         self.tell(lambda member, now: member.connect_answered(name, epoch, outcome, now))

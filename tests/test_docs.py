@@ -47,7 +47,7 @@ def commands(command: Command, path: str = "meshfleet") -> Iterator[tuple[str, C
 
 
 EVERY_COMMAND = list(commands(cast("Command", typer.main.get_command(app))))
-COMMON = "--node --state-dir --json".split()
+COMMON = ["--node", "--state-dir", "--json"]
 """Flags that stand at the head of the page, for all commands that ask a node."""
 
 
@@ -82,7 +82,9 @@ def test_every_flag_of_a_command_is_explained(path: str, command: Command) -> No
 
 
 def test_no_page_offers_a_flag_that_is_not_there() -> None:
-    known = {flag for _, command in EVERY_COMMAND for each in command.params for flag in (*each.opts, *each.secondary_opts)}
+    known = {
+        flag for _, command in EVERY_COMMAND for each in command.params for flag in (*each.opts, *each.secondary_opts)
+    }
     known.add("--help")
     assert set(re.findall(r"`(--[a-z-]+)", CLI + CONFIGURATION)) - known == set()
 
@@ -124,10 +126,14 @@ def test_variables_that_are_no_settings_are_told_too(variable: str) -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    wanted = [*PROJECT["dependencies"], *(each for extra in PROJECT["optional-dependencies"].values() for each in extra)]
+    wanted = [
+        *PROJECT["dependencies"],
+        *(each for extra in PROJECT["optional-dependencies"].values() for each in extra),
+    ]
     names = {re.split(r"[\[<>=]", requirement)[0] for requirement in wanted} - {"meshfleet"}
     page = (ROOT / "docs" / "dependencies.md").read_text()
     assert {name for name in names if f"`{name}`" not in page} == set()
+    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE)) <= names
 
 
 @pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], ids=lambda page: page.name)

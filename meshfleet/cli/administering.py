@@ -31,9 +31,7 @@ def forget(name: str, *, node: str | None, state_dir: str | None, as_json: bool)
     _ask(Forget(node_name(name)), node, state_dir, as_json, lambda _: f"{name} is forgotten.")
 
 
-def _ask(
-    request: Request, node: str | None, state_dir: str | None, as_json: bool, say: Callable[[Reply], str]
-) -> None:
+def _ask(request: Request, node: str | None, state_dir: str | None, as_json: bool, say: Callable[[Reply], str]) -> None:
     folder = socket_dir(node, state_dir)
     reply = administer(folder, request, f"no node runs in {folder}. {elsewhere()}")
     print(msgspec.json.encode(reply).decode() if as_json else say(reply))

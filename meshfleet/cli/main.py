@@ -123,7 +123,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Show each change until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What a node sees: itself first, then nodes and agents. Exits with 1 if not all is well, 3 cut off, 4 unanswered."""
+    """What a node sees: itself first, then nodes and agents. Exits 1 if not all is well, 3 cut off, 4 unanswered."""
     from meshfleet.cli.status import status as run_status
 
     raise typer.Exit(run_status(node=node, state_dir=state_dir, as_json=as_json, watch=watch))
@@ -170,7 +170,7 @@ def forget(
     state_dir: StateDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take a node that won't come back out of all views."""
+    """Have the fleet count a node that won't come back as left."""
     from meshfleet.cli.administering import forget as run_forget
 
     run_forget(name, node=node, state_dir=state_dir, as_json=as_json)

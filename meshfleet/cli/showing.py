@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.view import Totals
 
 GLYPHS = {
     Presence.FRESH: ("●", "*", "green"),
@@ -76,6 +80,12 @@ def count(number: int | None) -> str:
         if number >= size:
             return f"{number / size:.1f}{unit}"
     return str(number)
+
+
+def agents(totals: Totals) -> str:
+    """`5 agents: 3 working, 1 tool, 1 out of sight`: statuses count only where the agent is heard of."""
+    out_of_sight = totals.agents - sum(totals.by_status.values())
+    return how_many({**totals.by_status, "out of sight": out_of_sight}, "agent")
 
 
 def how_many(counts: dict[str, int], one: str) -> str:

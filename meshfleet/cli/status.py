@@ -23,10 +23,16 @@ from meshfleet.fleet.view import AgentView, FleetView, NodeView
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console, RenderableType
+    from rich.console import Console, JustifyMethod, RenderableType
 
 WIDE = 110
 """Columns from which there is room for an agent's node, project and tokens."""
+
+SHORTENED = ("NODE", "REACH", "HOST", "ZONE", "AGENT", "STATUS", "MODEL", "PROJECT")
+"""Columns that give way where there is not enough room. Presence, ages and sums are always whole."""
+
+MOST_WHERE_NARROW = {"STATUS": 13, "MODEL": 16}
+"""Columns that these take at most of 80, so that the agent's id, which `why` is asked with, is left whole."""
 
 RETRY_SECONDS = 1.0
 """How long `--watch` waits before it asks again where a node stopped answering."""
@@ -90,12 +96,14 @@ def _itself(view: FleetView) -> Iterator[RenderableType]:
     nodes = Counter(node.presence.value for node in view.nodes)
     totals = view.totals
     yield Text(showing.how_many(_in_order(nodes), "node"))
-    sums = [showing.how_many(dict(totals.by_status), "agent")]
+    yield Text(showing.agents(totals))
+    sums: list[str] = []
     if totals.tokens_in is not None or totals.tokens_out is not None:
         sums.append(f"{showing.count(totals.tokens_in)} tokens in, {showing.count(totals.tokens_out)} out")
     if totals.cost_usd is not None:
         sums.append(showing.money(totals.cost_usd))
-    yield Text("; ".join(sums))
+    if sums:
+        yield Text("; ".join(sums))
 
 
 def _in_order(counts: Counter[str]) -> dict[str, int]:
@@ -106,20 +114,26 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         right = column in ("AGE", "AGENTS", "CTX", "COST", "IN", "OUT")
-        table.add_column(column, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+        justify: JustifyMethod = "right" if right else "left"
+        table.add_column(column, justify=justify, no_wrap=column not in SHORTENED)
     return table
+
+
+def _short(text: str, style: str = "") -> Text:
+    """A cell that ends in an ellipsis where its column is too narrow, rather than go on below."""
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
 def _nodes(view: FleetView) -> Table:
     table = _table("NODE", "PRESENCE", "AGE", "REACH", "HOST", "ZONE", "AGENTS")
     for node in view.nodes:
         table.add_row(
-            Text(node.name, style="bold" if node.name == view.served_by.node else ""),
+            _short(node.name, "bold" if node.name == view.served_by.node else ""),
             showing.presence(node.presence, node.certainty),
             showing.age(node.age_s),
-            node.reach or "-",
-            node.host,
-            node.zone or "-",
+            _short(node.reach or "-"),
+            _short(node.host),
+            _short(node.zone or "-"),
             str(len(node.agents)),
         )
     return table
@@ -154,20 +168,22 @@ def _agents(view: FleetView, *, wide: bool) -> Table:
         columns[1:1] = ["NODE", "PROJECT"]
         columns[-2:-2] = ["IN", "OUT"]
     table = _table(*columns)
+    for column in table.columns:
+        column.max_width = None if wide else MOST_WHERE_NARROW.get(str(column.header))
     for agent in view.agents:
         state = agent.state
         doing = f"{state.status.value} {state.active_tool}" if state.active_tool else state.status.value
         cells: list[RenderableType] = [
-            agent.agent_id,
+            _short(agent.agent_id),
             showing.presence(agent.presence),
-            doing,
-            state.model or "-",
+            _short(doing),
+            _short(state.model or "-"),
             "-" if state.context_pct is None else f"{state.context_pct:.0f}%",
             showing.money(state.cost_usd),
             showing.age(agent.age_s),
         ]
         if wide:
-            cells[1:1] = [agent.node, state.project or "-"]
+            cells[1:1] = [_short(agent.node), _short(state.project or "-")]
             cells[-2:-2] = [showing.count(state.tokens_in), showing.count(state.tokens_out)]
         table.add_row(*cells)
     return table

@@ -50,7 +50,7 @@ class Leave(msgspec.Struct, frozen=True, tag_field="op", tag="leave", forbid_unk
 
 
 class Forget(msgspec.Struct, frozen=True, tag_field="op", tag="forget", forbid_unknown_fields=True):
-    """Take a node that is gone for good out of the views."""
+    """Have the fleet count a node that is gone for good as left."""
 
     name: str
 
@@ -103,7 +103,7 @@ class Administered(Protocol):
         ...
 
     def forget(self, name: NodeName) -> None:
-        """Take `name` out of the views. ConfigError where it is fresh or unknown."""
+        """Have the fleet count `name` as left. ConfigError where it is fresh or unknown."""
         ...
 
     def block(self, names: Sequence[NodeName]) -> None:

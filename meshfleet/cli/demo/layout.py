@@ -96,9 +96,7 @@ def demo_dir(given: str | None) -> Path:
 def places(folder: Path, count: int, base_port: int) -> tuple[Place, ...]:
     """n1 to nCOUNT from `base_port` on: gossip of n1, HTTP of n1, gossip of n2, …"""
     return tuple(
-        Place(
-            f"n{i + 1}", Address(HOST, base_port + 2 * i), Address(HOST, base_port + 2 * i + 1), folder / f"n{i + 1}"
-        )
+        Place(f"n{i + 1}", Address(HOST, base_port + 2 * i), Address(HOST, base_port + 2 * i + 1), folder / f"n{i + 1}")
         for i in range(count)
     )
 

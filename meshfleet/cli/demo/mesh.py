@@ -193,7 +193,8 @@ class Mesh:
         first = member.name == next(iter(self.members))
         others = [other for other in self.members.values() if other is not member and other.pid is not None]
         command = [sys.executable, "-m", "meshfleet", "up", "--demo", "--with-stdin", "--log-level", "info"]
-        command += ["--name", place.name, "--host", place.name, "--gossip", str(place.gossip), "--http", str(place.http)]
+        command += ["--name", place.name, "--host", place.name]
+        command += ["--gossip", str(place.gossip), "--http", str(place.http)]
         command += ["--state-dir", str(place.state_dir), "--fleet-key", str(self._key), "--timing", self._timing]
         command += ["--discover"] if first else ["--no-discover", "--sample", "2"]
         for other in others[:3]:

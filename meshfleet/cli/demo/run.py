@@ -179,7 +179,7 @@ def _on_path(called: str) -> bool:
 
 
 async def _show_what_is_seen(mesh: Mesh) -> None:
-    """One line that is kept up to date; where output is not a terminal, a line for each change."""
+    """One line that is kept up to date; where output is not a terminal, a line when something happens to a node."""
     live = sys.stdout.isatty()
     shown = ""
     try:
@@ -189,9 +189,9 @@ async def _show_what_is_seen(mesh: Mesh) -> None:
                 width = showing.console().width - 1
                 text = f"{time.strftime('%H:%M:%S')}  {line}"
                 print(f"\r\x1b[2K{text[:width]}", end="", flush=True)
-            elif line != shown:
+            elif line.partition(";")[0] != shown:  # agents change all the time: that is no news for a log
                 print(line, flush=True)
-            shown = line
+            shown = line.partition(";")[0]
             await trio.sleep(LOOK_EVERY)
     finally:
         if live:
@@ -215,6 +215,6 @@ def _summary(view: FleetView) -> str:
     seen = showing.how_many({presence.value: nodes[presence] for presence in Presence}, "node")
     if odd := [node.name for node in view.nodes if node.presence is not Presence.FRESH]:
         seen += f" ({', '.join(odd)})"
-    agents = showing.how_many(dict(view.totals.by_status), "agent")
     me = view.served_by
-    return f"{me.node} ({me.standing.value}) sees {seen}; {agents}; {showing.money(view.totals.cost_usd)}"
+    carried = f"{showing.agents(view.totals)}; {showing.money(view.totals.cost_usd)}"
+    return f"{me.node} ({me.standing.value}) sees {seen}; {carried}"

@@ -1,0 +1,160 @@
+"""Sessions -> Sink: publishes what changed, notices exits, withdraws what exited long ago, and keeps the limit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from meshfleet.errors import MeshfleetError
+from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
+from meshfleet.logs import get_logger
+from meshfleet.runtimes.states import Process, agent_id_of, agent_state, judge
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Mapping
+
+    from meshfleet.fleet.names import AgentId
+    from meshfleet.runtimes.processes import Presence
+    from meshfleet.runtimes.record import SessionRecord
+    from meshfleet.runtimes.settings import RuntimesSettings
+    from meshfleet.runtimes.sink import Sink
+
+log = get_logger("meshfleet.runtimes")
+
+
+class Key(NamedTuple):
+    """One session of one runtime."""
+
+    runtime: str
+    session: str
+
+
+class _Shown:
+    """An agent that the sink carries."""
+
+    def __init__(self, agent_id: AgentId) -> None:
+        self.agent_id = agent_id
+        self.state: AgentState | None = None
+        self.heard_at = 0.0
+        """When its session spoke last: its rank where there are too many."""
+        self.exited_at: float | None = None
+        self.lived = False
+        """Whether its process was seen to live."""
+        self.ended_at: float | None = None
+        """When its process was first missed."""
+
+    def process(self, presence: Presence | None, heard_at: float, now: float) -> Presence | Process:
+        """What is to be thought of its process."""
+        if presence is not None:
+            self.lived, self.ended_at = True, None
+            return presence
+        if self.lived and self.ended_at is None:
+            self.ended_at = now
+        if self.ended_at is not None and heard_at > self.ended_at:
+            self.lived, self.ended_at = False, None  # it speaks: that process was not its only one
+        return Process.ENDED if self.lived else Process.UNKNOWN
+
+
+class Sessions:
+    """What of this machine's sessions is shown. Times are seconds since 1970, handed in."""
+
+    def __init__(self, sink: Sink, *, host: str, settings: RuntimesSettings, counts: Counter[str]) -> None:
+        self._sink = sink
+        self._host = host
+        self._settings = settings
+        self._counts = counts
+        self._shown: dict[Key, _Shown] = {}
+        self._ids: dict[AgentId, Key] = {}
+
+    def __len__(self) -> int:
+        return len(self._shown)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._shown
+
+    def see(
+        self, key: Key, record: SessionRecord, presence: Presence | None, now: float, *, archived: bool = False
+    ) -> bool:
+        """Show the session as it is at `now`. False where it no longer is an agent: it can be let go."""
+        shown = self._shown.get(key)
+        heard_at = record.last_at if record.last_at is not None else now
+        if shown is None:
+            if presence is None and now - heard_at > self._settings.history_after:
+                return False
+            if not self._make_room(heard_at):
+                return False
+            shown = self._shown[key] = _Shown(self._new_id(key, record))
+        process = Process.ARCHIVED if archived else shown.process(presence, heard_at, now)
+        shown.heard_at = heard_at
+        judged = judge(record, process, now, self._settings)
+        if judged.status is not Status.EXITED:
+            shown.exited_at = None
+        elif shown.exited_at is None:
+            shown.exited_at = shown.ended_at if shown.ended_at is not None else judged.at
+        if shown.exited_at is not None and now - shown.exited_at > self._settings.exited_shown:
+            self._retire(key, record)
+            return False
+        parent = self._parent(record)
+        self._publish(shown, agent_state(shown.agent_id, record, judged, now, parent=parent))
+        return True
+
+    def forget(self, key: Key) -> None:
+        """The session's file is gone: so is the agent."""
+        shown = self._shown.pop(key, None)
+        if shown is not None:
+            self._ids.pop(shown.agent_id, None)
+            self._sink.withdraw(shown.agent_id)
+
+    def _publish(self, shown: _Shown, state: AgentState) -> None:
+        before = shown.state
+        if before is not None and msgspec.structs.replace(state, timestamp=before.timestamp) == before:
+            return
+        try:
+            self._sink.publish(state)
+        except MeshfleetError as error:
+            # The node says why, and the next change is another try; no agent's state may end the watching.
+            self._counts["runtimes_refused"] += 1
+            if before is None:
+                log.warning("an agent's state could not be published", agent=shown.agent_id, error=str(error))
+            return
+        shown.state = state
+
+    def _make_room(self, heard_at: float) -> bool:
+        if len(self._shown) < AGENTS_LIMIT:
+            return True
+        self._counts["runtimes_over_limit"] += 1
+        oldest = min(self._shown, key=lambda key: self._shown[key].heard_at)
+        if self._shown[oldest].heard_at >= heard_at:
+            return False
+        self.forget(oldest)
+        return True
+
+    def _retire(self, key: Key, record: SessionRecord) -> None:
+        self.forget(key)
+        self._counts["runtimes_retired"] += 1
+        if record.usage is not None:
+            self._counts["runtimes_retired_tokens_in"] += record.usage.prompt
+            self._counts["runtimes_retired_tokens_out"] += record.usage.output
+        if record.cost is not None:
+            self._counts["runtimes_retired_cost_microusd"] += round(record.cost * 1e6)
+
+    def _new_id(self, key: Key, record: SessionRecord) -> AgentId:
+        agent_id = agent_id_of(self._host, record)
+        if self._ids.get(agent_id, key) != key:
+            agent_id = agent_id_of(self._host, record, digits=32)
+        self._ids[agent_id] = key
+        return agent_id
+
+    def _parent(self, record: SessionRecord) -> AgentId | None:
+        if record.parent is None:
+            return None
+        parent = self._shown.get(Key(record.runtime, record.parent))
+        named = msgspec.structs.replace(record, session=record.parent)
+        return parent.agent_id if parent is not None else agent_id_of(self._host, named)
+
+
+def summary(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counters of the runtimes alone, for logs and tests."""
+    return {name: count for name, count in sorted(counts.items()) if name.startswith("runtimes_")}

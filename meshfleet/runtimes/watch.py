@@ -1,0 +1,154 @@
+"""Which files there are, whose they are, and which of them changed.
+
+Changes come from the operating system by way of watchfiles; where that can't be had, or has missed something, from
+looking at sizes and times again (`RuntimesSettings.look_every`, `.scan_every`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from meshfleet.logs import get_logger
+from meshfleet.runtimes import claude_code, codex
+from meshfleet.runtimes.sessions import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from meshfleet.runtimes.settings import RuntimesSettings
+
+FILES_LIMIT = 200_000
+"""Files that one scan lists. A heavy user has some ten thousand after a year."""
+
+DEPTH_LIMIT = 8
+"""Folders within folders. Codex has sessions/YYYY/MM/DD, Claude Code projects/X/SESSION/subagents/workflows/Y."""
+
+STEP_MS = 50
+"""How often watchfiles collects what the system said: a third of the 300 ms within which a line must show."""
+
+DEBOUNCE_MS = 100
+"""How long it goes on collecting while more comes."""
+
+RETRY = 5.0
+"""Seconds until watching is tried again that failed, or whose folder isn't there yet."""
+
+log = get_logger("meshfleet.runtimes")
+
+_CODEX_NAME = re.compile(r"rollout-.+?-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.jsonl")
+_CLAUDE_NAME = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.jsonl")
+_AGENT_NAME = re.compile(r"agent-([A-Za-z0-9_-]{1,64})\.jsonl")
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A file of a session."""
+
+    path: Path
+    key: Key
+    agent: str = ""
+    """The sub-agent whose file it is; empty for the session's own."""
+    archived: bool = False
+    changed_at: float = 0.0
+    """Its modification time, seconds since 1970."""
+    size: int = 0
+
+
+def classify(path: Path) -> Found | None:
+    """Whose file this is, by its place and name alone; None where it is none of ours."""
+    if (codex_file := _CODEX_NAME.fullmatch(path.name)) is not None:
+        return Found(path, Key(codex.RUNTIME, codex_file[1]), archived="archived_sessions" in path.parts)
+    if (claude_file := _CLAUDE_NAME.fullmatch(path.name)) is not None:
+        return Found(path, Key(claude_code.RUNTIME, claude_file[1]))
+    if (agent_file := _AGENT_NAME.fullmatch(path.name)) is not None and "subagents" in path.parts:
+        session = path.parts[len(path.parts) - 1 - path.parts[::-1].index("subagents") - 1]
+        if _CLAUDE_NAME.fullmatch(f"{session}.jsonl"):
+            return Found(path, Key(claude_code.RUNTIME, session), agent=agent_file[1])
+    return None
+
+
+def session_folders(settings: RuntimesSettings) -> list[Path]:
+    """Where session files are."""
+    claude = [folder / "projects" for folder in settings.claude_dirs]
+    return claude + [folder / part for folder in settings.codex_dirs for part in ("sessions", "archived_sessions")]
+
+
+def process_folders(settings: RuntimesSettings) -> list[Path]:
+    """Where files about living processes are."""
+    return [folder / "sessions" for folder in settings.claude_dirs]
+
+
+def scan(folders: Iterable[Path]) -> list[Found]:
+    """All session files. Lists folders: not for the Trio thread. What can't be listed is left out."""
+    found: list[Found] = []
+    waiting = [(str(folder), 0) for folder in folders]
+    while waiting and len(found) < FILES_LIMIT:
+        folder, depth = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if depth < DEPTH_LIMIT:
+                            waiting.append((entry.path, depth + 1))
+                    elif entry.name.endswith(".jsonl") and (file := classify(Path(entry.path))) is not None:
+                        found.append(stamped(file, entry.stat()))
+        except OSError:
+            continue
+    return found
+
+
+def stamped(file: Found, status: os.stat_result) -> Found:
+    """The file with its time and size."""
+    return msgspec.structs.replace(file, changed_at=status.st_mtime, size=status.st_size)
+
+
+async def watch(folder: Path, changed: Callable[[set[str]], None]) -> None:
+    """Call `changed` with the paths under `folder` that changed, until cancelled. The folder may come, go and come."""
+    try:
+        from watchfiles import awatch
+    except ImportError:
+        log.warning("session files are looked at now and then only: watchfiles is not installed")
+        return
+
+    async def follow() -> None:
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_set_when_cancelled, stop)
+            # No filter: it would be asked in the Trio thread for each file that a build writes.
+            changes = awatch(
+                folder, step=STEP_MS, debounce=DEBOUNCE_MS, watch_filter=None, recursive=True, stop_event=stop
+            )
+            async for batch in changes:
+                changed({path for _, path in batch})
+            nursery.cancel_scope.cancel()
+
+    await _again_and_again(folder, follow)
+
+
+async def _set_when_cancelled(stop: trio.Event) -> None:
+    # Its thread can't be cancelled. Without this word it would hold up the end of the node for five seconds.
+    try:
+        await trio.sleep_forever()
+    finally:
+        stop.set()
+
+
+async def _again_and_again(folder: Path, follow: Callable[[], Awaitable[None]]) -> None:
+    warned = False
+    while True:
+        try:
+            if await trio.Path(folder).is_dir():
+                await follow()
+        except* (OSError, RuntimeError) as errors:
+            # Too many watches, a folder that went, a file system without events: looking now and then goes on.
+            error = errors.exceptions[0]
+            if not warned:
+                log.warning(
+                    "a folder can't be watched; it is looked at now and then", folder=folder.name, error=str(error)
+                )
+            warned = True
+        await trio.sleep(RETRY)

@@ -1,0 +1,219 @@
+"""What `status` and `why` make of a view: the order, the words, the width, the exit code."""
+
+from __future__ import annotations
+
+import io
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from meshfleet.cli import showing
+from meshfleet.cli.status import render, verdict
+from meshfleet.cli.why import render as render_story
+from meshfleet.fleet.evidence import Kind
+from meshfleet.fleet.names import AgentId, NodeName
+from meshfleet.fleet.presence import Certainty, Presence
+from meshfleet.fleet.standing import Standing
+from meshfleet.fleet.state import AgentState, Status
+from meshfleet.fleet.view import AgentView, FleetView, NodeView, Period, ServedBy, Totals
+from meshfleet.serve.answers import Story, ToldFact
+
+NOW = "2026-11-23T20:15:05.123Z"
+SINCE = "2026-11-23T20:13:05.123Z"
+
+
+def a_node(
+    name: str, presence: Presence = Presence.FRESH, *reasons: str, certainty: Certainty | None = None
+) -> NodeView:
+    return NodeView(
+        name=NodeName(name),
+        role="agent",
+        zone="east",
+        host=f"{name}-host",
+        epoch=1_763_923_200_123,
+        incarnation=1,
+        presence=presence,
+        certainty=certainty,
+        reach="direct",
+        transport="udp",
+        age_s=0.41,
+        last_seen=NOW,
+        since=SINCE,
+        reasons=reasons,
+        rtt_ms=0.6,
+        clock_offset_ms=None,
+        base_url=None,
+        version="0.1.0",
+        agents=(AgentId(f"{name}/claude-1f3c"),),
+    )
+
+
+def an_agent(node: NodeView, *reasons: str) -> AgentView:
+    state = AgentState(
+        agent_id=f"{node.name}/claude-1f3c",
+        timestamp=NOW,
+        status=Status.TOOL,
+        runtime="claude-code",
+        model="claude-sonnet-4-5",
+        project="shop",
+        context_pct=61.2,
+        tokens_in=1_893_321,
+        tokens_out=40_112,
+        cost_usd=7.31,
+        active_tool="Bash",
+    )
+    return AgentView(
+        agent_id=AgentId(state.agent_id),
+        node=node.name,
+        presence=node.presence,
+        certainty=node.certainty,
+        age_s=12.3,
+        last_seen=NOW,
+        since=SINCE,
+        reasons=reasons or node.reasons,
+        epoch=node.epoch,
+        seq=88,
+        transport="udp",
+        state=state,
+    )
+
+
+def a_view(*nodes: NodeView, standing: Standing = Standing.CONNECTED, reasons: tuple[str, ...] = ()) -> FleetView:
+    totals = Totals(
+        agents=len(nodes),
+        by_presence={},
+        by_status={"tool": len(nodes)},
+        by_tool={},
+        by_model={},
+        tokens_in=1_893_321,
+        tokens_out=None,
+        cost_usd=7.31,
+        period=Period(start="2026-11-01", cost_usd=None),
+    )
+    islands = (tuple(node.name for node in nodes),)
+    me = ServedBy(
+        node=nodes[0].name,
+        standing=standing,
+        since=SINCE,
+        reasons=reasons,
+        local_health=0,
+        loop_lag_ms=0.8,
+        islands=islands,
+    )
+    agents = tuple(an_agent(node) for node in nodes)
+    return FleetView(version="b1c9-4", now=NOW, served_by=me, nodes=nodes, agents=agents, totals=totals)
+
+
+def text_of(view: FleetView, width: int = 80) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=width, highlight=False).print(render(view, width))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_the_node_speaks_of_itself_first() -> None:
+    reason = "n2, n3 fell silent together; 1 of 3 are on this side"
+    lines = text_of(a_view(a_node("n1"), standing=Standing.PARTITIONED, reasons=(reason,)))
+    assert lines[0] == "n1 is partitioned for 2 min"
+    assert lines[1] == f"  {reason}"
+
+
+def test_what_is_not_fresh_has_its_reason_once() -> None:
+    gone = a_node("n2", Presence.DOWN, "stream ended, then refused", certainty=Certainty.PROVEN)
+    lines = text_of(a_view(a_node("n1"), gone))
+    assert "2 nodes: 1 fresh, 1 down" in lines
+    assert [line for line in lines if "refused" in line] == ["n2 down: stream ended, then refused"]
+    assert any("down proven" in line for line in lines)
+
+
+def test_an_agent_with_a_reason_of_its_own_gets_a_line() -> None:
+    gone = a_node("n2", Presence.STALE, "no news for 6.0 s")
+    view = a_view(a_node("n1"), gone)
+    claimed = msgspec.structs.replace(view, agents=(view.agents[0], an_agent(gone, "claimed by n1 too")))
+    assert "n2/claude-1f3c stale: claimed by n1 too" in text_of(claimed)
+
+
+def test_it_fits_80_columns_and_uses_more_where_there_are() -> None:
+    view = a_view(*(a_node(f"node-with-a-name-{i}", Presence.UNREACHABLE, "silent " * 20) for i in range(3)))
+    narrow, wide = text_of(view, 80), text_of(view, 140)
+    assert max(len(line) for line in narrow) <= 80
+    assert not any("shop" in line for line in narrow)
+    assert sum("○ unreachable" in line or "? unreachable" in line for line in narrow) == 6
+    assert sum("$7.31" in line and "61%" in line and "12 s" in line for line in narrow) == 3
+    assert any("shop" in line and "1.9M" in line for line in wide)
+
+
+def test_presence_is_a_glyph_and_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(showing, "has_glyphs", lambda: True)
+    said = {str(showing.presence(presence)) for presence in Presence}
+    assert said == {"● fresh", "◐ stale", "○ unreachable", "✕ down", "→ left"}
+    monkeypatch.setattr(showing, "has_glyphs", lambda: False)
+    assert all(str(showing.presence(presence)).isascii() for presence in Presence)
+
+
+@pytest.mark.parametrize(
+    ("standing", "presences", "code"),
+    [
+        (Standing.CONNECTED, [Presence.FRESH, Presence.FRESH], 0),
+        (Standing.CONNECTED, [Presence.FRESH, Presence.LEFT], 0),
+        (Standing.CONNECTED, [Presence.FRESH, Presence.STALE], 1),
+        (Standing.CONNECTED, [Presence.FRESH, Presence.UNREACHABLE], 1),
+        (Standing.CONNECTED, [Presence.FRESH, Presence.DOWN], 1),
+        (Standing.SPLIT, [Presence.FRESH, Presence.FRESH], 1),
+        (Standing.DEGRADED, [Presence.FRESH, Presence.FRESH], 1),
+        (Standing.RESUMING, [Presence.FRESH, Presence.FRESH], 1),
+        (Standing.PARTITIONED, [Presence.FRESH, Presence.FRESH], 3),
+        (Standing.ISOLATED, [Presence.FRESH, Presence.DOWN], 3),
+    ],
+)
+def test_the_exit_code_sums_it_up(standing: Standing, presences: list[Presence], code: int) -> None:
+    view = a_view(*(a_node(f"n{i}", presence) for i, presence in enumerate(presences)), standing=standing)
+    assert verdict(view) == code
+
+
+def test_one_agent_that_is_not_fresh_is_enough_for_1() -> None:
+    view = a_view(a_node("n1"))
+    stale = msgspec.structs.replace(view.agents[0], presence=Presence.STALE)
+    assert verdict(msgspec.structs.replace(view, agents=(stale,))) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.0, "0.0 s"), (9.94, "9.9 s"), (12.3, "12 s"), (59.0, "59 s"), (180.0, "3 min"), (7_200.0, "2 h"), (4e5, "5 d")],
+)
+def test_ages_are_told_as_people_say_them(seconds: float, said: str) -> None:
+    assert showing.age(seconds) == said
+
+
+def test_what_is_not_known_is_a_dash_and_never_0() -> None:
+    assert (showing.money(None), showing.count(None)) == ("-", "-")
+    assert (showing.money(0.0), showing.count(0)) == ("$0.00", "0")
+    assert (showing.money(1234.5), showing.count(12_345), showing.count(1_893_321)) == ("$1,234.50", "12.3k", "1.9M")
+
+
+def a_story(name: str, *facts: ToldFact) -> Story:
+    return Story(
+        name=name,
+        node=NodeName("n3"),
+        presence=Presence.DOWN,
+        certainty=Certainty.PROVEN,
+        reasons=("connection refused",),
+        age_s=4.0,
+        since=SINCE,
+        served_by=NodeName("n5"),
+        standing=Standing.SPLIT,
+        facts=facts,
+    )
+
+
+def test_why_tells_the_verdict_whose_it_is_and_the_facts() -> None:
+    fact = ToldFact(kind=Kind.EOF, by=NodeName("n5"), host="h5", detail="stream ended", age_s=3.7, at=NOW)
+    out = io.StringIO()
+    console = Console(file=out, width=80, highlight=False)
+    console.print(render_story(a_story("n3", fact)))
+    console.print(render_story(a_story("n3/claude-1f3c")))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert lines[0].endswith("down proven, says n5, which is split; heard of 4.0 s ago")
+    assert lines[1] == "  connection refused"
+    assert "3.7 s  eof   n5  stream ended" in lines
+    assert "  It is carried by n3; these are the facts about that node." in lines

@@ -15,8 +15,7 @@ import typer
 from meshfleet import __version__
 from meshfleet.cli.demo.commands import app as demo_app
 from meshfleet.cli.flags import AsJson, Config, NodeUrl, StateDir
-from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, exit_code_of, first_of_ours, missing_extra
-from meshfleet.errors import MeshfleetError
+from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
 
 app = typer.Typer(
     help="Shows every AI agent of a fleet, from any node, without a hub.",
@@ -95,7 +94,7 @@ def up(
     """Run a node in the foreground: find the agents of this machine, join, serve the view. Ctrl-C leaves the fleet."""
     from pathlib import Path
 
-    from meshfleet.cli.up import Extras, run_up
+    from meshfleet.cli.handover import Extras, become_node
     from meshfleet.node.settings import load, read_flags
 
     flags = read_flags(
@@ -113,7 +112,7 @@ def up(
         log_level=log_level,
     )
     settings = load(flags, os.environ, None if config is None else Path(config))
-    raise typer.Exit(run_up(settings, Extras(sample=sample, demo=demo, with_stdin=with_stdin, as_json=as_json)))
+    become_node(settings, Extras(sample=sample, demo=demo, with_stdin=with_stdin, as_json=as_json))
 
 
 @app.command()
@@ -184,34 +183,19 @@ def version(as_json: AsJson = False) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command with `arguments`; returns its exit code. Errors of ours come out as one line."""
-    try:
+
+    def command() -> int:
         code = app(args=arguments or ["--help"], prog_name="meshfleet", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+
+    try:
+        return run_to_exit_code(command)
     except typer.TyperException as error:  # the operator's words don't fit
         said = error.format_message().rstrip(".")
         complain(f"{said}{'' if said.endswith('?') else '.'} See `{_meant(error, arguments)} --help`.")
         return WRONG_USAGE
-    except MeshfleetError as error:
-        complain(str(error))
-        return exit_code_of(error)
-    except BaseExceptionGroup as group:
-        found = first_of_ours(group)
-        if not isinstance(found, MeshfleetError):
-            raise
-        complain(str(found))
-        return exit_code_of(found)
-    except ModuleNotFoundError as error:
-        hint = missing_extra(error)
-        if hint is None:
-            raise
-        complain(hint)
-        return WRONG_USAGE
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code if isinstance(code, int) else 0
 
 
 def _meant(error: typer.TyperException, arguments: list[str]) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import TYPE_CHECKING
 
 from meshfleet.errors import ConfigError, MeshfleetError, StateDirError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WRONG_USAGE = 2
 NO_ANSWER = 4
@@ -54,3 +59,30 @@ def missing_extra(error: ModuleNotFoundError) -> str | None:
     """What to install for a module that is not there; None where it is none of our extras."""
     extra = EXTRAS.get((error.name or "").partition(".")[0])
     return extra and f"this needs {error.name}, which the extra {extra!r} brings: pip install 'meshfleet[all]'"
+
+
+def run_to_exit_code(command: Callable[[], int]) -> int:
+    """Run `command`; errors of ours come out as one line and their exit code, all others as they are."""
+    try:
+        return command()
+    except MeshfleetError as error:
+        complain(str(error))
+        return exit_code_of(error)
+    except BaseExceptionGroup as group:
+        found = first_of_ours(group)
+        if not isinstance(found, MeshfleetError):
+            raise
+        complain(str(found))
+        return exit_code_of(found)
+    except ModuleNotFoundError as error:
+        hint = missing_extra(error)
+        if hint is None:
+            raise
+        complain(hint)
+        return WRONG_USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

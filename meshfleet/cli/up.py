@@ -17,6 +17,8 @@ import trio
 from meshfleet import __version__
 from meshfleet.cli.ending import until_signalled, working_until
 from meshfleet.cli.files import RUNNING, Running, remove, write_json
+from meshfleet.cli.handover import read_handover
+from meshfleet.cli.outcome import run_to_exit_code
 from meshfleet.errors import ConfigError
 from meshfleet.node.admin import serve_admin
 from meshfleet.node.node import Node, NodeConfig, open_node
@@ -24,6 +26,7 @@ from meshfleet.node.store import KEY, StateDir
 from meshfleet.serve import serve
 
 if TYPE_CHECKING:
+    from meshfleet.cli.handover import Extras
     from meshfleet.node.settings import LogLevel, Settings
 
 FAREWELL_PATIENCE = 5.0
@@ -32,17 +35,6 @@ FAREWELL_PATIENCE = 5.0
 
 LOOK_AROUND = 2.0
 """Seconds after which what was found on this machine is told. Thousands of old session files are listed in less."""
-
-
-class Extras(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of one `up` and is no setting of a node."""
-
-    sample: int = 0
-    """Made-up agents to carry."""
-    demo: bool = False
-    with_stdin: bool = False
-    """Leave when standard input ends."""
-    as_json: bool = False
 
 
 def run_up(settings: Settings, extras: Extras) -> int:
@@ -199,3 +191,7 @@ def _introduce(running: Running, settings: Settings, extras: Extras) -> None:
     print(f"  gossip  {running.gossip}")
     print(f"  state   {settings.state_dir}")
     print("Ctrl-C leaves the fleet; a second one ends at once.", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run_to_exit_code(lambda: run_up(*read_handover())))

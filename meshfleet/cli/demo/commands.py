@@ -51,7 +51,7 @@ def heal(context: typer.Context, state_dir: DemoDir = None, as_json: AsJson = Fa
 
 @app.command()
 def kill(context: typer.Context, names: Names, state_dir: DemoDir = None, as_json: AsJson = False) -> None:
-    """Kill nodes (SIGKILL): no goodbye, as in a power cut."""
+    """Kill nodes (SIGKILL): no goodbye, as in a crash."""
     _play(context, "kill", names, state_dir, as_json)
 
 

@@ -90,7 +90,7 @@ class Mesh:
         raise NodeFailed(f"{name} did not come up within {START_PATIENCE:.0f} s: {log_tail(member.place)}")
 
     async def kill(self, name: str) -> None:
-        """End it as a power cut would: no goodbye."""
+        """End it as a crash would: no goodbye."""
         member = self.members[name]
         member.signal(signal.SIGKILL)
         if member.process is not None:

@@ -48,7 +48,7 @@ class Playing:
             case "kill":
                 for name in self._those(names, "running", "paused"):
                     await self._mesh.kill(name)
-                return f"Killed {listed}: no goodbye, as in a power cut."
+                return f"Killed {listed}: no goodbye, as when a process crashes."
             case "start":
                 for name in self._those(names, "ended"):
                     await self._mesh.start(name)

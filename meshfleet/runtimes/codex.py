@@ -326,9 +326,7 @@ class CodexSession:
         if self._inherits and self._sum == NOTHING and latest is not None and latest.prompt <= now.prompt:
             self._sum = now.plus(latest, -1)
         self._inherits = False
-        if now == self._sum:
-            return  # said again
-        grown = now.plus(self._sum, -1)
+        grown = now.plus(self._sum, -1)  # nothing, where the sum is said again
         if min(grown.fresh, grown.cache_read, grown.cache_write, grown.output) < 0:
             grown = latest if latest is not None else now  # it began again from nothing
         self._sum = now

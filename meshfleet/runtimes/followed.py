@@ -139,7 +139,7 @@ class Followed:
         """What is known. Sums are None while the files have not been read to their ends."""
         parser = self._preview or self._parser
         record = parser.record()
-        if self.behind or self._preview is not None:
+        if self.behind:
             record = msgspec.structs.replace(record, usage=None, cost=None)
         if presence is not None and record.project is None:
             record = msgspec.structs.replace(record, project=presence.project)

@@ -82,9 +82,7 @@ class Running:
 
 def name(text: str | None) -> str | None:
     """`text` where it looks like the name of a tool, model or session, else None: prose and paths don't get through."""
-    if text is None or text.startswith("/") or not _NAME.fullmatch(text):
-        return None
-    return text
+    return text if text is not None and _NAME.fullmatch(text) else None
 
 
 def project_of(cwd: str | None) -> str | None:

@@ -106,6 +106,12 @@ def test_sums_that_are_said_again_count_once() -> None:
     assert record.cost == 30.0
 
 
+def test_one_kind_of_sum_counts_never_both() -> None:
+    usage = codex(T0, "token_usage_record", usage=tokens(100, 10), thread_token_usage=tokens(100, 10))
+    # In a resumed thread the other kind may begin elsewhere.
+    assert read(meta(), usage, token_count(T0, tokens(900, 90), tokens(100, 10))).usage == Usage(fresh=100, output=10)
+
+
 def test_a_sum_that_falls_has_begun_again() -> None:
     record = read(meta(), token_count(T0, tokens(1_000, 50)), token_count(T0, tokens(300, 30), tokens(200, 20)))
     assert record.usage == Usage(fresh=1_200, output=70)
@@ -209,6 +215,10 @@ def test_a_forks_copy_of_its_parents_history_is_not_counted() -> None:
     assert record.usage == Usage(fresh=200, output=10)
     assert record.cost == 10.0
     assert record.tool is None
+
+
+def test_tools_in_a_forks_copy_are_not_running() -> None:
+    assert read(*copied_history(T0)).tool is None
 
 
 def test_a_forks_own_turn_in_the_second_of_the_fork_counts() -> None:

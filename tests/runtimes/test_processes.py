@@ -53,6 +53,14 @@ def test_a_process_lives_until_it_has_ended(table: ProcessTable, child: subproce
     assert not table.lives(child.pid, start)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc here")
+def test_a_process_that_ended_and_is_not_yet_buried_is_dead(child: subprocess.Popen[bytes]) -> None:
+    assert child.stdin is not None
+    child.stdin.close()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not LinuxProcesses().lives(child.pid, None)
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_another_process_under_the_same_pid_is_another(table: ProcessTable) -> None:
     other = "1" if isinstance(table, LinuxProcesses) else "Mon Aug 17 05:43:19 2020"

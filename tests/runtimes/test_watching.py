@@ -14,9 +14,10 @@ import pytest
 import trio
 
 from meshfleet.fleet.state import AgentState, Status
-from meshfleet.runtimes.agents import watch_agents
+from meshfleet.runtimes.agents import SLICE, watch_agents
 from meshfleet.runtimes.followed import PREVIEW_FROM
 from meshfleet.runtimes.settings import RuntimesSettings, find_runtimes
+from meshfleet.runtimes.tail import Lines, Tail
 from tests.runtimes.writing import (
     DATA,
     SESSION,
@@ -186,6 +187,16 @@ async def test_a_long_file_shows_its_status_at_once_and_its_sums_when_all_is_rea
     assert (sink.states[0].project, sink.states[-1].cost_usd) == ("shop", 401 * 5.0)
 
 
+async def test_a_file_that_is_half_read_tells_nothing(home: Home) -> None:
+    # Over one slice, and read in order: its first half alone would be history.
+    bulk = result(T0 - 9000, "t", toolUseResult={"stdout": "CANARY " * 2_000})
+    home.write(home.session, prompt(T0 - 9000), *[bulk] * 90, answer(T0, "a", out=5))
+    assert SLICE < home.session.stat().st_size < PREVIEW_FROM
+    async with home.watched() as sink:
+        await sink.until(shows(AGENT))
+    assert [(state.status, state.tokens_out) for state in sink.states] == [(Status.IDLE, 5)]
+
+
 async def test_sub_agents_files_count_for_their_session(home: Home) -> None:
     shutil.copytree(DATA / "claude-code" / "sub-agent", home.session.parent)
     home.now = 1_795_476_700.0  # a minute after it was recorded
@@ -205,6 +216,46 @@ async def test_history_is_left_alone_until_it_speaks_again(home: Home) -> None:
         assert AGENT not in sink.now
         home.write(home.session, answer(T0 + 1, "b", out=6))
         await sink.until(shows(AGENT, tokens_out=11))
+
+
+async def test_a_session_that_speaks_again_brings_its_sub_agents_sums(home: Home) -> None:
+    home.settings = msgspec.structs.replace(home.settings, scan_every=3600.0)
+    old = home.session.with_suffix("") / "subagents" / "agent-a1b2c3.jsonl"
+    home.write(home.session, answer(T0 - 7200, "a", out=5), changed=T0 - 7200)
+    home.write(old, answer(T0 - 7200, "s", out=30, isSidechain=True), changed=T0 - 7200)
+    home.write(home.rollout, meta())
+    async with home.watched() as sink:
+        await sink.until(lambda now: "box/codex-0b1178c5" in now)
+        home.write(home.session, answer(T0, "b", out=6))
+        await sink.until(shows(AGENT, tokens_out=41))
+
+
+async def test_history_is_not_even_opened(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.write(home.session, prompt(T0 - 7200), changed=T0 - 7200)
+    home.write(home.rollout, meta())
+    read: list[Path] = []
+    first = Tail.read
+
+    def noted(tail: Tail, most: int = 0) -> Lines:
+        read.append(tail.path)
+        return first(tail, most)
+
+    monkeypatch.setattr(Tail, "read", noted)
+    async with home.watched() as sink:
+        await sink.until(lambda now: "box/codex-0b1178c5" in now)
+    assert set(read) == {home.rollout}
+
+
+async def test_an_agent_that_was_withdrawn_does_not_come_back_with_the_next_scan(home: Home) -> None:
+    # Its file is younger than an hour, so only the memory of having let it go keeps it away.
+    home.settings = msgspec.structs.replace(home.settings, exited_shown=60.0, scan_every=0.05)
+    home.write(home.session, prompt(T0 - 400, version="2.1.197"), changed=T0 - 400)
+    async with home.watched() as sink:
+        home.write(home.rollout, meta(), event(T0, "task_started"))
+        await sink.until(shows("box/codex-0b1178c5", status=Status.WORKING))
+        home.write(home.rollout, event(T0 + 1, "task_complete"))
+        await sink.until(shows("box/codex-0b1178c5", status=Status.IDLE))
+    assert (set(sink.now), home.counts["runtimes_retired"]) == ({"box/codex-0b1178c5"}, 1)
 
 
 async def test_an_old_file_that_was_only_touched_is_history_too(home: Home) -> None:

@@ -59,12 +59,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A witness saw its process end, or a later life of its name speaks."""
     eof: Fact | None = None
     refusals: tuple[Fact, ...] = ()
-    had_accepted: bool = False
-    """Whether this life's listener had accepted a connection of ours before."""
     accepts: bool = False
     """Whether its kernel still accepts or acknowledges: a process that hangs, is stopped or starved."""
-    group_refused: bool = False
-    """Whether it is one of a group that was refused together: a firewall that rejects."""
     suspicion_expired: bool = False
     confirmed_by: int = 0
     could_confirm: int = 0

@@ -3,7 +3,7 @@
 The table is the specification, here, in docs/design.md and in the tests:
 
     1 left         it said goodbye, or its process is reported to have exited
-    2 down         proven: a witness, or an end of stream with a refusal, or two refusals, or a newer life
+    2 down         proven: a witness saw the process end, or a stream ended bare and its address refused soon after
     3 unreachable  suspended: silent, but I am the one who is cut off, so its silence proves nothing
     4 down         presumed: silent for 3T, suspicion ran out, confirmed, no group loss, no kernel that accepts
     5 unreachable  silent for 2T
@@ -89,21 +89,6 @@ def proof_of_death(evidence: Evidence, timing: Timing) -> tuple[Fact, ...]:
         for refusal in evidence.refusals:
             if 0 <= refusal.at - evidence.eof.at <= timing.eof_window:
                 return (evidence.eof, refusal)
-    if evidence.group_refused:
-        return ()  # many refused at once: a firewall that rejects
-    return _refused_twice(evidence, timing)
-
-
-def _refused_twice(evidence: Evidence, timing: Timing) -> tuple[Fact, ...]:
-    if not evidence.had_accepted:
-        return ()  # a listener that never accepted us may always have been behind a rejecting firewall
-    fresh = [fact for fact in evidence.refusals if fact.at >= evidence.heard_at]
-    for i, first in enumerate(fresh):
-        for second in fresh[i + 1 :]:
-            apart = abs(second.at - first.at) >= timing.probe_interval / 2
-            two_hosts = first.host != second.host
-            if apart and two_hosts:
-                return (first, second)
     return ()
 
 
@@ -129,7 +114,7 @@ def _why_only_unreachable(evidence: Evidence, timing: Timing) -> tuple[str, ...]
     if evidence.group is not None:
         reasons.append(f"group loss: {evidence.group}")
     if evidence.refusals:
-        reasons.append("connections are refused, which is not yet proof: waiting for a second host's word")
+        reasons.append("connections are refused, which proves nothing alone: a firewall that rejects looks the same")
     if not reasons and evidence.could_confirm == 0:
         reasons.append("nobody else could confirm its death")
     if not reasons:

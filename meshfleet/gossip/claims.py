@@ -45,12 +45,17 @@ class Known:
     @property
     def is_accused(self) -> bool:
         """Whether a suspicion stands that the member has not refuted."""
-        return self.accused > NEVER and self.accused >= self.number and not self.has_left
+        return self._stands(self.accused)
 
     @property
     def is_buried(self) -> bool:
         """Whether an obituary stands that the member has not refuted."""
-        return self.died > NEVER and self.died >= self.number and not self.has_left
+        return self._stands(self.died)
+
+    def _stands(self, number: Number) -> bool:
+        """Whether what is held against this life and incarnation is neither refuted nor settled by a goodbye."""
+        settled = self.left is not None and number[0] <= self.left.epoch
+        return number > NEVER and number >= self.number and not settled
 
     def add(self, claim: Claim) -> bool:
         """Merge one claim; whether it changed anything."""

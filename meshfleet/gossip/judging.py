@@ -48,6 +48,7 @@ class Judging:
         self._emit = emit
         self._bury = bury
         self._group_refused: frozenset[str] = frozenset()
+        self._cut_off_at = -1e18
         self._largest: dict[tuple[str, ...], int] = {}
         self._hosts: dict[str, str] = {}
         """Host of each fresh member: whoever could confirm a suspicion."""
@@ -65,6 +66,8 @@ class Judging:
         self._group_refused = self._refused_together(at)
         before, self.assessment = self.assessment, self._assess(at, now)
         self._remember_groups()
+        if self.assessment.standing.is_cut_off:
+            self._cut_off_at = at
         changed = before.standing is not self.assessment.standing or before.groups != self.assessment.groups
         if before.standing is not self.assessment.standing:
             self.stands_since = at
@@ -120,9 +123,7 @@ class Judging:
             ended=self._obituary(record, at, age, accepts),
             eof=record.eof,
             refusals=tuple(record.refusals),
-            had_accepted=record.had_accepted,
             accepts=accepts,
-            group_refused=record.name in self._group_refused,
             suspicion_expired=expired,
             confirmed_by=confirmed,
             could_confirm=could,
@@ -187,19 +188,22 @@ class Judging:
         self._largest = largest
 
     def _group(self, record: Record, at: float) -> str | None:
+        """Why a member's silence is likelier a cut than a death; None where nothing says so."""
+        follow = 2 * self._timing.heartbeat
+        if at - self._cut_off_at < follow:
+            return "this node itself was cut off until a moment ago"
         group = self.assessment.group_of(record.name)
-        if group is None:
-            return None
-        if 2 * len(group) < self._largest.get(group, 0):
-            return (
-                None  # most of those that fell silent with it came back: what cut them off is over, and it is not back
-            )
-        latest = max((r.beat_at for name in group if (r := self._roster.get(name)) is not None), default=at)
-        if at - latest > self._timing.group_hold:
-            return None
-        others = len(group) - 1
-        together = f"fell silent together with {others} other{'s' if others != 1 else ''}"
-        return f"{together}: a cut is likelier than as many deaths"
+        if group is not None and 2 * len(group) >= self._largest.get(group, 0):
+            record.grouped_at = at
+            latest = max((r.beat_at for name in group if (r := self._roster.get(name)) is not None), default=at)
+            if at - latest > self._timing.group_hold:
+                return None
+            together = f"fell silent together with {len(group) - 1} other{'s' if len(group) != 2 else ''}"
+            return f"{together}: a cut is likelier than as many deaths"
+        if at - record.grouped_at < follow:
+            # A cut that ends is over for some a moment before it is for others.
+            return f"most of those that fell silent with it came back: it is given {follow:.0f} s to follow"
+        return None
 
     def _assess(self, at: float, now: float) -> Assessment:
         quiet = any(r.presence is not Presence.FRESH or r.due <= at for r in self._roster)

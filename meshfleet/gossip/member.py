@@ -314,7 +314,7 @@ class Member:
             record.rtt = rtt if rtt is not None else record.rtt
             record.note(Kind.ACK, at, record.name, f"answered a ping by {TRANSPORT[transport]}")
         else:
-            record.indirect_at, record.indirect_via = at, via
+            record.indirect_at, record.indirect_via, record.direct_failed_at = at, via, at
             record.note(Kind.INDIRECT_ACK, at, via, f"answered {via}'s ping on my behalf")
         if record.presence is not Presence.FRESH:
             self.judging.judge(record, now)
@@ -322,7 +322,7 @@ class Member:
     def probe_failed(self, record: Record, now: float, *, nacks: int, asked: int) -> None:
         """Nothing of a member answered: neither it, nor through helpers, nor over a stream."""
         at = self._at
-        record.probe_failed_at = at
+        record.direct_failed_at = at
         record.note(
             Kind.PROBE_FAILED, at, self.name, f"ping lost, directly and through {asked} others ({nacks} said so)"
         )

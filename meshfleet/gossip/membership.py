@@ -92,6 +92,8 @@ class Membership:
         if claim.name == self.name:
             self._hear_of_myself(claim, source, sender)
             return None
+        if isinstance(claim, Suspect | Obituary) and claim.by == self.name:
+            return None  # I know what I said; this is what an earlier life of mine said, or somebody in my name
         epoch_before = -1 if (known := self._roster.get(claim.name)) is None else known.epoch
         record, news = self._roster.add(claim, at)
         if not news:

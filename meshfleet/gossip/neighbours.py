@@ -101,7 +101,6 @@ class Neighbours:
     def stream_up(self, record: Record, now: float) -> None:
         """A stream with that member stands, whoever opened it."""
         at = self._listening.at(now)
-        record.had_accepted = True
         record.eof = None  # whoever can open a stream again has not died
         record.note(Kind.STREAM_UP, at, self._me, "stream established")
 
@@ -146,7 +145,6 @@ class Neighbours:
         match outcome:
             case Connect.ACCEPTED:
                 record.accepted_at = at
-                record.had_accepted = True
                 record.note(Kind.ACCEPTED, at, self._me, "its kernel accepts connections", self._host)
                 self._knock_again(record, at, now)
             case Connect.REFUSED:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import AgentId, Epoch, NodeName
 from meshfleet.fleet.state import AGENTS_LIMIT, Snapshot
-from meshfleet.gossip.limits import MEMBERS, REPLICA_BYTES, WITHDRAWN, Counts
+from meshfleet.gossip.limits import REPLICA_BYTES, WITHDRAWN, Counts
 from meshfleet.gossip.messages import Delta, Have
 
 if TYPE_CHECKING:
@@ -149,9 +149,6 @@ class Replica:
         """Hold somebody's snapshot; whether it was news."""
         if snapshot.node == self._me:
             return False  # nobody tells me about my own agents
-        if snapshot.node not in self._shelves and len(self._shelves) >= MEMBERS:
-            self._counts["refused_snapshot"] += 1
-            return False
         shelf = self._shelves.setdefault(snapshot.node, Shelf())
         another = snapshot.agent not in shelf.held and snapshot.epoch <= shelf.epoch
         if another and (len(shelf.held) > AGENTS_LIMIT + WITHDRAWN or self.bytes_held() >= REPLICA_BYTES):

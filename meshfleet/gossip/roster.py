@@ -44,17 +44,17 @@ class Record:
         "beat_at",
         "clock_offset",
         "direct_at",
+        "direct_failed_at",
         "due",
         "eof",
         "facts",
-        "had_accepted",
+        "grouped_at",
         "indirect_at",
         "indirect_via",
         "judged_since",
         "known",
         "name",
         "obituary_at",
-        "probe_failed_at",
         "refusals",
         "relay_via",
         "restarted_at",
@@ -77,7 +77,7 @@ class Record:
         self.indirect_via: str | None = None
         self.relay_via: str | None = None
         self.transport: str | None = None
-        self.probe_failed_at = -1e18
+        self.direct_failed_at = -1e18
         self.rtt: float | None = None
         self.clock_offset: float | None = None
         self.restarted_at = now
@@ -86,7 +86,8 @@ class Record:
         """Its kernel accepted a connection, and none was refused nor a stream ended since."""
         self.acknowledged_at: float | None = None
         """Its kernel acknowledged something on a standing stream."""
-        self.had_accepted = False
+        self.grouped_at = -1e18
+        """When it was last one of a group that fell silent together."""
         self.refusals: deque[Fact] = deque(maxlen=REFUSALS)
         self.eof: Fact | None = None
         self.obituary_at: float | None = None
@@ -145,9 +146,9 @@ class Record:
         """How it is reached, by round trips: directly, through whom, or only by what others pass on."""
         if self.presence not in HOPEFUL:
             return None
-        if self.direct_at > self.probe_failed_at:
+        if self.direct_at > self.direct_failed_at:
             return "direct"
-        if self.indirect_at > self.probe_failed_at:
+        if self.indirect_via is not None and self.indirect_at >= self.direct_failed_at:
             return f"indirect via {self.indirect_via}"
         return f"relay via {self.relay_via}" if self.relay_via else "direct"
 
@@ -177,7 +178,7 @@ class Record:
         self.suspicion = None
         self.accepted_at = None
         self.acknowledged_at = None
-        self.had_accepted = False
+        self.grouped_at = -1e18
         self.refusals.clear()
         self.eof = None
         self.obituary_at = None

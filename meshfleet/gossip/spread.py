@@ -84,7 +84,10 @@ class Spread:
 
     def on_digest(self, digest: Digest, source: Address, sender: NodeName) -> None:
         """Ask for what I lack, send what the sender lacks."""
-        i_lack, they_lack = self._replica.compare(digest.entries)
+        known = tuple(
+            have for have in digest.entries if have.node == self._me or self._roster.get(have.node) is not None
+        )
+        i_lack, they_lack = self._replica.compare(known)
         for i in range(0, len(i_lack), HAVES):
             self._outbox.datagram_to(source, sender, Want(tuple(i_lack[i : i + HAVES])))
         self._answer(they_lack, source, sender)
@@ -119,14 +122,16 @@ class Spread:
         return [*parts, Delta(delta.node, delta.epoch, after, delta.upto, tuple(taken))]
 
     def on_snapshot(self, snapshot: Snapshot, at: float, sender: str) -> bool:
-        """Somebody's push; whether it was news."""
-        if not self._replica.add(snapshot):
+        """Somebody's push; whether it was news. Who was never introduced, or is forgotten, has no agents here."""
+        if self._roster.get(snapshot.node) is None or not self._replica.add(snapshot):
             return False
         self.push([snapshot], at, but=(sender,))
         return True
 
     def on_delta(self, delta: Delta, at: float) -> list[Snapshot]:
         """An answer to my digest. Not pushed on: who else lacks it asks for it."""
+        if self._roster.get(delta.node) is None:
+            return []
         news = self._replica.apply(delta)
         for snapshot in news:
             self._changed[snapshot.node] = at

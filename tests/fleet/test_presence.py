@@ -26,7 +26,6 @@ REFUSED_SOON = fact(Kind.REFUSED, at=NOW + 1.9)
 REFUSED_LATE = fact(Kind.REFUSED, at=NOW + 2.1)
 REFUSED_BEFORE = fact(Kind.REFUSED, at=NOW - 0.1)
 REFUSED_BY_ANOTHER = fact(Kind.REFUSED, at=NOW + 2.5, by="n2", host="h2")
-REFUSED_ON_MY_HOST = fact(Kind.REFUSED, at=NOW + 2.5, by="n2", host="h1")
 
 SILENT = Evidence(age=3 * T + 1, heard_at=NOW - 3 * T, suspicion_expired=True, confirmed_by=3, could_confirm=5)
 """Enough to be presumed down. Each row below changes one thing."""
@@ -73,47 +72,12 @@ RULES = [
         None,
     ),
     (
-        "two refusals from two hosts",
-        Evidence(age=1, had_accepted=True, refusals=(REFUSED_SOON, REFUSED_BY_ANOTHER)),
-        Presence.DOWN,
-        Certainty.PROVEN,
-    ),
-    (
-        "two refusals from one host",
-        Evidence(age=1, had_accepted=True, refusals=(REFUSED_SOON, REFUSED_ON_MY_HOST)),
+        "refused, by two hosts, time and again",
+        Evidence(age=1, refusals=(REFUSED_SOON, REFUSED_BY_ANOTHER, REFUSED_LATE)),
         Presence.FRESH,
         None,
     ),
-    (
-        "two refusals from two hosts in the same moment",
-        Evidence(age=1, had_accepted=True, refusals=(REFUSED_SOON, fact(Kind.REFUSED, NOW + 2.0, "n2", "h2"))),
-        Presence.FRESH,
-        None,
-    ),
-    (
-        "two refusals by a listener that never accepted",
-        Evidence(age=1, refusals=(REFUSED_SOON, REFUSED_BY_ANOTHER)),
-        Presence.FRESH,
-        None,
-    ),
-    (
-        "two refusals, of a group that is refused",
-        Evidence(age=1, had_accepted=True, group_refused=True, refusals=(REFUSED_SOON, REFUSED_BY_ANOTHER)),
-        Presence.FRESH,
-        None,
-    ),
-    (
-        "two refusals, but heard between them",
-        Evidence(age=1, heard_at=NOW + 2.2, had_accepted=True, refusals=(REFUSED_SOON, REFUSED_BY_ANOTHER)),
-        Presence.FRESH,
-        None,
-    ),
-    (
-        "end of stream and refusal, of a group that is refused",
-        Evidence(age=1, group_refused=True, eof=EOF, refusals=(REFUSED_SOON,)),
-        Presence.DOWN,
-        Certainty.PROVEN,
-    ),
+    ("refused and silent", but(refusals=(REFUSED_SOON,), suspicion_expired=False), Presence.UNREACHABLE, None),
     # rule 1
     ("a goodbye, whatever else", but(goodbye=GOODBYE, ended=WITNESSED), Presence.LEFT, None),
 ]
@@ -149,7 +113,7 @@ def test_who_is_with_the_majority_may_presume(standing: Standing) -> None:
         (but(contact_by="n7"), "only this node lost it: n7 reports contact"),
         (but(accepts=True), "its process is there and does not answer"),
         (but(group="with 2 others"), "group loss: with 2 others"),
-        (but(refusals=(REFUSED_SOON,), suspicion_expired=False), "waiting for a second host's word"),
+        (but(refusals=(REFUSED_SOON,), suspicion_expired=False), "which proves nothing alone"),
         (but(could_confirm=0), "nobody else could confirm its death"),
         (but(confirmed_by=1), "1 of 3 confirmations"),
     ],

@@ -393,10 +393,10 @@ def test_a_forgotten_member_is_gone_from_everything() -> None:
 def test_a_new_life_has_a_new_tag_and_a_clean_slate() -> None:
     it = roster("a")
     a = record(it, "a")
-    a.had_accepted, a.beat, a.eof = True, 9, a.note(Kind.EOF, 1.0, "me", "")
+    a.grouped_at, a.beat, a.eof = 5.0, 9, a.note(Kind.EOF, 1.0, "me", "")
     old = a.tag
     it.add(Alive("a", 2, 0, INFO), 50.0)
-    assert (a.had_accepted, a.beat, a.eof, a.beat_at) == (False, 0, None, 50.0)
+    assert (a.grouped_at, a.beat, a.eof, a.beat_at) == (-1e18, 0, None, 50.0)
     assert (it.by_tag(old), it.by_tag(a.tag)) == (None, a)
 
 
@@ -427,7 +427,7 @@ def test_facts_keep_how_it_began_and_how_it_is() -> None:
 def test_reach_is_said_by_round_trips() -> None:
     it = record(roster("a"), "a")
     assert it.reach == "direct"
-    it.probe_failed_at, it.relay_via = 10.0, "c"
+    it.direct_failed_at, it.relay_via = 10.0, "c"
     assert it.reach == "relay via c"
     it.indirect_at, it.indirect_via = 11.0, "b"
     assert it.reach == "indirect via b"

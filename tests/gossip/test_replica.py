@@ -188,13 +188,6 @@ def test_the_bytes_of_all_shelves_are_bounded(monkeypatch: object) -> None:
     assert reader.bytes_held() == 0
 
 
-def test_names_that_only_snapshots_know_are_bounded(monkeypatch: object) -> None:
-    reader = replica("me")
-    monkeypatch.setattr("meshfleet.gossip.replica.MEMBERS", 3)  # type: ignore[attr-defined]
-    told = [Snapshot(NodeName(f"n{i}"), Epoch(1), 1, 0, 0, AgentId("a"), b"") for i in range(5)]
-    assert [reader.add(s) for s in told] == [True, True, False, False, False]
-
-
 def test_a_delta_of_one_node_brings_nothing_of_another() -> None:
     reader = replica("me")
     other = Snapshot(NodeName("other"), Epoch(1), 1, 0, 0, AgentId("a"), b"x")

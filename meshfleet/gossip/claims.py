@@ -92,11 +92,12 @@ class Known:
         if self.alive is not None and _alive_rank(claim) <= _alive_rank(self.alive):
             return False
         self.alive = claim
+        self._forget_refuted()
         return True
 
     def _add_suspect(self, claim: Suspect) -> bool:
         number = (claim.epoch, claim.incarnation)
-        if number < self.accused or claim.by == claim.name:
+        if number < self.accused or claim.by == claim.name or not self._stands(number):
             return False
         before = self.accusers if number == self.accused else frozenset()
         accusers = frozenset(sorted(before | {claim.by})[:ACCUSERS])
@@ -109,11 +110,19 @@ class Known:
         if self.left is not None and _left_rank(claim) <= _left_rank(self.left):
             return False
         self.left = claim
+        self._forget_refuted()
         return True
+
+    def _forget_refuted(self) -> None:
+        """What no longer stands is as if it had never been said: so it does not matter which came first."""
+        if not self.is_accused:
+            self.accused, self.accusers = NEVER, frozenset()
+        if not self.is_buried:
+            self.died, self.obituaries = NEVER, ()
 
     def _add_obituary(self, claim: Obituary) -> bool:
         number = (claim.epoch, claim.incarnation)
-        if number < self.died or claim.by == claim.name:
+        if number < self.died or claim.by == claim.name or not self._stands(number):
             return False
         before = self.obituaries if number == self.died else ()
         merged = {known.by: known for known in before}

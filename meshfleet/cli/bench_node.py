@@ -19,7 +19,8 @@ from meshfleet.fleet.names import Address, NodeName, parse_address
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.state import AgentState, Status
 from meshfleet.gossip.events import Arrived, Event, Judged
-from meshfleet.node.node import Node, NodeConfig, open_node
+from meshfleet.node.config import NodeConfig
+from meshfleet.node.node import Node, open_node
 from meshfleet.serve.server import serve
 from meshfleet.wire.codec import decode_state, encode_state
 

@@ -21,7 +21,8 @@ from meshfleet.cli.handover import read_handover
 from meshfleet.cli.outcome import run_to_exit_code
 from meshfleet.errors import ConfigError
 from meshfleet.node.admin import serve_admin
-from meshfleet.node.node import Node, NodeConfig, open_node
+from meshfleet.node.config import NodeConfig
+from meshfleet.node.node import Node, open_node
 from meshfleet.node.store import KEY, StateDir
 from meshfleet.serve import serve
 
@@ -122,7 +123,7 @@ async def _watch_agents(node: Node, settings: Settings) -> None:
 
     found = find_runtimes(os.environ, Path.home())
     found = msgspec.structs.replace(found, exited_shown=settings.exited_shown)
-    await watch_agents(node, host=settings.host, settings=found)
+    await watch_agents(node, host=settings.host, settings=found, counts=node.counts)
 
 
 async def _make_up_agents(node: Node, settings: Settings, count: int) -> None:

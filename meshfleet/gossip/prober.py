@@ -31,13 +31,17 @@ if TYPE_CHECKING:
 class Outcome(Protocol):
     """Who is told how a probe ended."""
 
-    def probe_answered(
-        self, record: Record, now: float, *, via: str | None, transport: Via, rtt: float | None
-    ) -> None: ...
+    def probe_answered(self, record: Record, now: float, *, via: str | None, transport: Via, rtt: float | None) -> None:
+        """It answered: itself, in `rtt` seconds, or through the helper `via`."""
+        ...
 
-    def probe_failed(self, record: Record, now: float, *, nacks: int, asked: int) -> None: ...
+    def probe_failed(self, record: Record, now: float, *, nacks: int, asked: int) -> None:
+        """Nothing of it answered; of `asked` helpers `nacks` say that it did not answer them either."""
+        ...
 
-    def helper_refused(self, record: Record, helper: str, now: float) -> None: ...
+    def helper_refused(self, record: Record, helper: str, now: float) -> None:
+        """A helper's connection to it was refused."""
+        ...
 
 
 @dataclass(slots=True)

@@ -32,7 +32,9 @@ class Datagrams(Protocol):
         """Send at once or not at all. None: handed to the kernel; OWN_ERROR: my own network refuses it."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give the port back."""
+        ...
 
 
 class Stream(trio.abc.Stream):

@@ -7,12 +7,10 @@ async with open_node(NodeConfig(name=..., gossip=..., state_dir=...)) as node:
 
 from __future__ import annotations
 
-import platform
 import random
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,11 +19,11 @@ import trio
 from meshfleet.errors import ConfigError, JoinError, PublishError
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.fleet.state import AGENTS_LIMIT, SNAPSHOT_LIMIT, AgentState
-from meshfleet.fleet.timing import PRESETS, Timing
 from meshfleet.gossip.events import Event, Judged, NameTaken, Renewed, Stands, Synced
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import NodeInfo
 from meshfleet.logs import get_logger
+from meshfleet.node.config import NodeConfig, check
 from meshfleet.node.driver import Driver
 from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
 from meshfleet.node.store import Peer, StateDir
@@ -52,33 +50,10 @@ JOIN_PATIENCE = 10.0
 FAREWELL = 0.5
 """Seconds that goodbyes are given to leave the machine."""
 
-TEXT_LIMIT = 200
-"""Characters of host, zone and version."""
-
 REMEMBER_EVERY = 15.0
 """Seconds between two savings of known peers, if they changed."""
 
 log = get_logger("meshfleet.node")
-
-
-class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node needs to know. Addresses may be names; port 0 means any free one."""
-
-    name: NodeName
-    gossip: Address
-    state_dir: Path | None
-    """Where key, epoch and known peers are kept; None keeps nothing (a member inside an agent's process)."""
-    fleet_key: bytes | None = None
-    """32 bytes that all nodes of the fleet share; None takes the state dir's, made at the first start."""
-    seeds: tuple[Address, ...] = ()
-    zone: str | None = None
-    host: str = platform.node() or "localhost"
-    """What counts as one machine: nodes of one host don't confirm each other's word."""
-    role: str = "agent"
-    timing: Timing = PRESETS["lan"]
-    version: str = "0"
-    demo: bool = False
-    """Allows `block`, with which a demo plays at outages."""
 
 
 class Node:
@@ -100,7 +75,8 @@ class Node:
         self._store = store
         self._network = network
         self._viewing = Viewing(member)
-        self._counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        """What the parts of the process count besides the mesh itself; shown by `counters`."""
         self._changed = trio.Event()
         self._view: FleetView | None = None
         self._view_at = -1.0
@@ -153,7 +129,7 @@ class Node:
 
     def counters(self) -> dict[str, int]:
         """What was sent, received and dropped, by cause."""
-        total = Counter(self._counts)
+        total = Counter(self.counts)
         total.update(self._member.counts)
         total.update(self._driver.counts)
         total.update(self._network.counts)
@@ -261,7 +237,7 @@ class Node:
 
     async def supervise(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         """Run a part of the process that this node lives in; see meshfleet.node.supervise."""
-        await supervise(name, part, self._counts)
+        await supervise(name, part, self.counts)
 
     # Inside
 
@@ -341,7 +317,7 @@ async def open_node(
 ) -> AsyncIterator[Node]:
     """A running node. Sockets are bound on entry (ConfigError if they can't be); on exit all is closed, without a
     goodbye: call `leave` first for that."""
-    _check(config)
+    check(config)
     network = RealNetwork() if network is None else network
     store = None if config.state_dir is None else StateDir.open(config.state_dir)
     try:
@@ -373,9 +349,9 @@ async def open_node(
                     await nursery.start(network.listen, bound, driver.links.accept)
                 except OSError as error:
                     raise cannot_bind(bound, "TCP", error) from error
-                nursery.start_soon(supervise, "join", node._join_seeds, node._counts)
+                nursery.start_soon(supervise, "join", node._join_seeds, node.counts)
                 if store is not None:
-                    nursery.start_soon(supervise, "peers", node._remember_peers, node._counts)
+                    nursery.start_soon(supervise, "peers", node._remember_peers, node.counts)
                 yield node
                 nursery.cancel_scope.cancel()
         finally:
@@ -383,16 +359,6 @@ async def open_node(
     finally:
         if store is not None:
             store.close()
-
-
-def _check(config: NodeConfig) -> None:
-    """Refuse texts that no peer would accept: the limits of gossip.messages, said where they can be mended."""
-    for field in ("host", "zone", "role", "version"):
-        text = getattr(config, field)
-        if text is not None and (len(text) > TEXT_LIMIT or not text.isprintable()):
-            raise ConfigError(
-                f"{field} {text[:30]!r} can't be told to peers: at most {TEXT_LIMIT} printable characters."
-            )
 
 
 def _fleet_key(config: NodeConfig, store: StateDir | None) -> bytes:

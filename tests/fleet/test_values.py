@@ -17,7 +17,7 @@ def test_names_of_nodes(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "-a", "a b", "a/b", "ä", "N" * 65, "a\n"])
 def test_what_is_no_name_of_a_node(text: str) -> None:
-    with pytest.raises(ConfigError, match="not a valid node name|at most 64"):
+    with pytest.raises(ConfigError, match=r"not a valid node name|at most 64"):
         node_name(text)
 
 
@@ -28,7 +28,7 @@ def test_ids_of_agents(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "/a", "a b", "x" * 129, "a\x00"])
 def test_what_is_no_id_of_an_agent(text: str) -> None:
-    with pytest.raises(ConfigError, match="not a valid agent id|at most 128"):
+    with pytest.raises(ConfigError, match=r"not a valid agent id|at most 128"):
         agent_id(text)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
@@ -9,7 +11,6 @@ from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.state import Snapshot
 from meshfleet.gossip import limits
 from meshfleet.gossip.events import Arrived
-from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import (
     Ack,
     Alive,
@@ -40,7 +41,10 @@ from meshfleet.gossip.messages import (
     Want,
 )
 from tests.gossip.test_stories import ever_said, fleet
-from tests.gossip.world import World
+
+if TYPE_CHECKING:
+    from meshfleet.gossip.member import Member
+    from tests.gossip.world import World
 
 HERE = Address("10.0.0.1", 7878)
 
@@ -125,16 +129,10 @@ def test_relays_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_blocked_datagrams_one_way_are_no_death_because_streams_pass() -> None:
     world = fleet(4)
-    deliver = world._deliver
-
-    def without_udp(name: str, to: str | None, packet: Packet, via: Via) -> None:
-        if not (via is Via.DATAGRAM and "n3" in (name, to)):
-            deliver(name, to, packet, via)
-
-    world._deliver = without_udp  # type: ignore[method-assign]
+    world.udp_blocked.add("n3")
     world.run(60)
     assert ever_said(world, "n3") <= {Presence.FRESH, Presence.STALE}
-    assert world.hosts["n0"].member.roster.get("n3").transport == "stream"  # type: ignore[union-attr]
+    assert world.record("n0", "n3").transport == "stream"
 
 
 def test_a_packet_in_my_own_name_is_dropped() -> None:
@@ -255,12 +253,12 @@ def test_a_goodbye_of_a_stream_and_an_empty_sync_change_nothing() -> None:
 def test_kernels_that_acknowledge_keep_a_stopped_process_from_being_presumed_dead() -> None:
     world = fleet(5)
     world.pause("n4")
-    real = world._connect
-    world._connect = lambda host, to, epoch: None if to == "n4" else real(host, to, epoch)  # type: ignore[method-assign]
+    world.unanswered.add("n4")
     for _ in range(120):
         world.run(1)
         for name in ("n0", "n1", "n2", "n3"):
-            world.do(name, lambda m: [m.stream_acknowledged(n, 0.5, world.now) for n in m.silent()])  # type: ignore[func-returns-value]
+            for silent in member(world, name).silent():
+                member(world, name).stream_acknowledged(silent, 0.5, world.now)
     assert world.says("n0", "n1", "n2", "n3", of="n4") == {Presence.UNREACHABLE}
 
 
@@ -275,7 +273,7 @@ def test_what_kernels_say_of_strangers_is_ignored() -> None:
     n0.connect_answered(NodeName("n1"), 0, Connect.REFUSED, world.now)
     n0.witnessed_end(nobody, 1, world.now)
     assert n0.roster.get("nobody") is None
-    assert not n0.roster.get("n1").refusals  # type: ignore[union-attr]
+    assert not world.record("n0", "n1").refusals
 
 
 def test_own_errors_are_mine_and_other_answers_the_peer_s() -> None:
@@ -284,7 +282,7 @@ def test_own_errors_are_mine_and_other_answers_the_peer_s() -> None:
     n0.connect_answered(NodeName("n1"), 1, Connect.OWN_ERROR, world.now)
     n0.connect_answered(NodeName("n1"), 1, Connect.NO_ROUTE, world.now)
     n0.connect_answered(NodeName("n1"), 1, Connect.SILENT, world.now)
-    kinds = {f.kind.value for f in n0.roster.get("n1").facts}  # type: ignore[union-attr]
+    kinds = {f.kind.value for f in world.record("n0", "n1").facts}
     assert n0.counts["own_send_error"] == 1
     assert "no route" in kinds
     assert "refused" not in kinds

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
-from meshfleet.fleet.presence import Presence, Verdict
 from meshfleet.fleet.state import Snapshot
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip import limits
 from meshfleet.gossip.awareness import Awareness
-from meshfleet.gossip.beats import ENTRIES, Heartbeats, tables
 from meshfleet.gossip.listening import Listening
 from meshfleet.gossip.messages import (
     Alive,
-    Beat,
-    Beats,
     Left,
     Message,
     NodeInfo,
@@ -32,12 +28,15 @@ from meshfleet.gossip.messages import (
     Via,
 )
 from meshfleet.gossip.outbox import Outbox
-from meshfleet.gossip.roster import Record, Roster, beat_tag
+from meshfleet.gossip.roster import Record, Roster
 from meshfleet.gossip.rumors import Rumors
 from meshfleet.gossip.suspicion import shortest, timeout
 from meshfleet.gossip.timers import Timers
 from tests.gossip.drawing import claims
 from tests.gossip.world import OVERHEAD, measure
+
+if TYPE_CHECKING:
+    from meshfleet.gossip.messages import Claim
 
 LAN = PRESETS["lan"]
 INFO = NodeInfo("h", "10.0.0.1", 7878)
@@ -194,10 +193,10 @@ def test_obituaries_and_goodbyes_go_first_then_the_least_sent() -> None:
 
 
 @given(st.lists(claims(), max_size=30), st.integers(0, 300))
-def test_rumors_never_take_more_room_than_there_is(told: list[object], room: int) -> None:
+def test_rumors_never_take_more_room_than_there_is(told: list[Claim], room: int) -> None:
     it = rumors()
     for claim in told:
-        it.add(claim)  # type: ignore[arg-type]
+        it.add(claim)
     assert sum(measure(c) for c in it.take(room, 5)) <= room
 
 
@@ -255,183 +254,3 @@ def test_an_outbox_that_nobody_empties_is_bounded() -> None:
     packets = [p for p in it.drain(5) if isinstance(p, SendPacket)]
     assert sum(len(p.messages) for p in packets) == limits.OUTBOX
     assert counts["dropped_outgoing"] == 10
-
-
-# heartbeats
-
-
-def beats(it: Roster, counts: Counter[str] | None = None) -> Heartbeats:
-    return Heartbeats("me", 1, LAN, it, Counter() if counts is None else counts, 0.0)
-
-
-def test_a_heartbeat_that_comes_late_is_as_old_as_it_is() -> None:
-    it = roster("a")
-    a, table = record(it, "a"), beats(it)
-    assert table.hear(a, 1, 0.0, 10.0, None, "udp")
-    assert table.hear(a, 2, 4.0, 20.0, "b", "udp")
-    assert (a.beat_at, a.relay_via) == (16.0, "b")
-    assert not table.hear(a, 1, 0.0, 30.0, None, "udp")
-    assert a.beat_at == 16.0
-
-
-def test_of_two_accounts_of_one_heartbeat_the_earlier_holds_less_delay() -> None:
-    it = roster("a")
-    a, table = record(it, "a"), beats(it)
-    table.hear(a, 5, 1.0, 20.0, "b", "udp")
-    assert not table.hear(a, 5, 3.0, 20.5, "c", "udp")
-    assert a.beat_at == 17.5
-    assert not table.hear(a, 5, 0.0, 20.6, "c", "udp")
-    assert a.beat_at == 17.5
-
-
-def test_a_later_heartbeat_is_never_older() -> None:
-    it = roster("a")
-    a, table = record(it, "a"), beats(it)
-    table.hear(a, 5, 0.0, 20.0, None, "udp")
-    table.hear(a, 6, 9.0, 21.0, "b", "udp")
-    assert a.beat_at == 20.0
-
-
-@given(st.lists(st.tuples(st.integers(1, 4), st.floats(0, 5)), min_size=1, max_size=8))
-def test_the_newest_counter_wins_in_any_order(heard: list[tuple[int, float]]) -> None:
-    it = roster("a")
-    a, table = record(it, "a"), beats(it)
-    for counter, age in heard:
-        table.hear(a, counter, age, 100.0, "b", "udp")
-    assert a.beat == max(counter for counter, _ in heard)
-
-
-def test_a_heartbeat_is_passed_on_once_with_the_time_it_was_held() -> None:
-    it = roster("a")
-    table = beats(it)
-    table.hear(record(it, "a"), 7, 1.0, 10.0, None, "udp")
-    (passed,) = table.take_hot(10.5)
-    assert passed == Beats((Beat(beat_tag("a", 1), 7, 1.5),))
-    assert table.take_hot(11.0) == []
-    table.raise_mine(11.0)
-    (mine,) = table.take_hot(11.25)
-    assert mine.entries == (Beat(beat_tag("me", 1), 1, 0.25),)
-
-
-def test_who_is_told_an_older_heartbeat_answers_with_the_newer_and_strangers_are_counted() -> None:
-    counts: Counter[str] = Counter()
-    it = roster("a", "b")
-    table = beats(it, counts)
-    table.hear(record(it, "a"), 7, 0.0, 10.0, None, "udp")
-    told = Beats(
-        (
-            Beat(beat_tag("a", 1), 5, 0.0),
-            Beat(beat_tag("b", 1), 1, 0.0),
-            Beat(12345, 1, 0.0),
-            Beat(beat_tag("me", 1), 1, 0.0),
-        )
-    )
-    heard, newer, strangers = table.merge(told, "c", 12.0, "udp")
-    assert [r.name for r in heard] == ["b"]
-    assert newer == [Beat(beat_tag("a", 1), 7, 2.0)]
-    assert (strangers, counts["unknown_beat"]) == (1, 1)
-
-
-def test_who_is_late_is_asked_for_by_telling_the_old_one() -> None:
-    it = roster("a", "b", "gone")
-    table = beats(it)
-    for name, at in (("a", 10.0), ("b", 12.0), ("gone", 5.0)):
-        table.hear(record(it, name), 1, 0.0, at, None, "udp")
-    record(it, "gone").verdict = Verdict(Presence.UNREACHABLE)
-    (late,) = table.late(13.6)
-    assert [e.tag for e in late.entries] == [beat_tag("a", 1)]
-
-
-def test_a_table_of_many_is_cut_into_messages() -> None:
-    entries = [Beat(i, 1, 0.0) for i in range(2 * ENTRIES + 1)]
-    assert [len(t.entries) for t in tables(entries)] == [ENTRIES, ENTRIES, 1]
-
-
-# roster
-
-
-@given(st.lists(claims(), max_size=8), st.randoms(use_true_random=False))
-def test_any_order_of_the_same_news_gives_the_same_roster(told: list[object], rng: Random) -> None:
-    def tell(order: list[object]) -> dict[str, object]:
-        it = roster()
-        for claim in order:
-            it.add(claim, 0.0)  # type: ignore[arg-type]
-        return {r.name: r.known for r in it}
-
-    shuffled = list(told)
-    rng.shuffle(shuffled)
-    assert tell(told) == tell(shuffled)
-
-
-def test_everybody_is_probed_once_before_anybody_twice_and_the_gone_are_not() -> None:
-    it = roster(*"abcdef")
-    record(it, "c").verdict = Verdict(Presence.DOWN)
-    for _ in range(4):
-        turn = [it.next_to_probe() for _ in range(5)]
-        assert sorted(r.name for r in turn if r is not None) == list("abdef")
-    assert roster().next_to_probe() is None
-
-
-def test_a_newcomer_is_probed_within_two_turns() -> None:
-    it = roster(*"abcdef")
-    it.next_to_probe()
-    it.add(Alive("new", 1, 0, INFO), 0.0)
-    assert "new" in {r.name for _ in range(13) if (r := it.next_to_probe())}
-
-
-def test_a_forgotten_member_is_gone_from_everything() -> None:
-    it = roster("a", "b")
-    a = record(it, "a")
-    it.next_to_probe()
-    it.remove(a)
-    assert it.get("a") is None
-    assert it.by_tag(a.tag) is None
-    assert [r.name for r in it] == ["b"]
-    assert {r.name for _ in range(3) if (r := it.next_to_probe())} == {"b"}
-
-
-def test_a_new_life_has_a_new_tag_and_a_clean_slate() -> None:
-    it = roster("a")
-    a = record(it, "a")
-    a.grouped_at, a.beat, a.eof = 5.0, 9, a.note(Kind.EOF, 1.0, "me", "")
-    old = a.tag
-    it.add(Alive("a", 2, 0, INFO), 50.0)
-    assert (a.grouped_at, a.beat, a.eof, a.beat_at) == (-1e18, 0, None, 50.0)
-    assert (it.by_tag(old), it.by_tag(a.tag)) == (None, a)
-
-
-def test_members_and_strangers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meshfleet.gossip.roster.MEMBERS", 2)
-    monkeypatch.setattr("meshfleet.gossip.roster.UNKNOWN_MEMBERS", 2)
-    counts: Counter[str] = Counter()
-    it = roster("a", "b", "c", counts=counts)
-    assert len(it) == 2
-    for name in "wxyz":
-        it.add(Suspect(name, 1, 0, "a"), 0.0)
-    assert (counts["refused_member"], counts["refused_unknown"]) == (1, 2)
-    it.forget_strangers()
-    assert it.add(Suspect("z", 1, 0, "a"), 0.0) == (None, True)
-
-
-def test_facts_keep_how_it_began_and_how_it_is() -> None:
-    it = record(roster("a"), "a")
-    for i in range(200):
-        it.note(Kind.PROBE_FAILED, float(i), "me", f"ping {i}")
-        it.note(Kind.REFUSED, float(i), "me", f"refused {i}")
-    assert [f.detail for f in it.facts] == ["ping 0", "refused 0", "ping 199", "refused 199"]
-    it.note(Kind.VERDICT, 200.0, "me", "judged")
-    it.note(Kind.PROBE_FAILED, 201.0, "me", "ping 201")
-    assert len(it.facts) == 6
-
-
-def test_reach_is_said_by_round_trips() -> None:
-    it = record(roster("a"), "a")
-    assert it.reach == "direct"
-    it.direct_failed_at, it.relay_via = 10.0, "c"
-    assert it.reach == "relay via c"
-    it.indirect_at, it.indirect_via = 11.0, "b"
-    assert it.reach == "indirect via b"
-    it.direct_at = 12.0
-    assert it.reach == "direct"
-    it.verdict = Verdict(Presence.DOWN)
-    assert it.reach is None

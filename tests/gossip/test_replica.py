@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from random import Random
+from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +13,11 @@ from meshfleet.fleet.state import AGENTS_LIMIT, Snapshot
 from meshfleet.gossip.limits import WITHDRAWN
 from meshfleet.gossip.messages import Delta, Have
 from meshfleet.gossip.replica import Replica, Shelf
+
+if TYPE_CHECKING:
+    from random import Random
+
+    import pytest
 
 ME, ORIGIN = NodeName("me"), NodeName("origin")
 Step = tuple[str, int]
@@ -176,9 +181,9 @@ def test_one_node_cannot_fill_my_memory_with_agents() -> None:
     assert reader.add(shot(9_999, "a1"))  # who is held already may change
 
 
-def test_the_bytes_of_all_shelves_are_bounded(monkeypatch: object) -> None:
+def test_the_bytes_of_all_shelves_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = replica("me")
-    monkeypatch.setattr("meshfleet.gossip.replica.REPLICA_BYTES", 100)  # type: ignore[attr-defined]
+    monkeypatch.setattr("meshfleet.gossip.replica.REPLICA_BYTES", 100)
     assert reader.add(shot(1, "a", body=b"x" * 100))
     assert not reader.add(shot(2, "b"))
     assert reader.bytes_held() == 100

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshfleet.gossip.events import Event
+    from meshfleet.gossip.roster import Record
 
 OVERHEAD = 80
 SILENCE = 3.0
@@ -68,6 +69,10 @@ class World:
         self, nodes: int, *, timing: Timing = PRESETS["lan"], seed: int = 0, delay: float = 0.001, loss: float = 0.0
     ) -> None:
         self.now = 1_000.0
+        self.udp_blocked: set[str] = set()
+        """Nodes whose datagrams are lost, both ways; streams pass."""
+        self.unanswered: set[str] = set()
+        """Nodes whose kernels answer no new connection: backlog full."""
         self.timing = timing
         self.rng = Random(f"{seed}/network")
         self.seed = seed
@@ -85,9 +90,12 @@ class World:
 
     # The story
 
-    def start(self, name: str, *, join: str | None, epoch: int = 1, host: str | None = None) -> Host:
+    def start(
+        self, name: str, *, join: str | None, epoch: int = 1, host: str | None = None, index: int | None = None
+    ) -> Host:
         """A node's process begins."""
-        index = self.hosts[name].index if name in self.hosts else len(self.hosts)
+        if index is None:
+            index = self.hosts[name].index if name in self.hosts else len(self.hosts)
         info = NodeInfo(host or f"h-{name}", f"10.0.0.{index}", 7878)
         rng = Random(f"{self.seed}/{name}/{epoch}")
         member = Member(NodeName(name), Epoch(epoch), info, self.timing, rng, measure, OVERHEAD, self.now)
@@ -150,7 +158,7 @@ class World:
         host.member.publish(AgentId(agent), body, self.now)
         self._flush(host)
 
-    def do(self, name: str, action: Callable[[Member], None]) -> None:
+    def do(self, name: str, action: Callable[[Member], object]) -> None:
         """Let a member do something, and send what comes of it."""
         action(self.hosts[name].member)
         self._flush(self.hosts[name])
@@ -161,6 +169,12 @@ class World:
         """What one says of another."""
         record = self.hosts[observer].member.roster.get(subject)
         return None if record is None else record.presence
+
+    def record(self, observer: str, subject: str) -> Record:
+        """All that one knows of another."""
+        record = self.hosts[observer].member.roster.get(subject)
+        assert record is not None, f"{observer} does not know {subject}"
+        return record
 
     def says(self, *observers: str, of: str) -> set[Presence | None]:
         """What these say of one."""
@@ -221,7 +235,7 @@ class World:
         self.sent_bytes[name] += sum(measure(m) for m in packet.messages) + OVERHEAD
         if to not in self.hosts or (name, to) in self.cuts:
             return
-        if via is Via.DATAGRAM and self.rng.random() < self.loss:
+        if via is Via.DATAGRAM and (self.rng.random() < self.loss or self.udp_blocked & {name, str(to)}):
             return
         target, source = self.hosts[to], self.address(name)
 
@@ -241,7 +255,7 @@ class World:
         name, target = str(host.member.name), self.hosts[to]
         if (name, to) in self.refusing:
             outcome, after = Connect.REFUSED, self.delay
-        elif (name, to) in self.cuts or target.dark:
+        elif (name, to) in self.cuts or target.dark or to in self.unanswered:
             outcome, after = Connect.SILENT, SILENCE
         else:
             outcome, after = (Connect.ACCEPTED if target.running else Connect.REFUSED), 2 * self.delay

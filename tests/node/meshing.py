@@ -9,12 +9,13 @@ import trio
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.state import AgentState, Status
 from meshfleet.fleet.timing import PRESETS
-from meshfleet.node.node import Node, NodeConfig
+from meshfleet.node.config import NodeConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from meshfleet.fleet.presence import Presence
+    from meshfleet.node.node import Node
 
 KEY = b"k" * 32
 

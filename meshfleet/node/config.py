@@ -1,0 +1,45 @@
+"""What a node needs to know before it starts."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import msgspec
+
+from meshfleet.errors import ConfigError
+from meshfleet.fleet.names import Address, NodeName
+from meshfleet.fleet.timing import PRESETS, Timing
+
+TEXT_LIMIT = 200
+"""Characters of host, zone and version."""
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node needs to know. Addresses may be names; port 0 means any free one."""
+
+    name: NodeName
+    gossip: Address
+    state_dir: Path | None
+    """Where key, epoch and known peers are kept; None keeps nothing (a member inside an agent's process)."""
+    fleet_key: bytes | None = None
+    """32 bytes that all nodes of the fleet share; None takes the state dir's, made at the first start."""
+    seeds: tuple[Address, ...] = ()
+    zone: str | None = None
+    host: str = platform.node() or "localhost"
+    """What counts as one machine: nodes of one host don't confirm each other's word."""
+    role: str = "agent"
+    timing: Timing = PRESETS["lan"]
+    version: str = "0"
+    demo: bool = False
+    """Allows `block`, with which a demo plays at outages."""
+
+
+def check(config: NodeConfig) -> None:
+    """Refuse texts that no peer would accept: the limits of gossip.messages, said where they can be mended."""
+    for field in ("host", "zone", "role", "version"):
+        text = getattr(config, field)
+        if text is not None and (len(text) > TEXT_LIMIT or not text.isprintable()):
+            raise ConfigError(
+                f"{field} {text[:30]!r} can't be told to peers: at most {TEXT_LIMIT} printable characters."
+            )

@@ -1,0 +1,143 @@
+"""Leaving, coming back, being forgotten, being two: the lives of a name."""
+
+from __future__ import annotations
+
+from meshfleet.fleet.names import NodeName
+from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.timing import PRESETS
+from meshfleet.gossip.events import NameTaken, Renewed
+from meshfleet.gossip.messages import Left, Via
+from tests.gossip.test_stories import ever_said, fleet
+
+T = PRESETS["lan"].heartbeat
+FRESH, STALE, UNREACHABLE, DOWN, LEFT = Presence
+
+
+def test_a_restarted_node_is_fresh_at_once_with_its_new_life() -> None:
+    world = fleet()
+    world.publish("n3", "n3/a", b"old life")
+    world.run(2)
+    world.kill("n3")
+    world.run(5)
+    assert world.body("n1", "n3", "n3/a") == b"old life"  # the last state stays, with its age
+    world.start("n3", join="n0", epoch=2)
+    world.run(3)
+    assert world.all_fresh()
+    world.publish("n3", "n3/b", b"new life")
+    world.run(2)
+    assert world.body("n1", "n3", "n3/b") == b"new life"
+    assert world.body("n1", "n3", "n3/a") is None
+
+
+def test_a_node_that_dies_again_in_its_next_life_is_proven_down_again() -> None:
+    world = fleet()
+    for epoch in (2, 3):
+        world.kill("n3")
+        world.run(2)
+        assert world.says("n0", "n1", "n2", "n4", of="n3") == {DOWN}
+        world.start("n3", join="n0", epoch=epoch)
+        world.run(8)
+        assert world.all_fresh()
+
+
+def test_a_goodbye_is_left_everywhere_and_not_down() -> None:
+    world = fleet()
+    world.do("n2", lambda m: m.leave(world.now))
+    world.run(1)
+    world.hosts["n2"].running = False
+    world.run(30)
+    assert world.says("n0", "n1", "n3", "n4", of="n2") == {LEFT}
+    assert ever_said(world, "n2") == {LEFT}
+
+
+def test_who_left_comes_back_in_its_next_life() -> None:
+    world = fleet()
+    world.do("n2", lambda m: m.leave(world.now))
+    world.run(1)
+    world.hosts["n2"].running = False
+    world.run(10)
+    world.start("n2", join="n0", epoch=2)
+    world.run(3)
+    assert world.all_fresh()
+
+
+def test_only_who_is_gone_can_be_forgotten() -> None:
+    world = fleet()
+    forgotten: list[bool] = []
+    world.do("n0", lambda m: forgotten.append(m.forget(NodeName("n1"), world.now)))
+    world.do("n0", lambda m: forgotten.append(m.forget(NodeName("nobody"), world.now)))
+    world.kill("n1")
+    world.run(2)
+    world.do("n0", lambda m: forgotten.append(m.forget(NodeName("n1"), world.now)))
+    world.run(5)
+    assert forgotten == [False, False, True]
+    assert world.says("n0", "n2", "n3", "n4", of="n1") == {LEFT}
+
+
+def test_who_was_forgotten_while_it_lived_goes_on_as_a_later_life() -> None:
+    world = fleet()
+    world.publish("n1", "n1/a", b"still here")
+    world.cut(["n1"], ["n0", "n2", "n3", "n4"])
+    world.run(60)
+    world.do("n0", lambda m: m.forget(NodeName("n1"), world.now))
+    world.run(2)
+    assert world.says("n0", "n2", of="n1") == {LEFT}
+    world.heal()
+    world.run(40)
+    assert world.all_fresh()
+    assert any(isinstance(e, Renewed) for e in world.hosts["n1"].events)
+    assert world.body("n4", "n1", "n1/a") == b"still here"
+
+
+def test_a_second_process_under_my_name_is_noticed_and_the_later_life_wins() -> None:
+    world = fleet(4)
+    first = world.hosts["n3"]
+    world.hosts["n3 again"] = first  # the old one stays reachable in this world
+    second = world.start("n3", join="n0", epoch=9)
+    world.run(3)
+    claim = second.member.membership.me
+    first.member.membership.hear(claim, world.address("n0"), NodeName("n0"), 0.0)
+    taken = [e for e in first.member.events() if isinstance(e, NameTaken)]
+    assert [e.epoch for e in taken] == [9]
+    assert world.record("n0", "n3").epoch == 9
+
+
+def test_a_node_may_come_back_at_another_address() -> None:
+    world = fleet()
+    world.kill("n3")
+    world.run(5)
+    moved = world.start("n3", join="n0", epoch=2, index=77)
+    world.run(3)
+    assert world.all_fresh()
+    record = world.hosts["n0"].member.roster.get("n3")
+    assert record is not None
+    assert record.address.host == "10.0.0.77" == world.address("n3").host
+    assert moved.running
+
+
+def test_packets_of_an_earlier_life_are_counted_and_dropped() -> None:
+    world = fleet()
+    old = world.hosts["n3"].member.envelope((Left("n3", 1, "n3"),), world.now, 0)
+    world.kill("n3")
+    world.run(1)
+    world.start("n3", join="n0", epoch=2)
+    world.run(3)
+    world.do("n0", lambda m: m.receive(old, world.address("n3"), Via.DATAGRAM, world.now))
+    assert world.hosts["n0"].member.counts["old_life"] == 1
+    assert world.says("n0", of="n3") == {FRESH}
+
+
+def test_tombstones_expire_and_their_agents_with_them() -> None:
+    world = fleet(3, seed=2)
+    world.publish("n2", "n2/a", b"x")
+    world.run(1)
+    world.kill("n2")
+    world.run(5)
+    for name in ("n0", "n1"):
+        member = world.hosts[name].member
+        record = member.roster.get("n2")
+        assert record is not None
+        record.judged_since -= PRESETS["lan"].tombstone
+    world.run(130)
+    assert world.presence("n0", "n2") is None
+    assert world.body("n0", "n2", "n2/a") is None

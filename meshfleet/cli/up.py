@@ -53,6 +53,7 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
     if asked.is_set():
         return
     async with open_node(_node_config(settings, extras)) as node:
+        node.attending.exited_shown = settings.exited_shown
         left = trio.Event()
         try:
             async with working_until(asked) as nursery:

@@ -29,7 +29,8 @@ from meshfleet.gossip.messages import (
 from meshfleet.logs import get_logger
 from meshfleet.node.clocks import SuspendWatch
 from meshfleet.node.links import Links, knock
-from meshfleet.node.witness import Process, parse, watch
+from meshfleet.node.process import Process, parse
+from meshfleet.node.witness import watch
 from meshfleet.wire.codec import decode_packet, encode_packet
 from meshfleet.wire.seal import Sealer
 

@@ -23,13 +23,14 @@ from meshfleet.gossip.events import Event, Judged, NameTaken, Renewed, Stands, S
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import NodeInfo
 from meshfleet.logs import get_logger
+from meshfleet.node.attending import Attending
 from meshfleet.node.config import NodeConfig, check
 from meshfleet.node.driver import Driver
+from meshfleet.node.process import this_process
 from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
 from meshfleet.node.store import Peer, StateDir
 from meshfleet.node.supervise import supervise
 from meshfleet.node.viewing import Viewing
-from meshfleet.node.witness import this_process
 from meshfleet.wire.codec import PACKET_OVERHEAD, encode_state, size_of
 from meshfleet.wire.keyring import KEY_BYTES, Keyring
 
@@ -81,6 +82,7 @@ class Node:
         self._view: FleetView | None = None
         self._view_at = -1.0
         self._synced: dict[NodeName, trio.Event] = {}
+        self.attending = Attending(self, wall)
         self._watchers: list[Callable[[Event], None]] = []
         self._info = member.membership.me.info
 
@@ -173,6 +175,10 @@ class Node:
         if held is not None and agent_id in held.held and not held.held[agent_id].withdrawn:
             self._driver.tell(lambda member, now: member.publish(agent_id, b"", now))
             self._notify()
+
+    def attend(self, agent_id: AgentId, process: str) -> None:
+        """An agent runs in `process`, by that process's own word: when it ends, the agent has exited."""
+        self.attending.attend(agent_id, process)
 
     # What operators say
 
@@ -349,6 +355,7 @@ async def open_node(
                     await nursery.start(network.listen, bound, driver.links.accept)
                 except OSError as error:
                     raise cannot_bind(bound, "TCP", error) from error
+                nursery.start_soon(supervise, "attending", node.attending.run, node.counts)
                 nursery.start_soon(supervise, "join", node._join_seeds, node.counts)
                 if store is not None:
                     nursery.start_soon(supervise, "peers", node._remember_peers, node.counts)

@@ -44,6 +44,10 @@ class Feed(Protocol):
         """Take over an agent's state. PublishError where it can't travel; never waits."""
         ...
 
+    def attend(self, agent_id: AgentId, process: str) -> None:
+        """The agent runs in `process`, in the words of the header Meshfleet-Process; nonsense in it changes nothing."""
+        ...
+
     def withdraw(self, agent_id: AgentId) -> None:
         """Stop carrying an agent. Unknown ids change nothing."""
         ...

@@ -46,6 +46,9 @@ class Pushing:
             self._feed.publish(state)
         except PublishError as error:
             raise Refusal(409 if self._is_full(name) else 413, f"The state was not taken: {error}") from error
+        process = request.headers.get("meshfleet-process")
+        if process is not None:
+            self._feed.attend(name, process)
         accepted = Accepted(agent_id=name, node=self._feed.health().node, ignored=_unknown_fields(body))
         return json_answer(accepted, status=202)
 

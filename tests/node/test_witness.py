@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from meshfleet.node.clocks import SuspendWatch
-from meshfleet.node.witness import Process, parse, this_process, watch
+from meshfleet.node.process import Process, parse, started, this_process
+from meshfleet.node.witness import watch
 
 
 async def test_the_end_of_a_process_is_seen() -> None:
@@ -75,8 +76,6 @@ async def _note(process: Process, seen: list[bool]) -> None:
 
 
 def _process(pid: int, me: Process) -> Process:
-    from meshfleet.node.witness import _started
-
-    started = _started(pid)
-    assert started is not None
-    return Process(me.machine, pid, started)
+    began = started(pid)
+    assert began is not None
+    return Process(me.machine, pid, began)

@@ -89,6 +89,9 @@ class SampleFeed:
             raise PublishError(f"this node carries {AGENTS_LIMIT} agents already.")
         self.published.append(state)
 
+    def attend(self, agent_id: AgentId, process: str) -> None:
+        self.attended = (agent_id, process)
+
     def withdraw(self, agent_id: AgentId) -> None:
         self.withdrawn.append(agent_id)
 

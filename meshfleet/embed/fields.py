@@ -1,0 +1,67 @@
+"""What an agent may say of itself, by keyword, and how the words become a state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypedDict
+
+import msgspec
+
+from meshfleet.fleet.state import AgentState, RateLimit, Status
+
+
+class Fields(TypedDict, total=False):
+    """Fields of AgentState that an agent sets; see there for units. None takes a field back to "not known"."""
+
+    status: str
+    model: str | None
+    project: str | None
+    session: str | None
+    parent: str | None
+    context_pct: float | None
+    context_tokens: int | None
+    context_limit: int | None
+    tokens_in: int | None
+    tokens_out: int | None
+    tokens_cache_read: int | None
+    tokens_cache_write: int | None
+    cost_usd: float | None
+    active_tool: str | None
+    active_tool_since: str | None
+    rate_limits: Sequence[RateLimit]
+    exit_code: int | None
+    note: str | None
+
+
+KNOWN = frozenset(Fields.__annotations__)
+
+
+class Said(msgspec.Struct, frozen=True, gc=False):
+    """All that an agent has said so far, and when it said the last of it."""
+
+    fields: Mapping[str, object]
+    at: float
+    """Unix time."""
+    tool_since: float | None = None
+    """Unix time at which the active tool was set."""
+
+
+def state_of(agent_id: str, runtime: str, said: Said) -> AgentState:
+    """The state that it comes to. msgspec.ValidationError where a value is of the wrong type."""
+    told = dict(said.fields)
+    told.setdefault("status", Status.STARTING.value)
+    if told.get("active_tool") is not None and said.tool_since is not None:
+        told.setdefault("active_tool_since", rfc3339(said.tool_since))
+    sources = {
+        name: "reported:agent" for name in ("context_pct", "cost_usd", "tokens_in") if told.get(name) is not None
+    }
+    return msgspec.convert(
+        {**told, "agent_id": agent_id, "runtime": runtime, "timestamp": rfc3339(said.at), "sources": sources},
+        AgentState,
+    )
+
+
+def rfc3339(seconds: float) -> str:
+    """Unix time as states carry it: UTC, milliseconds, Z."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,233 @@
+"""An agent's own word, from asyncio, Trio and threads, through a real node; and never in the agent's way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+import meshfleet
+from meshfleet.embed.fields import Said, state_of
+from meshfleet.embed.mailbox import Mailbox
+from meshfleet.fleet.names import Address, AgentId
+from meshfleet.fleet.state import AgentState, Status
+from meshfleet.node.node import Node, open_node
+from meshfleet.serve import serve
+from tests.node.meshing import KEY, config
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PATIENCE = 30.0
+
+
+@asynccontextmanager
+async def served(port: int = 0) -> AsyncIterator[tuple[Node, str]]:
+    """A node that serves, and its base URL."""
+    async with open_node(config("n1")) as node, trio.open_nursery() as nursery:
+        base_url: str = await nursery.start(serve, node, Address("127.0.0.1", port))
+        yield node, base_url
+        nursery.cancel_scope.cancel()
+
+
+async def shown(node: Node, agent_id: str, **fields: object) -> AgentState:
+    """Until `node` shows the agent with these fields."""
+    with trio.fail_after(PATIENCE):
+        while True:
+            for agent in node.fleet().agents:
+                if agent.agent_id == agent_id and all(getattr(agent.state, k) == v for k, v in fields.items()):
+                    return agent.state
+            await node.changed(node.version())
+
+
+async def test_what_an_agent_says_under_trio_is_shown_until_it_exits() -> None:
+    async with served() as (node, url):
+        async with meshfleet.Agent("box/reviewer", model="claude-sonnet-4-5", node=url) as agent:
+            agent.update(status="tool", active_tool="bash", tokens_in=1_200)
+            state = await shown(node, "box/reviewer", status=Status.TOOL)
+            assert (state.active_tool, state.tokens_in, state.model) == ("bash", 1_200, "claude-sonnet-4-5")
+            assert state.active_tool_since is not None
+            agent.update(status="working", active_tool=None)
+            state = await shown(node, "box/reviewer", status=Status.WORKING)
+            assert (state.active_tool, state.active_tool_since, state.tokens_in) == (None, None, 1_200)
+        state = await shown(node, "box/reviewer", status=Status.EXITED)
+        assert state.exit_code == 0
+
+
+async def test_from_asyncio_and_from_a_plain_thread_alike() -> None:
+    async def under_asyncio(url: str) -> None:
+        async with meshfleet.Agent("box/aio", node=url) as agent:
+            agent.update(status="working")
+
+    def in_a_thread(url: str) -> None:
+        with meshfleet.Agent("box/thread", node=url) as agent:
+            agent.update(status="working")
+
+    async with served() as (node, url):
+        await trio.to_thread.run_sync(lambda: asyncio.run(under_asyncio(url)))
+        await trio.to_thread.run_sync(in_a_thread, url)
+        await shown(node, "box/aio", status=Status.EXITED)
+        await shown(node, "box/thread", status=Status.EXITED)
+
+
+async def test_an_exception_passes_through_untouched_and_shows_as_exit_code_1() -> None:
+    async with served() as (node, url):
+        with pytest.raises(KeyError, match="mine"):
+            async with meshfleet.Agent("box/a", node=url):
+                raise KeyError("mine")
+        assert (await shown(node, "box/a", status=Status.EXITED)).exit_code == 1
+
+
+async def test_a_node_that_comes_later_is_told_the_newest_state_only() -> None:
+    async with served() as (_, url):
+        pass  # its port is free again
+    agent = meshfleet.Agent("box/a", node=url).start()
+    for count in range(1_000):
+        agent.update(status="working", tokens_in=count)
+    async with served(int(url.rpartition(":")[2])) as (node, _):
+        await shown(node, "box/a", tokens_in=999)
+        assert agent.counts["sent"] < 20
+        assert agent.counts["unsent"] >= 1
+        await trio.to_thread.run_sync(agent.close)
+
+
+async def test_a_crash_is_seen_by_the_process_s_end() -> None:
+    story = (
+        "import meshfleet, sys\n"
+        "a = meshfleet.Agent('box/a', node=sys.argv[1]).start()\n"
+        "a.update(status='working'); input()"
+    )
+    async with served() as (node, url):
+        process = await trio.lowlevel.open_process([sys.executable, "-c", story, url], stdin=subprocess.PIPE)
+        await shown(node, "box/a", status=Status.WORKING)
+        process.kill()
+        await process.wait()
+        state = await shown(node, "box/a", status=Status.EXITED)
+        assert (state.exit_code, state.note) == (None, "its process ended")
+        assert process.stdin is not None
+        await process.stdin.aclose()
+
+
+async def test_the_end_of_the_interpreter_is_a_goodbye() -> None:
+    story = "import meshfleet, sys; meshfleet.Agent('box/a', node=sys.argv[1]).start().update(status='working')"
+    async with served() as (node, url):
+        await trio.run_process([sys.executable, "-c", story, url])
+        assert (await shown(node, "box/a", status=Status.EXITED)).exit_code == 0
+
+
+async def test_a_forked_child_says_nothing_in_its_parents_name() -> None:
+    story = (
+        "import meshfleet, os, sys\n"
+        "a = meshfleet.Agent('box/a', node=sys.argv[1]).start()\n"
+        "a.update(status='working', note='parent')\n"
+        "if os.fork() == 0:\n"
+        "    a.update(note='child'); a.close(7); os._exit(0)\n"
+        "os.wait(); a.update(status='idle'); a.close(3)\n"
+    )
+    async with served() as (node, url):
+        await trio.run_process([sys.executable, "-W", "ignore", "-c", story, url])
+        state = await shown(node, "box/a", status=Status.EXITED)
+        assert (state.note, state.exit_code) == ("parent", 3)
+
+
+async def test_a_member_in_the_agent_s_own_process_is_part_of_the_fleet() -> None:
+    async with open_node(config("n1")) as node:
+        agent = meshfleet.Agent("box/inside", member=True, join=(str(node.address),), fleet_key=KEY)
+        agent.start()
+        agent.update(status="working")
+        await shown(node, "box/inside", status=Status.WORKING)
+        assert len(node.fleet().nodes) == 2
+        await trio.to_thread.run_sync(agent.close)
+        await shown(node, "box/inside", status=Status.EXITED)
+
+
+def test_nonsense_is_counted_and_never_raised(caplog: pytest.LogCaptureFixture) -> None:
+    agent = meshfleet.Agent("box/a", node="http://127.0.0.1:9")
+    for _ in range(3):
+        agent.update(**{"statsu": "working", "active_tool": "bash"})  # type: ignore[arg-type]  # the mistake is the point
+    assert agent.counts["unknown_field"] == 3
+    assert [r.message for r in caplog.records] == [
+        "a field is not one of an agent's state and is left out: fields=statsu"
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"status": "dancing"}, {"tokens_in": "many"}, {"note": "x" * 5_000}, {"model": object()}]
+)
+async def test_a_value_of_the_wrong_kind_is_counted_and_the_next_good_one_is_shown(fields: dict[str, object]) -> None:
+    async with served() as (node, url):
+        agent = meshfleet.Agent("box/a", node=url).start()
+        agent.update(**fields)  # type: ignore[arg-type]  # the mistake is the point
+        with trio.fail_after(PATIENCE):
+            while not agent.counts["invalid"]:
+                await trio.lowlevel.checkpoint()
+        agent.update(status="idle", tokens_in=1, note=None, model=None)
+        await shown(node, "box/a", status=Status.IDLE)
+        await trio.to_thread.run_sync(agent.close)
+
+
+def test_after_the_end_an_update_does_nothing() -> None:
+    agent = meshfleet.Agent("box/a", node="http://127.0.0.1:9")
+    with agent:
+        pass
+    agent.update(status="working")
+    agent.close()
+    assert agent.start()._thread is not None
+    assert agent._said.fields["status"] == "exited"
+
+
+def test_updates_from_many_threads_lose_nothing() -> None:
+    agent = meshfleet.Agent("box/a", node="http://127.0.0.1:9")
+    names = ["tokens_in", "tokens_out", "context_tokens", "context_limit"]
+
+    def count(name: str) -> None:
+        for i in range(500):
+            agent.update(**{name: i})  # type: ignore[arg-type]  # a key drawn at run time
+
+    threads = [threading.Thread(target=count, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [agent._said.fields[name] for name in names] == [499] * 4
+
+
+def test_a_mailbox_holds_the_newest_alone() -> None:
+    box: Mailbox[int] = Mailbox()
+    assert box.wait(0) is None
+    box.put(1)
+    box.put(2)
+    assert (box.wait(0), box.wait(0)) == (2, None)
+    box.put(3)
+    box.close()
+    assert (box.wait(9), box.wait(9)) == (3, None)
+
+
+def test_a_tool_keeps_its_clock_while_it_stays_the_same() -> None:
+    agent = meshfleet.Agent("box/a", node="http://127.0.0.1:9")
+    agent.update(active_tool="bash")
+    began = agent._said.tool_since
+    agent.update(active_tool="bash", tokens_in=1)
+    assert agent._said.tool_since == began
+    assert state_of("box/a", "python", Said({"status": "idle"}, 0.0, began)).active_tool_since is None
+
+
+def test_the_agent_s_host_comes_first_in_its_id() -> None:
+    assert meshfleet.Agent("reviewer").agent_id.endswith("/reviewer")
+    assert AgentId(meshfleet.Agent("here/reviewer").agent_id) == "here/reviewer"
+
+
+def test_the_way_through_a_node_brings_neither_trio_nor_sockets_of_ours() -> None:
+    story = (
+        "import sys, meshfleet; meshfleet.Agent('a')\n"
+        "print([m for m in ('trio', 'cryptography', 'httpx') if m in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", story], capture_output=True, text=True, check=True, env={**os.environ})
+    assert said.stdout.strip() == "[]"

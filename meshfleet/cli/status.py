@@ -71,7 +71,23 @@ def render(view: FleetView, width: int) -> RenderableType:
     parts += _reasons(view)
     if view.agents:
         parts += [Text(), _agents(view, wide=width >= WIDE)]
+    parts += _first_steps(view)
     return Group(*parts)
+
+
+def _first_steps(view: FleetView) -> Iterator[RenderableType]:
+    """What to do where there is nothing to see yet."""
+    hints: list[str] = []
+    if not view.agents:
+        hints.append("No agents yet. Claude Code and Codex sessions show up by themselves; a Python")
+        hints.append('program reports itself with `meshfleet.Agent("name")`.')
+    if len(view.nodes) == 1:
+        hints.append("No other nodes yet. One joins from another machine with")
+        hints.append("`meshfleet up --join HOST:PORT --fleet-key FILE`.")
+    if hints:
+        yield Text()
+    for hint in hints:
+        yield Text(hint, style="dim")
 
 
 def _itself(view: FleetView) -> Iterator[RenderableType]:

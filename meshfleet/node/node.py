@@ -215,6 +215,8 @@ class Node:
 
     def forget(self, name: NodeName) -> None:
         """Have the fleet forget a node that won't come back. ConfigError if it is unknown, or there."""
+        if name == self.name:
+            raise ConfigError(f"{name} is this node itself. `meshfleet leave` says goodbye and ends it.")
         record = self._member.roster.get(name)
         if record is None:
             known = ", ".join(sorted(r.name for r in self._member.roster)) or "none"

@@ -217,3 +217,12 @@ def test_why_tells_the_verdict_whose_it_is_and_the_facts() -> None:
     assert lines[1] == "  connection refused"
     assert "3.7 s  eof   n5  stream ended" in lines
     assert "  It is carried by n3; these are the facts about that node." in lines
+
+
+def test_an_empty_fleet_says_what_to_do_and_a_full_one_does_not() -> None:
+    full = a_view(a_node("n1"), a_node("n2"))
+    assert not any("yet" in line for line in text_of(full))
+    alone = text_of(msgspec.structs.replace(full, nodes=full.nodes[:1], agents=()))
+    assert any(line.startswith("No agents yet") for line in alone)
+    assert any(line.startswith("No other nodes yet") for line in alone)
+    assert max(map(len, alone)) <= 80

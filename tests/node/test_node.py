@@ -195,6 +195,8 @@ async def test_only_who_is_gone_can_be_forgotten() -> None:
         assert n2.name == "n2"
         with pytest.raises(ConfigError, match="n2 is fresh"):
             n1.forget(NodeName("n2"))
+        with pytest.raises(ConfigError, match="n1 is this node itself"):
+            n1.forget(NodeName("n1"))
         with pytest.raises(ConfigError, match="Known: n2"):
             n1.forget(NodeName("n9"))
 

@@ -110,7 +110,7 @@ class Heartbeats:
         entries = [
             self._beat(record, at)
             for record in self._roster
-            if record.presence in HOPEFUL and at - record.beat_at > due
+            if at - record.beat_at > due and record.presence in HOPEFUL
         ]
         return tables(entries[:ENTRIES])
 

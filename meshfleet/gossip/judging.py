@@ -50,7 +50,7 @@ class Judging:
         self._group_refused: frozenset[str] = frozenset()
         self._cut_off_at = -1e18
         self._largest: dict[tuple[str, ...], int] = {}
-        self._hosts: dict[str, str] = {}
+        self._hosts: dict[str, str] | None = None
         """Host of each fresh member: whoever could confirm a suspicion."""
         self.assessment = Assessment(Standing.CONNECTED)
         self.stands_since = 0.0
@@ -62,9 +62,10 @@ class Judging:
     def review(self, now: float) -> None:
         """Assess myself, then judge everybody whose verdict may have changed."""
         at = self._listening.at(now)
-        self._hosts = {r.name: r.info.host for r in self._roster if r.presence is Presence.FRESH}
+        self._hosts = None
+        overdue = self._overdue(at)
         self._group_refused = self._refused_together(at)
-        before, self.assessment = self.assessment, self._assess(at, now)
+        before, self.assessment = self.assessment, self._assess(at, now, doubts=bool(overdue or self._roster.doubted))
         self._remember_groups()
         if self.assessment.standing.is_cut_off:
             self._cut_off_at = at
@@ -72,9 +73,22 @@ class Judging:
         if before.standing is not self.assessment.standing:
             self.stands_since = at
             self._emit(Stands(self.assessment, before))
-        for record in list(self._roster):
-            if changed or record.due <= at:
-                self.judge(record, now)
+        for record in list(self._roster) if changed else overdue:
+            self.judge(record, now)
+
+    def _overdue(self, at: float) -> list[Record]:
+        """Whom time may have changed. Most are only to be looked at again: they were heard of in the meantime."""
+        overdue: list[Record] = []
+        since = self._listening.resumed_at
+        for record in self._roster:
+            if record.due > at:
+                continue
+            fresh_until = max(record.beat_at, since) + self._timing.stale_after
+            if at < fresh_until and not record.touched and record.name not in self._roster.doubted:
+                record.due = fresh_until
+            else:
+                overdue.append(record)
+        return overdue
 
     def judge(self, record: Record, now: float) -> None:
         """Judge one member by what is known now."""
@@ -84,7 +98,9 @@ class Judging:
         fresh = verdict.presence is Presence.FRESH
         base = at - evidence.age
         record.due = base + self._timing.stale_after if fresh else at
-        before, record.verdict = record.verdict, verdict
+        record.touched = False
+        before = record.verdict
+        self._roster.judged(record, verdict)
         if (before.presence, before.certainty) == (verdict.presence, verdict.certainty):
             return
         record.judged_since = at
@@ -113,7 +129,8 @@ class Judging:
         spoken_at = max(record.beat_at, self._listening.resumed_at)
         age = max(0.0, at - spoken_at)
         accepts = record.answering_at is not None and record.answering_at > record.heard_at
-        confirmed, could, expired = self._suspicion(record, at)
+        silent = age > self._timing.stale_after  # else nobody asks how far the suspicion has come
+        confirmed, could, expired = self._suspicion(record, at) if silent else (0, 0, False)
         contact = record.indirect_via if record.suspicion and record.indirect_at > record.suspicion.began else None
         return Evidence(
             age=age,
@@ -162,6 +179,8 @@ class Judging:
     def _suspicion(self, record: Record, at: float) -> tuple[int, int, bool]:
         """Hosts that confirm, hosts that could, and whether the suspicion has run out."""
         subject_host = record.info.host
+        if self._hosts is None:
+            self._hosts = {r.name: r.info.host for r in self._roster if r.presence is Presence.FRESH}
         hosts = {host for name, host in self._hosts.items() if name != record.name and host != subject_host}
         hosts -= {self._host}
         if hosts:  # where nobody else could, my own word alone confirms nothing: a fleet of two knows only proof
@@ -205,9 +224,8 @@ class Judging:
             return f"most of those that fell silent with it came back: it is given {follow:.0f} s to follow"
         return None
 
-    def _assess(self, at: float, now: float) -> Assessment:
-        quiet = any(r.presence is not Presence.FRESH or r.due <= at for r in self._roster)
-        peers = [self._peer(r, at) for r in self._roster if not self._is_settled(r)] if quiet else []
+    def _assess(self, at: float, now: float, *, doubts: bool) -> Assessment:
+        peers = [self._peer(r, at) for r in self._roster if not self._is_settled(r)] if doubts else []
         me = Self(
             now=at,
             heard_anyone_at=self.heard_anyone_at,
@@ -233,7 +251,9 @@ class Judging:
         """Members refused within 2T of each other, on different hosts: that many don't die at once, so a firewall
         rejects."""
         since = at - 2 * self._timing.heartbeat
-        refused = [r for r in self._roster if any(fact.at > since and fact.at > r.heard_at for fact in r.refusals)]
+        refused = [
+            r for r in self._roster if r.refusals and any(f.at > since and f.at > r.heard_at for f in r.refusals)
+        ]
         enough = max(2.0, 0.02 * len(self._roster))
         if len(refused) < enough or len({r.info.host for r in refused}) < 2:
             return frozenset()

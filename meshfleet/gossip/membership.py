@@ -113,7 +113,7 @@ class Membership:
 
     def _follow(self, record: Record, claim: Claim, at: float) -> None:
         """What a claim that was news means for the record's evidence."""
-        record.due = at
+        record.due, record.touched = at, True
         match claim:
             case Alive():
                 if record.suspicion and not record.known.is_accused:

@@ -49,6 +49,7 @@ class Record:
         "eof",
         "facts",
         "grouped_at",
+        "hopeful_place",
         "indirect_at",
         "indirect_via",
         "judged_since",
@@ -61,6 +62,7 @@ class Record:
         "rtt",
         "suspicion",
         "tag",
+        "touched",
         "transport",
         "verdict",
     )
@@ -97,6 +99,10 @@ class Record:
         self.judged_since = now
         self.due = now
         """When its verdict may change by the mere passing of time."""
+        self.touched = True
+        """Whether something was said about it since it was last judged."""
+        self.hopeful_place = -1
+        """Where it stands among those that can be hoped to answer; -1: nowhere."""
 
     @property
     def alive(self) -> Alive:
@@ -194,6 +200,9 @@ class Roster:
         self._records: dict[NodeName, Record] = {}
         self._heard_of: dict[NodeName, Known] = {}
         self._by_tag: dict[int, Record] = {}
+        self._hopeful: list[Record] = []
+        self.doubted: dict[NodeName, Record] = {}
+        """Members whose last verdict was anything but fresh."""
         self._ring: list[Record] = []
         self._place = 0
 
@@ -245,6 +254,7 @@ class Roster:
         record = Record(name, now)
         record.known = known
         self._records[name] = record
+        self.judged(record, record.verdict)
         self._retag(record, now)
         # A newcomer goes to a random place of the ring, so that a mass join is not probed in the order of joining.
         self._ring.insert(self._rng.randint(self._place, len(self._ring)), record)
@@ -262,12 +272,36 @@ class Roster:
 
     def remove(self, record: Record) -> None:
         """Forget a member whose tombstone has expired."""
+        self._leave_hopeful(record)
+        self.doubted.pop(record.name, None)
         self._records.pop(record.name, None)
         self._by_tag.pop(record.tag, None)
         if record in self._ring:
             place = self._ring.index(record)
             del self._ring[place]
             self._place -= place < self._place
+
+    def judged(self, record: Record, verdict: Verdict) -> None:
+        """Keep a verdict, and with it who can be hoped to answer: asked for with every message, so never searched."""
+        record.verdict = verdict
+        if verdict.presence is Presence.FRESH:
+            self.doubted.pop(record.name, None)
+        else:
+            self.doubted[record.name] = record
+        if verdict.presence not in HOPEFUL:
+            self._leave_hopeful(record)
+        elif record.hopeful_place < 0:
+            record.hopeful_place = len(self._hopeful)
+            self._hopeful.append(record)
+
+    def _leave_hopeful(self, record: Record) -> None:
+        """The last takes its place."""
+        place, record.hopeful_place = record.hopeful_place, -1
+        if place >= 0:
+            last = self._hopeful.pop()
+            if last is not record:
+                self._hopeful[place] = last
+                last.hopeful_place = place
 
     def next_to_probe(self) -> Record | None:
         """The next in the ring that is not gone; None if there is nobody."""
@@ -283,8 +317,8 @@ class Roster:
 
     def sample(self, count: int, *, but: tuple[str, ...] = ()) -> list[Record]:
         """Up to `count` random members that can be hoped to answer."""
-        hopeful = [r for r in self._records.values() if r.presence in HOPEFUL and r.name not in but]
-        return self._rng.sample(hopeful, min(count, len(hopeful)))
+        drawn = self._rng.sample(self._hopeful, min(count + len(but), len(self._hopeful)))
+        return [record for record in drawn if record.name not in but][:count]
 
     def gone(self) -> list[Record]:
         """Members that are tried again now and then: silent or down, but not those who said goodbye."""

@@ -41,7 +41,7 @@ bench: $(RUN_STAMP)
 	@exec $(FLEET) bench mesh $(ARGS)
 
 sweep:
-	@echo "make sweep: the simulator is not there yet, so there is nothing to sweep. CHANGELOG.md will say when it comes." >&2
+	@echo 'make sweep: sweeps over many seeds are not there yet. "meshfleet sim run NAME --seed N" runs one; CHANGELOG.md will say when they come.' >&2
 	@exit 2
 
 ifeq ($(T),)

@@ -57,6 +57,41 @@ def bench_mesh(
     print(msgspec.json.encode(result).decode() if as_json else summary(result))
 
 
+sim_app = typer.Typer(help="Runs outages in virtual time.", rich_markup_mode=None)
+app.add_typer(sim_app, name="sim")
+
+
+@sim_app.callback()
+def sim() -> None:
+    """Run outages in virtual time, and see whether the truth was told of them."""
+
+
+@sim_app.command("run")
+def sim_run(
+    scenario: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A scenario file, or a name from `sim list`.")],
+    seed: Annotated[int, typer.Option(metavar="N", help="What everything random is drawn from.")] = 0,
+    detector: Annotated[
+        str | None, typer.Option(metavar="NAME", help="meshfleet, swim or lifeguard, instead of the file's.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one scenario. Exits 1 where an expectation did not hold or somebody alive was called dead."""
+    from meshfleet.cli.sim import run as run_sim
+
+    if detector not in (None, "meshfleet", "swim", "lifeguard"):
+        complain(f"--detector: {detector!r} is none of meshfleet, swim, lifeguard.")
+        raise typer.Exit(WRONG_USAGE)
+    raise typer.Exit(run_sim(scenario, seed, detector, as_json=as_json))
+
+
+@sim_app.command("list")
+def sim_list(as_json: AsJson = False) -> None:
+    """The scenarios that come with the project."""
+    from meshfleet.cli.sim import catalogue
+
+    catalogue(as_json=as_json)
+
+
 @app.command()
 def up(
     name: Annotated[str | None, typer.Option(metavar="NAME", help="The node's name, unique in its fleet.")] = None,

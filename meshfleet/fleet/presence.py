@@ -5,7 +5,7 @@ The table is the specification, here, in docs/design.md and in the tests:
     1 left         it said goodbye, or its process is reported to have exited
     2 down         proven: a witness saw the process end, or a stream ended bare and its address refused soon after
     3 unreachable  suspended: silent, but I am the one who is cut off, so its silence proves nothing
-    4 down         presumed: silent for 3T, suspicion ran out, confirmed, no group loss, no kernel that accepts
+    4 down         presumed: silent for 3T and a beat, suspicion ran out, confirmed, no group loss, nothing accepts
     5 unreachable  silent for 2T
     6 stale        silent for T + grace
     7 fresh        otherwise

@@ -81,10 +81,13 @@ class Judging:
         overdue: list[Record] = []
         since = self._listening.resumed_at
         for record in self._roster:
-            if record.due > at:
+            if record.due > at and not (self._rules.suspects_early and record.suspicion is not None):
                 continue
             fresh_until = max(record.beat_at, since) + self._timing.stale_after
-            if at < fresh_until and not record.touched and record.name not in self._roster.doubted:
+            doubted = record.touched or record.name in self._roster.doubted
+            if self._rules.suspects_early:
+                doubted = doubted or record.suspicion is not None
+            if at < fresh_until and not doubted:
                 record.due = fresh_until
             else:
                 overdue.append(record)
@@ -129,7 +132,8 @@ class Judging:
         spoken_at = max(record.beat_at, self._listening.resumed_at)
         age = max(0.0, at - spoken_at)
         accepts = record.answering_at is not None and record.answering_at > record.heard_at
-        silent = age > self._timing.stale_after  # else nobody asks how far the suspicion has come
+        # Else nobody asks how far the suspicion has come.
+        silent = age > self._timing.stale_after or self._rules.suspects_early
         confirmed, could, expired = self._suspicion(record, at) if silent else (0, 0, False)
         contact = record.indirect_via if record.suspicion and record.indirect_at > record.suspicion.began else None
         return Evidence(

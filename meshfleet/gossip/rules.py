@@ -42,6 +42,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Whether whom one pings is told that it is suspected (Lifeguard, buddy system)."""
     listening: bool = True
     """Whether silence counts only while this member was listening. Ours."""
+    suspects_early: bool = False
+    """Whether a suspicion alone may decide, of whoever was heard of just now: SWIM knows no ages."""
 
 
 MESHFLEET = Rules()

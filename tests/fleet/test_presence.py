@@ -27,7 +27,9 @@ REFUSED_LATE = fact(Kind.REFUSED, at=NOW + 2.1)
 REFUSED_BEFORE = fact(Kind.REFUSED, at=NOW - 0.1)
 REFUSED_BY_ANOTHER = fact(Kind.REFUSED, at=NOW + 2.5, by="n2", host="h2")
 
-SILENT = Evidence(age=3 * T + 1, heard_at=NOW - 3 * T, suspicion_expired=True, confirmed_by=3, could_confirm=5)
+SILENT = Evidence(
+    age=LAN.presumed_after + 1, heard_at=NOW - 3 * T, suspicion_expired=True, confirmed_by=3, could_confirm=5
+)
 """Enough to be presumed down. Each row below changes one thing."""
 
 
@@ -44,7 +46,12 @@ RULES = [
     ("at the very edge of 2T", Evidence(age=2 * T), Presence.STALE, None),
     # rule 5
     ("just over 2T", Evidence(age=2 * T + 0.01), Presence.UNREACHABLE, None),
-    ("2T to 3T, with all that a presumption needs but time", but(age=3 * T), Presence.UNREACHABLE, None),
+    (
+        "2T to 3T and a beat, with all that a presumption needs but time",
+        but(age=LAN.presumed_after),
+        Presence.UNREACHABLE,
+        None,
+    ),
     # rule 4 and each of its conditions
     ("all of it", SILENT, Presence.DOWN, Certainty.PRESUMED),
     ("suspicion still runs", but(suspicion_expired=False), Presence.UNREACHABLE, None),

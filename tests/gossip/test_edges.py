@@ -364,7 +364,7 @@ def test_only_introduced_members_claims_are_told_and_all_that_stands() -> None:
 def test_a_silence_that_is_too_short_for_its_suspicion_is_not_yet_death() -> None:
     world = fleet(5)
     world.power_off("n3")
-    world.run(16)
+    world.run(19)
     n0 = member(world)
     record = n0.roster.get("n3")
     assert record is not None

@@ -1,0 +1,171 @@
+"""What can go wrong, as data: one record a kind, with the fields that a scenario file may give it."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
+
+class Delay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds one way, lognormal."""
+
+    median: Annotated[float, msgspec.Meta(gt=0)] = 0.002
+    p99: Annotated[float, msgspec.Meta(gt=0)] = 0.020
+
+
+class _Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
+    at: Seconds
+    until: Seconds | None = None
+    """When it is undone; None: never."""
+
+
+class Crash(_Fault, frozen=True, kw_only=True, tag="crash"):
+    """Processes die, their streams break, their hosts refuse. Undone: a new life."""
+
+    nodes: Names
+
+
+class Leave(_Fault, frozen=True, kw_only=True, tag="leave"):
+    """A graceful goodbye. Undone: joins again."""
+
+    nodes: Names
+
+
+class Join(_Fault, frozen=True, kw_only=True, tag="join"):
+    """New nodes start."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+
+
+class HostDown(_Fault, frozen=True, kw_only=True, tag="host_down"):
+    """Hosts go dark: no answer at all. Undone: boot, and a new life of their nodes."""
+
+    hosts: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+
+
+class Partition(_Fault, frozen=True, kw_only=True, tag="partition"):
+    """No packet between groups. With `reject` a firewall refuses instead of silence."""
+
+    groups: Annotated[tuple[Names, ...], msgspec.Meta(min_length=2)]
+    reject: bool = False
+
+
+class Cut(_Fault, frozen=True, kw_only=True, tag="cut", rename={"source": "from", "target": "to"}):
+    """One direction only: `from` can't reach `to`."""
+
+    source: Names
+    target: Names
+
+
+class Flap(_Fault, frozen=True, kw_only=True, tag="flap", rename={"source": "from", "target": "to"}):
+    """Cut both ways for `duty` of each `period`."""
+
+    source: Names
+    target: Names
+    period: Annotated[float, msgspec.Meta(gt=0)]
+    duty: Share = 0.5
+
+
+class Degrade(_Fault, frozen=True, kw_only=True, tag="degrade", rename={"source": "from", "target": "to"}):
+    """Worse links, both ways."""
+
+    source: Names
+    target: Names
+    loss: Share | None = None
+    delay: Delay | None = None
+    duplicate: Share | None = None
+    reorder: Share | None = None
+
+
+class UdpBlocked(_Fault, frozen=True, kw_only=True, tag="udp_blocked", rename={"source": "from", "target": "to"}):
+    """Datagrams one way are lost; streams pass."""
+
+    source: Names
+    target: Names
+
+
+class NicDown(_Fault, frozen=True, kw_only=True, tag="nic_down"):
+    """Every send fails locally, nothing arrives."""
+
+    nodes: Names
+
+
+class Pause(_Fault, frozen=True, kw_only=True, tag="pause"):
+    """Stopped (SIGSTOP): the clock goes on, nothing runs, the kernel accepts, packets queue."""
+
+    nodes: Names
+
+
+class Starve(_Fault, frozen=True, kw_only=True, tag="starve", rename={"every": "of"}):
+    """Runs for `slice` seconds out of each `of`."""
+
+    nodes: Names
+    slice: Annotated[float, msgspec.Meta(gt=0)]
+    every: Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Suspend(_Fault, frozen=True, kw_only=True, tag="suspend"):
+    """Asleep: the monotonic clock stops, packets are lost."""
+
+    hosts: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+
+
+class AgentExit(_Fault, frozen=True, kw_only=True, tag="agent_exit"):
+    """An agent's process ends; its node lives."""
+
+    agents: Names
+    code: int = 0
+
+
+class Move(_Fault, frozen=True, kw_only=True, tag="move"):
+    """Back at a new address; the old one goes silent, or to a node of another fleet."""
+
+    nodes: Names
+    reused_by: str | None = None
+
+
+class Skew(_Fault, frozen=True, kw_only=True, tag="skew"):
+    """The wall clock is off by `offset` seconds and runs `drift` fast."""
+
+    nodes: Names
+    offset: float = 0.0
+    drift: float = 0.0
+
+
+class OutboundOnly(_Fault, frozen=True, kw_only=True, tag="outbound_only"):
+    """Behind NAT: nothing gets in unasked."""
+
+    nodes: Names
+
+
+Fault: TypeAlias = (
+    Crash
+    | Leave
+    | Join
+    | HostDown
+    | Partition
+    | Cut
+    | Flap
+    | Degrade
+    | UdpBlocked
+    | NicDown
+    | Pause
+    | Starve
+    | Suspend
+    | AgentExit
+    | Move
+    | Skew
+    | OutboundOnly
+)
+
+KINDS = (
+    "crash", "leave", "join", "host_down", "partition", "cut", "flap", "degrade", "udp_blocked", "nic_down", "pause",
+    "starve", "suspend", "agent_exit", "move", "skew", "outbound_only",
+)  # fmt: skip

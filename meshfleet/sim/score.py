@@ -1,0 +1,192 @@
+"""Keeps the score of a run: truth against verdict, in seconds; how late deaths were seen; how fast news spread;
+the cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import fsum
+from typing import TYPE_CHECKING
+
+from meshfleet.fleet.presence import Certainty, Presence
+from meshfleet.gossip.events import Arrived, Event, Judged, Stands
+from meshfleet.sim.network import MICROSECONDS
+from meshfleet.sim.truth import Truth, islands, truth_of
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.standing import Standing
+    from meshfleet.fleet.timing import Timing
+    from meshfleet.sim.host import Host
+    from meshfleet.sim.world import World
+
+DEAD = (Truth.EXITED, Truth.HOST_DOWN)
+
+
+class Pair:
+    """One observer's word about one subject, beside the truth."""
+
+    __slots__ = ("said", "since_us", "together_until_us", "truth", "truth_since_us")
+
+    def __init__(self, now_us: int, truth: Truth) -> None:
+        self.said = Presence.FRESH
+        self.truth = truth
+        self.since_us = now_us
+        self.truth_since_us = now_us
+        self.together_until_us = now_us
+
+
+class Score:
+    """The world's watcher."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._settle_us = round(4 * timing.heartbeat * MICROSECONDS)
+        self._pairs: dict[tuple[int, int], Pair] = {}
+        self._world: World | None = None
+        self._cut_sizes: dict[tuple[int, int], int] = {}
+        self.confusion_us: Counter[tuple[str, str]] = Counter()
+        self.false_down = 0
+        self.presumed_wrong = 0
+        self.details: list[str] = []
+        self.said: dict[tuple[int, int], list[tuple[int, Presence]]] = {}
+        self.stood: dict[int, list[tuple[int, Standing]]] = {}
+        self._died_at_us: dict[int, int] = {}
+        self.seen: dict[str, dict[int, list[float]]] = {"exited": {}, "host_down": {}}
+        """Kind of death -> subject's death -> seconds until each observer said down."""
+        self._published_us: dict[tuple[str, int, int], int] = {}
+        self.spread_s: list[float] = []
+        self.arrived = 0
+
+    def attach(self, world: World) -> None:
+        """Watch this world."""
+        self._world = world
+
+    # What the world tells
+
+    def published(self, host: Host, agent: str, now_us: int) -> None:
+        """A new snapshot left its origin."""
+        assert host.member is not None
+        shelf = host.member.replica.shelf(host.name)
+        assert shelf is not None
+        newest = max((s.seq for s in shelf.held.values()), default=0)
+        self._published_us[host.name, host.epoch, newest] = now_us
+
+    def happened(self, host: Host, event: Event, now_us: int) -> None:
+        """A member said something."""
+        assert self._world is not None
+        match event:
+            case Judged():
+                presence = event.verdict.presence
+                self._world.note(host.name, "says", event.name, presence.value, event.verdict.certainty or "")
+                self._judged(host, int(event.name[1:]), event, now_us)
+            case Stands():
+                self._world.note(host.name, "stands", event.now.standing.value)
+                self.stood.setdefault(host.number, []).append((now_us, event.now.standing))
+            case Arrived():
+                self.arrived += 1
+                snapshot = event.snapshot
+                began = self._published_us.get((snapshot.node, snapshot.epoch, snapshot.seq))
+                if began is not None:
+                    self.spread_s.append((now_us - began) / MICROSECONDS)
+            case _:
+                pass
+
+    def truth_changed(self, now_us: int) -> None:
+        """Who runs, or who reaches whom, is not what it was."""
+        assert self._world is not None
+        hosts = self._world.hosts
+        island = islands(hosts, self._world.network)
+        sizes = Counter(number for number in island if number >= 0)
+        for observer in hosts:
+            for subject in hosts:
+                if observer is not subject:
+                    self._pair_changed(observer, subject, island, sizes, now_us)
+
+    def _pair_changed(self, observer: Host, subject: Host, island: list[int], sizes: Counter[int], now_us: int) -> None:
+        key = (observer.number, subject.number)
+        truth = truth_of(subject, island[observer.number], island[subject.number])
+        pair = self._pairs.get(key)
+        if pair is None:
+            pair = self._pairs[key] = Pair(now_us, truth)
+        elif truth is not pair.truth:
+            self._account(pair, now_us)
+            if pair.truth is Truth.REACHABLE:
+                pair.together_until_us = now_us
+                self._cut_sizes[key] = sizes[island[subject.number]] if island[subject.number] >= 0 else 1
+            pair.truth, pair.truth_since_us = truth, now_us
+        if truth in DEAD and subject.died_at_us is not None:
+            self._died_at_us[subject.number] = subject.died_at_us
+
+    def _judged(self, host: Host, subject: int, event: Judged, now_us: int) -> None:
+        assert self._world is not None
+        presence = event.verdict.presence
+        pair = self._pairs.setdefault((host.number, subject), Pair(now_us, Truth.REACHABLE))
+        self._account(pair, now_us)
+        before, pair.said = pair.said, presence
+        self.said.setdefault((host.number, subject), []).append((now_us, presence))
+        if presence is not Presence.DOWN or before is Presence.DOWN:
+            return
+        if pair.truth in DEAD:
+            latency = (now_us - self._died_at_us.get(subject, now_us)) / MICROSECONDS
+            kind = "exited" if pair.truth is Truth.EXITED else "host_down"
+            self.seen[kind].setdefault(self._died_at_us.get(subject, 0) * 100_000 + subject, []).append(latency)
+        elif pair.truth in (Truth.REACHABLE, Truth.CUT_OFF):
+            self._wrong(host, self._world.hosts[subject], pair, event, now_us)
+
+    def _wrong(self, observer: Host, subject: Host, pair: Pair, event: Judged, now_us: int) -> None:
+        """Down was said of a process that runs: an error, or the price of presuming."""
+        apart_s = 0.0 if pair.truth is Truth.REACHABLE else (now_us - pair.together_until_us) / MICROSECONDS
+        together = self._cut_sizes.get((observer.number, subject.number), 1) > 1
+        hold = self._timing.group_hold if together else 3 * self._timing.heartbeat
+        if event.verdict.certainty is Certainty.PROVEN or apart_s < hold:
+            self.false_down += 1
+            why = "; ".join(event.verdict.reasons)
+            said = (
+                f"{now_us / MICROSECONDS:.3f} s: {observer.name} said down of {subject.name}, {pair.truth.value}: {why}"
+            )
+            if len(self.details) < 20:
+                self.details.append(said)
+        else:
+            self.presumed_wrong += 1
+
+    def _account(self, pair: Pair, now_us: int) -> None:
+        """Add what has passed since to truth x verdict, but for the settling time after a change of truth."""
+        begin = max(pair.since_us, pair.truth_since_us + self._settle_us)
+        if now_us > begin:
+            self.confusion_us[pair.truth.value, pair.said.value] += now_us - begin
+        pair.since_us = now_us
+
+    # At the end
+
+    def finish(self, now_us: int) -> int:
+        """Close the books; how many deaths were missed by somebody with a path to the majority."""
+        assert self._world is not None
+        hosts = self._world.hosts
+        island = islands(hosts, self._world.network)
+        sizes = Counter(number for number in island if number >= 0)
+        most = max(sizes.values(), default=0)
+        missed = 0
+        for (observer, subject), pair in sorted(self._pairs.items()):
+            self._account(pair, now_us)
+            dead_for = (now_us - self._died_at_us.get(subject, now_us)) / MICROSECONDS
+            watching = hosts[observer].listens and sizes[island[observer]] == most
+            late = pair.truth in DEAD and dead_for > 25 * self._timing.heartbeat
+            if watching and late and pair.said not in (Presence.DOWN, Presence.LEFT):
+                missed += 1
+        return missed
+
+
+def shares(values: list[float]) -> dict[str, float | None]:
+    """p50, p99 and the maximum; None where there is nothing."""
+    ordered = sorted(values)
+    if not ordered:
+        return {"p50": None, "p99": None, "max": None}
+    return {
+        "p50": round(ordered[len(ordered) // 2], 4),
+        "p99": round(ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))], 4),
+        "max": round(ordered[-1], 4),
+    }
+
+
+def mean(values: list[float]) -> float:
+    """The mean; fsum, since the sum of floats differs between Python versions."""
+    return fsum(values) / len(values) if values else 0.0

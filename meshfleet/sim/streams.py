@@ -1,0 +1,142 @@
+"""Virtual TCP: connection attempts, standing streams and their ends, as kernels answer (docs/design.md has the
+table)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshfleet.fleet.names import NodeName
+from meshfleet.gossip.messages import Connect, Packet, StreamEnd, Via
+from meshfleet.sim.host import BACKLOG, Host
+
+if TYPE_CHECKING:
+    from meshfleet.sim.world import World
+
+KNOCK_US = 3_500_000
+"""How long a connection attempt into silence lives, as node.links has it."""
+
+KEEPALIVE_US = 10_000_000
+"""Until a stream into silence is given up: 5 s idle and five keepalives a second apart, as node.sockets sets them."""
+
+
+def number_of(name: str) -> int:
+    """The host of a node's name: n007 is 7."""
+    return int(name[1:])
+
+
+class Streams:
+    """All connections between hosts."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._opened = 0
+
+    def send(self, here: Host, to: Host, packet: Packet) -> None:
+        """A packet over the stream that stands. It stalls behind a barrier, and goes through if that is lifted in
+        time."""
+        if self.passes(here, to):
+            self._world.after(self.way(here, to), self._world.arrive, to, packet, here.address, Via.STREAM)
+        elif to.number in here.streams:  # it stalls, and goes through if the way opens before the stream is given up
+            self._world.after(1_000_000, self._retry, here, here.epoch, to, here.streams[to.number], packet)
+
+    def _retry(self, here: Host, epoch: int, to: Host, connection: int, packet: Packet) -> None:
+        if here.epoch == epoch and here.streams.get(to.number) == connection:
+            self.send(here, to, packet)
+
+    def passes(self, a: Host, b: Host) -> bool:
+        """Whether a stream's packets pass both ways."""
+        if (
+            a.nic_down
+            or b.nic_down
+            or a.dark
+            or b.dark
+            or a.asleep_since_us is not None
+            or b.asleep_since_us is not None
+        ):
+            return False
+        net = self._world.network
+        return not net.barriers or (
+            net.barrier(a.number, b.number, datagram=False) is None
+            and net.barrier(b.number, a.number, datagram=False) is None
+        )
+
+    def way(self, a: Host, b: Host) -> int:
+        """One way over a stream, in microseconds."""
+        return self._world.network.stream_us(a.number, b.number)
+
+    def _answer(self, a: Host, b: Host) -> tuple[Connect, int]:
+        """How a connection attempt from `a` to `b` ends, and after how long."""
+        if a.nic_down:
+            return Connect.OWN_ERROR, 100
+        there = self._world.network.barrier(a.number, b.number, datagram=False)
+        back = self._world.network.barrier(b.number, a.number, datagram=False)
+        if there is not None or back is not None:
+            rejected = there is not None and there.reject
+            return (Connect.REFUSED, self.way(a, b)) if rejected else (Connect.SILENT, KNOCK_US)
+        if b.dark or b.nic_down or b.asleep_since_us is not None or b.outbound_only:
+            return Connect.SILENT, KNOCK_US
+        trip = self.way(a, b) + self.way(b, a)
+        if not b.running:
+            return Connect.REFUSED, trip
+        if b.paused:
+            if b.accepted_unread > BACKLOG:
+                return Connect.SILENT, KNOCK_US
+            b.accepted_unread += 1
+        return Connect.ACCEPTED, trip
+
+    def knock(self, here: Host, name: str, epoch: int) -> None:
+        """TryConnect: how the kernel there answers."""
+        outcome, after = self._answer(here, self._world.hosts[number_of(name)])
+        self._world.after(after, self._answered, here, here.epoch, name, epoch, outcome)
+
+    def _answered(self, here: Host, life: int, name: str, epoch: int, outcome: Connect) -> None:
+        if here.epoch == life and here.listens and here.member is not None:
+            here.member.connect_answered(NodeName(name), epoch, outcome, self._world.clock(here))
+            self._world.flush(here)
+
+    def open(self, here: Host, to: Host) -> bool:
+        """Open a stream, if the way and the other process allow it; else the attempt's outcome is told in time."""
+        if to.number in here.streams:
+            return True
+        outcome, after = self._answer(here, to)
+        if outcome is not Connect.ACCEPTED or not to.listens:
+            self._world.after(after, self._failed, here, here.epoch, to.name, outcome)
+            return False
+        self._opened += 1
+        here.streams[to.number] = to.streams[here.number] = self._opened
+        for one, other in ((here, to), (to, here)):
+            self._world.after(after, self._stream_up, one, one.epoch, other.name)
+        return True
+
+    def _failed(self, here: Host, life: int, name: str, outcome: Connect) -> None:
+        if here.epoch == life and here.listens and here.member is not None and outcome is not Connect.ACCEPTED:
+            here.member.stream_failed(NodeName(name), outcome, self._world.clock(here))
+            self._world.flush(here)
+
+    def _stream_up(self, here: Host, life: int, name: str) -> None:
+        if here.epoch == life and here.listens and here.member is not None:
+            here.member.stream_up(NodeName(name), self._world.clock(here))
+            self._world.flush(here)
+
+    def close(self, here: Host, to: Host) -> None:
+        """DropStream: goodbye, then FIN."""
+        connection = here.streams.pop(to.number, None)
+        if connection is not None:
+            self._world.after(self.way(here, to), self.ends, to, here.number, connection, StreamEnd.GOODBYE)
+
+    def give_up(self, here: Host, peer: int, connection: int) -> None:
+        """Keepalives went unanswered for too long."""
+        if here.streams.get(peer) == connection and not self.passes(here, self._world.hosts[peer]):
+            self.ends(here, peer, connection, StreamEnd.RESET)
+
+    def ends(self, here: Host, peer: int, connection: int, end: StreamEnd) -> None:
+        """A stream ended, and this side learns of it; a process that does not run learns later."""
+        if here.streams.get(peer) != connection:
+            return
+        if here.running and not here.listens:  # its process learns of it when it runs again
+            self._world.after(500_000, self.ends, here, peer, connection, end)
+            return
+        del here.streams[peer]
+        if here.listens and here.member is not None:
+            here.member.stream_ended(NodeName(self._world.hosts[peer].name), end, self._world.clock(here))
+            self._world.flush(here)

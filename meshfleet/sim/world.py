@@ -1,0 +1,320 @@
+"""What happens next: a heap of events in integer microseconds, over hosts and the network between them.
+
+The members are the very objects that a node runs. They are handed messages as objects; sizes come from one estimate.
+Everything random is drawn from a generator of its own purpose, seeded by text, so that the same file and seed give
+the same run on every machine and Python.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from hashlib import sha256
+from math import ceil
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
+from meshfleet.gossip.member import Member
+from meshfleet.gossip.messages import (
+    Beats,
+    DropStream,
+    KeepStream,
+    Message,
+    NodeInfo,
+    Outgoing,
+    Packet,
+    SendPacket,
+    StreamEnd,
+    TryConnect,
+    Via,
+)
+from meshfleet.sim.host import Host
+from meshfleet.sim.network import MICROSECONDS, Network
+from meshfleet.sim.streams import KEEPALIVE_US, Streams, number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.events import Event
+    from meshfleet.gossip.rules import Rules
+
+OVERHEAD = 80
+"""Bytes of a packet beside its messages: seal 36, head about 44."""
+
+
+def measure(message: Message) -> int:
+    """About what a message costs on the wire. tests/sim holds it to the real codec."""
+    if isinstance(message, Beats):
+        return 5 + 9 * len(message.entries)
+    return len(_ENCODER.encode(message))
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+class Watcher(Protocol):
+    """Who is told what happens, to keep the score."""
+
+    def happened(self, host: Host, event: Event, now_us: int) -> None:
+        """A member said something."""
+        ...
+
+    def truth_changed(self, now_us: int) -> None:
+        """Who runs, or who reaches whom, is not what it was."""
+        ...
+
+    def published(self, host: Host, agent: str, now_us: int) -> None:
+        """A new snapshot left its origin."""
+        ...
+
+
+class World:
+    """Hosts, network, and time."""
+
+    def __init__(self, network: Network, timing: Timing, rules: Rules, seed: str, watcher: Watcher) -> None:
+        self.now_us = 0
+        self.network = network
+        self.hosts: list[Host] = []
+        self.events = 0
+        self.bytes_sent: Counter[int] = Counter()
+        self.datagrams_sent: Counter[int] = Counter()
+        self.trace = sha256()
+        self._timing = timing
+        self._rules = rules
+        self._seed = seed
+        self._watcher = watcher
+        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._count = 0
+        self.streams = Streams(self)
+        self._by_address: dict[Address, Host] = {}
+
+    # Time
+
+    def at(self, when_us: int, action: Callable[..., None], *args: object) -> None:
+        """Have something happen."""
+        self._count += 1
+        heapq.heappush(self._heap, (when_us, self._count, action, args))
+
+    def after(self, delay_us: int, action: Callable[..., None], *args: object) -> None:
+        """Have something happen later."""
+        self.at(self.now_us + delay_us, action, *args)
+
+    def run(self, until_us: int) -> None:
+        """Let time pass."""
+        heap = self._heap
+        while heap and heap[0][0] <= until_us:
+            self.now_us, _, action, args = heapq.heappop(heap)
+            self.events += 1
+            action(*args)
+        self.now_us = until_us
+
+    # Hosts
+
+    def add(self, name: str, host: str, zone: str | None) -> Host:
+        """A machine, with nothing running on it yet."""
+        number = len(self.hosts)
+        here = Host(name, number, host, zone)
+        here.address = Address(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 7878)
+        self.hosts.append(here)
+        self._by_address[here.address] = here
+        return here
+
+    def start(self, here: Host, join: Host | None) -> None:
+        """A node's process begins a life."""
+        here.epoch += 1
+        here.running, here.left, here.died_at_us, here.woken_at_us = True, False, None, -1
+        here.held.clear()
+        here.accepted_unread = 0
+        info = NodeInfo(here.host, here.address.host, here.address.port, here.zone, "agent")
+        rng = Random(f"{self._seed}/{here.name}/{here.epoch}")
+        here.member = Member(
+            NodeName(here.name),
+            Epoch(here.epoch),
+            info,
+            self._timing,
+            rng,
+            measure,
+            OVERHEAD,
+            self.clock(here),
+            self._rules,
+        )
+        if join is not None:
+            here.member.join(join.address, self.clock(here))
+            here.member.keep_seeds((join.address,))
+        self.note("start", here.name, here.epoch)
+        self._watcher.truth_changed(self.now_us)
+        self.flush(here)
+
+    def kill(self, here: Host, *, silently: bool = False) -> None:
+        """Its process ends: the kernel closes all sockets, unless the host itself goes dark (`silently`)."""
+        if not here.running:
+            return
+        here.running, here.died_at_us = False, self.now_us
+        here.dark = silently
+        here.held.clear()
+        for peer, connection in sorted(here.streams.items()):
+            other = self.hosts[peer]
+            if silently:
+                self.after(KEEPALIVE_US, self.streams.ends, other, here.number, connection, StreamEnd.RESET)
+            elif self.streams.passes(here, other):
+                self.after(
+                    self.streams.way(here, other), self.streams.ends, other, here.number, connection, StreamEnd.EOF
+                )
+            else:
+                self.after(KEEPALIVE_US, self.streams.ends, other, here.number, connection, StreamEnd.RESET)
+        here.streams.clear()
+        self.note("dark" if silently else "kill", here.name)
+        self._watcher.truth_changed(self.now_us)
+
+    def leave(self, here: Host) -> None:
+        """A goodbye; half a second later the process ends."""
+        if here.member is not None and here.running:
+            here.member.leave(self.clock(here))
+            here.left = True
+            self.flush(here)
+            for peer, connection in sorted(here.streams.items()):
+                self.after(
+                    self.streams.way(here, self.hosts[peer]),
+                    self.streams.ends,
+                    self.hosts[peer],
+                    here.number,
+                    connection,
+                    StreamEnd.GOODBYE,
+                )
+            here.streams.clear()
+            self.after(500_000, self._end_after_leave, here, here.epoch)
+            self._watcher.truth_changed(self.now_us)
+
+    def _end_after_leave(self, here: Host, epoch: int) -> None:
+        if here.epoch == epoch:
+            here.running = False
+            self._watcher.truth_changed(self.now_us)
+
+    def pause(self, here: Host) -> None:
+        """SIGSTOP."""
+        here.paused += 1
+
+    def resume(self, here: Host) -> None:
+        """SIGCONT: what the kernel held is read, then timers run."""
+        here.paused = max(0, here.paused - 1)
+        if here.listens:
+            self._catch_up(here)
+
+    def sleep(self, here: Host) -> None:
+        """The machine is suspended."""
+        here.asleep_since_us = self.now_us
+        self._watcher.truth_changed(self.now_us)
+
+    def wake(self, here: Host) -> None:
+        """It wakes, and says so to its member, as the driver's watch on the clocks does."""
+        if here.asleep_since_us is None:
+            return
+        here.asleep_us += self.now_us - here.asleep_since_us
+        here.asleep_since_us = None
+        self._watcher.truth_changed(self.now_us)
+        if here.member is not None and here.listens:
+            here.member.slept(self.clock(here))
+            self._catch_up(here)
+
+    def publish(self, here: Host, agent: str, body: bytes) -> None:
+        """An agent has news."""
+        if here.member is not None and here.listens and not here.left:
+            here.member.publish(AgentId(agent), body, self.clock(here))
+            self._watcher.published(here, agent, self.now_us)
+            self.flush(here)
+
+    def barrier_changed(self) -> None:
+        """Streams across a new barrier end after a while, if it is still there then."""
+        self._watcher.truth_changed(self.now_us)
+        for here in self.hosts:
+            for peer, connection in sorted(here.streams.items()):
+                if not self.streams.passes(here, self.hosts[peer]):
+                    self.after(KEEPALIVE_US, self.streams.give_up, here, peer, connection)
+
+    # The machinery
+
+    def note(self, *what: object) -> None:
+        """One line of the trace."""
+        self.trace.update(f"{self.now_us} {' '.join(map(str, what))}\n".encode())
+
+    def clock(self, here: Host) -> float:
+        """The host's own monotonic clock, now."""
+        return here.clock(self.now_us)
+
+    def _catch_up(self, here: Host) -> None:
+        assert here.member is not None
+        held, here.accepted_unread = list(here.held), 0
+        here.held.clear()
+        for packet, source, via in held:
+            here.member.receive(packet, source, via, self.clock(here), 0.0)
+        here.member.handle_timer(self.clock(here))
+        self.flush(here)
+
+    def flush(self, here: Host) -> None:
+        """Send what the member has to send, and set its next timer: what a driver does after every input."""
+        member = here.member
+        assert member is not None
+        clock = self.clock(here)
+        for out in member.outgoing(clock):
+            self._send(here, member, out, clock)
+        for event in member.events():
+            self._watcher.happened(here, event, self.now_us)
+        # Never early, and never in this same microsecond: a tick before its time would only ask for itself again.
+        due_us = self.now_us + max(1, ceil((member.next_timer() - clock) * MICROSECONDS))
+        if here.woken_at_us < self.now_us or due_us < here.woken_at_us:
+            here.woken_at_us = due_us
+            self.at(due_us, self._tick, here, here.epoch)
+
+    def _tick(self, here: Host, epoch: int) -> None:
+        if here.epoch != epoch or here.woken_at_us > self.now_us:
+            return
+        here.woken_at_us = -1
+        if here.listens and here.member is not None:
+            here.member.handle_timer(self.clock(here))
+            self.flush(here)
+
+    def _send(self, here: Host, member: Member, out: Outgoing, clock: float) -> None:
+        match out:
+            case SendPacket():
+                self._send_packet(here, member, out, clock)
+            case TryConnect():
+                self.streams.knock(here, out.to, out.epoch)
+            case KeepStream():
+                self.streams.open(here, self.hosts[number_of(out.to)])
+            case DropStream():
+                self.streams.close(here, self.hosts[number_of(out.to)])
+
+    def _send_packet(self, here: Host, member: Member, out: SendPacket, clock: float) -> None:
+        size = OVERHEAD
+        for message in out.messages:
+            size += measure(message)
+        self.bytes_sent[here.number] += size
+        self.datagrams_sent[here.number] += out.via is Via.DATAGRAM
+        if here.nic_down:
+            member.send_refused(clock)
+            return
+        to = self._by_address.get(Address(out.host, out.port))
+        if to is None:
+            return
+        packet = member.envelope(out.messages, clock, 0)
+        if out.via is Via.DATAGRAM:
+            if not to.outbound_only or here.number in to.streams:
+                for way in self.network.arrivals_us(here.number, to.number):
+                    self.after(way, self.arrive, to, packet, here.address, out.via)
+        elif to.number in here.streams or self.streams.open(here, to):
+            self.streams.send(here, to, packet)
+
+    def arrive(self, to: Host, packet: Packet, source: Address, via: Via) -> None:
+        """A packet reaches its host: read, held by the kernel, or lost."""
+        if not to.running or to.dark or to.nic_down or to.asleep_since_us is not None:
+            return
+        if to.paused:
+            to.hold(packet, source, via)
+            return
+        assert to.member is not None
+        to.member.receive(packet, source, via, self.clock(to), 0.0)
+        self.flush(to)

@@ -83,6 +83,10 @@ def test_nothing_heard_from_anyone_is_isolation() -> None:
     assert stand(silent("a"), heard_ago=2 * T + 0.1).standing is Standing.ISOLATED  # a fleet of two
 
 
+def test_who_still_sees_somebody_is_not_isolated_for_hearing_nobody_new() -> None:
+    assert stand(fresh("a") + silent("b"), heard_ago=60.0).standing is Standing.CONNECTED
+
+
 def test_a_fleet_of_one_is_connected() -> None:
     assert stand([], heard_ago=1e6).standing is Standing.CONNECTED
 

@@ -1,0 +1,315 @@
+"""Sets the stage: hosts, links, agents that publish, and each fault put to its time, with what undoes it.
+
+Whatever plays the scenario is a `Theatre`: the world of the core, or the one of the full stack.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Protocol, assert_never
+
+from meshfleet.sim.faults import (
+    AgentExit,
+    Crash,
+    Cut,
+    Degrade,
+    Fault,
+    Flap,
+    HostDown,
+    Join,
+    Leave,
+    Move,
+    NicDown,
+    OutboundOnly,
+    Partition,
+    Pause,
+    Skew,
+    Starve,
+    Suspend,
+    UdpBlocked,
+)
+from meshfleet.sim.network import MICROSECONDS, Barrier, Network, Quality
+from meshfleet.sim.scenario import Scenario, ScenarioError
+from meshfleet.sim.selectors import cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshfleet.sim.expect import Span
+    from meshfleet.sim.host import Host
+
+BODY = 400
+"""Bytes of a snapshot's state: what the benchmarks of real processes use."""
+
+
+class Theatre(Protocol):
+    """What a stage needs of the world that plays on it. Times are microseconds of virtual time."""
+
+    now_us: int
+    network: Network
+    hosts: list[Host]
+
+    def at(self, when_us: int, action: Callable[..., None], *args: object) -> None:
+        """Have something happen."""
+        ...
+
+    def after(self, delay_us: int, action: Callable[..., None], *args: object) -> None:
+        """Have something happen later."""
+        ...
+
+    def add(self, name: str, host: str, zone: str | None) -> Host:
+        """A machine, with nothing running on it yet."""
+        ...
+
+    def start(self, here: Host, join: Host | None) -> None:
+        """A node's process begins a life."""
+        ...
+
+    def kill(self, here: Host, *, silently: bool = False) -> None:
+        """Its process ends; `silently`: its whole host goes dark."""
+        ...
+
+    def leave(self, here: Host) -> None:
+        """A goodbye, and then the end."""
+        ...
+
+    def pause(self, here: Host) -> None:
+        """SIGSTOP."""
+        ...
+
+    def resume(self, here: Host) -> None:
+        """SIGCONT."""
+        ...
+
+    def sleep(self, here: Host) -> None:
+        """The machine is suspended."""
+        ...
+
+    def wake(self, here: Host) -> None:
+        """It wakes."""
+        ...
+
+    def publish(self, here: Host, agent: str, body: bytes) -> None:
+        """An agent has news."""
+        ...
+
+    def barrier_changed(self) -> None:
+        """Who reaches whom is not what it was."""
+        ...
+
+
+class Stage:
+    """One scenario, one seed, on one world."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self._scenario = scenario
+        self._joining = sum(f.count for f in scenario.fault if isinstance(f, Join))
+        self.cast = cast(scenario, self._joining)
+        plan = scenario.network
+        self.network = Network(
+            Quality.of(plan.delay, plan.loss, plan.duplicate, plan.reorder), Random(f"{seed}/network")
+        )
+        self._agents = Random(f"{seed}/agents")
+        self._stage = Random(f"{seed}/stage")
+        self.silent: dict[int, list[Span]] = {}
+        """When each host's process does not run, by the faults planned for it."""
+        self._exited: set[str] = set()
+        self.world: Theatre
+
+    def set_on(self, world: Theatre) -> None:
+        """Hosts, links, the first nodes, and every fault at its time. ScenarioError for names that mean nobody."""
+        self.world = world
+        for name in self.cast.nodes:
+            self.world.add(name, self.cast.hosts[name], self.cast.zones.get(name))
+        for i, between in enumerate(self._scenario.network.between):
+            path = f"network.between[{i}]"
+            usual = self._scenario.network
+            self.network.set_between(
+                self._numbers(between.a, f"{path}.a"),
+                self._numbers(between.b, f"{path}.b"),
+                Quality.of(
+                    between.delay or usual.delay,
+                    usual.loss if between.loss is None else between.loss,
+                    usual.duplicate if between.duplicate is None else between.duplicate,
+                    usual.reorder if between.reorder is None else between.reorder,
+                ),
+            )
+        for host in self.world.hosts[: self._scenario.fleet.nodes]:
+            first = self.world.hosts[0]
+            self.world.start(host, None if host is first else first)
+            self._start_agents(host)
+        for i, fault in enumerate(self._scenario.fault):
+            self._plan(fault, f"fault[{i}]")
+
+    # Agents
+
+    def _start_agents(self, host: Host) -> None:
+        every = round(self._scenario.fleet.update_every * MICROSECONDS)
+        for i in range(self._scenario.fleet.agents_per_node):
+            first = round(self._agents.random() * every)
+            self.world.after(first, self._update, host, host.epoch, f"{host.name}/a{i}", every)
+
+    def _update(self, host: Host, epoch: int, agent: str, every: int) -> None:
+        if host.epoch != epoch or agent in self._exited:
+            return
+        self.world.publish(host, agent, b"w" * BODY)
+        self.world.after(round(every * self._agents.uniform(0.9, 1.1)), self._update, host, epoch, agent, every)
+
+    # Faults
+
+    def _numbers(self, patterns: tuple[str, ...], path: str) -> frozenset[int]:
+        return frozenset(int(name[1:]) for name in self.cast.select(patterns, path))
+
+    def _hosts(self, patterns: tuple[str, ...], path: str) -> list[Host]:
+        return [self.world.hosts[number] for number in sorted(self._numbers(patterns, path))]
+
+    def _plan(self, fault: Fault, path: str) -> None:
+        begin = round(fault.at * MICROSECONDS)
+        end = None if fault.until is None else round(fault.until * MICROSECONDS)
+        match fault:
+            case Crash() | Leave() | Pause() | NicDown() | OutboundOnly() | Starve():
+                for host in self._hosts(fault.nodes, f"{path}.nodes"):
+                    self._plan_one(fault, host, begin, end)
+            case HostDown() | Suspend():
+                patterns = (*fault.nodes, *(f"host:{name}" for name in fault.hosts))
+                if not patterns:
+                    raise ScenarioError(f"{path}: whose host? Give hosts or nodes.")
+                for host in self._hosts(patterns, path):
+                    self._plan_one(fault, host, begin, end)
+            case Partition():
+                groups = [self._numbers(g, f"{path}.groups[{i}]") for i, g in enumerate(fault.groups)]
+                if sum(map(len, groups)) != len(frozenset().union(*groups)):
+                    raise ScenarioError(f"{path}.groups: a node is in two of them.")
+                for left in groups:
+                    for right in groups:
+                        if left is not right:
+                            self._wall(Barrier(left, right, reject=fault.reject), begin, end)
+            case Cut() | UdpBlocked():
+                left, right = self._ends(fault.source, fault.target, path)
+                self._wall(Barrier(left, right, datagrams_only=isinstance(fault, UdpBlocked)), begin, end)
+            case Flap():
+                left, right = self._ends(fault.source, fault.target, path)
+                self.world.at(begin, self._flap, fault, left, right, end)
+            case Degrade():
+                self._plan_degrade(fault, path, begin, end)
+            case Join():
+                for _ in range(fault.count):
+                    number = self._scenario.fleet.nodes + self._joining - 1
+                    self._joining -= 1
+                    self.world.at(begin, self._restart, self.world.hosts[number])
+            case AgentExit():
+                for agent in self.cast.select(fault.agents, f"{path}.agents"):
+                    self.world.at(begin, self._exit, agent, fault.code)
+                    if end is not None:
+                        self.world.at(end, self._agent_again, agent)
+            case Move() | Skew():
+                raise ScenarioError(f"{path}: the fault {type(fault).__name__.lower()!r} is not simulated yet.")
+            case _:
+                assert_never(fault)
+
+    def _ends(
+        self, source: tuple[str, ...], target: tuple[str, ...], path: str
+    ) -> tuple[frozenset[int], frozenset[int]]:
+        return self._numbers(source, f"{path}.from"), self._numbers(target, f"{path}.to")
+
+    def _wall(self, barrier: Barrier, begin: int, end: int | None) -> None:
+        self.world.at(begin, self._raise, barrier)
+        if end is not None:
+            self.world.at(end, self._lift, barrier)
+
+    def _raise(self, barrier: Barrier) -> None:
+        self.network.raise_barrier(barrier)
+        self.world.barrier_changed()
+
+    def _lift(self, barrier: Barrier) -> None:
+        self.network.lift(barrier)
+        self.world.barrier_changed()
+
+    def _flap(self, fault: Flap, left: frozenset[int], right: frozenset[int], end: int | None) -> None:
+        now, period = self.world.now_us, round(fault.period * MICROSECONDS)
+        if end is not None and now >= end:
+            return
+        stop = now + round(period * fault.duty)
+        for barrier in (Barrier(left, right), Barrier(right, left)):
+            self._wall(barrier, now, stop if end is None else min(stop, end))
+        self.world.at(now + period, self._flap, fault, left, right, end)
+
+    def _plan_degrade(self, fault: Degrade, path: str, begin: int, end: int | None) -> None:
+        left, right = self._ends(fault.source, fault.target, path)
+        usual = self._scenario.network
+        quality = Quality.of(
+            fault.delay or usual.delay,
+            usual.loss if fault.loss is None else fault.loss,
+            usual.duplicate if fault.duplicate is None else fault.duplicate,
+            usual.reorder if fault.reorder is None else fault.reorder,
+        )
+        self.world.at(begin, self.network.degrade, left, right, quality)
+        if end is not None:
+            self.world.at(end, self.network.restore, left, right, quality)
+
+    def _plan_one(self, fault: Fault, host: Host, begin: int, end: int | None) -> None:
+        """A fault of one node: what begins, what ends it, and whether it can be held to its word meanwhile."""
+        begins, ends = self._deeds(fault, host, end)
+        self.world.at(begin, begins)
+        if end is not None and ends is not None:
+            self.world.at(end, ends)
+        if not isinstance(fault, NicDown | OutboundOnly | Starve):
+            last = round(self._scenario.duration * MICROSECONDS)
+            self.silent.setdefault(host.number, []).append((begin, last + 1 if end is None else end))
+
+    def _deeds(self, fault: Fault, host: Host, end: int | None) -> tuple[Callable[[], None], Callable[[], None] | None]:
+        """What begins a fault of one node, and what undoes it."""
+        world = self.world
+        match fault:
+            case Crash():
+                return partial(world.kill, host), partial(self._restart, host)
+            case HostDown():
+                return partial(world.kill, host, silently=True), partial(self._restart, host)
+            case Leave():
+                return partial(world.leave, host), partial(self._restart, host)
+            case Pause():
+                return partial(world.pause, host), partial(world.resume, host)
+            case Suspend():
+                return partial(world.sleep, host), partial(world.wake, host)
+            case NicDown():
+                return partial(self._nic, host, True), partial(self._nic, host, False)
+            case OutboundOnly():
+                return partial(self._nat, host, True), partial(self._nat, host, False)
+            case Starve():
+                return partial(self._starve, fault, host, end), None
+            case _:
+                raise AssertionError(f"{fault} is not a fault of one node")
+
+    def _restart(self, host: Host) -> None:
+        host.dark = False
+        others = [h for h in self.world.hosts if h.listens and h is not host]
+        self.world.start(host, self._stage.choice(others) if others else None)
+        self._start_agents(host)
+
+    def _nic(self, host: Host, down: bool) -> None:
+        host.nic_down = down
+        self.world.barrier_changed()
+
+    def _nat(self, host: Host, behind: bool) -> None:
+        host.outbound_only = behind
+
+    def _starve(self, fault: Starve, host: Host, end: int | None) -> None:
+        now = self.world.now_us
+        if end is not None and now >= end:
+            return
+        self.world.pause(host)
+        run_again = now + round((fault.every - fault.slice) * MICROSECONDS)
+        self.world.at(run_again, self.world.resume, host)
+        self.world.at(now + round(fault.every * MICROSECONDS), self._starve, fault, host, end)
+
+    def _exit(self, agent: str, code: int) -> None:
+        self._exited.add(agent)
+        host = self.world.hosts[int(agent.partition("/")[0][1:])]
+        self.world.publish(host, agent, b"exited %d" % code)
+
+    def _agent_again(self, agent: str) -> None:
+        self._exited.discard(agent)
+        host = self.world.hosts[int(agent.partition("/")[0][1:])]
+        every = round(self._scenario.fleet.update_every * MICROSECONDS)
+        self.world.after(1, self._update, host, host.epoch, agent, every)

@@ -6,7 +6,7 @@ import msgspec
 
 from meshfleet import __version__
 from meshfleet.sim.baselines import DETECTORS
-from meshfleet.sim.expect import Held, Span, check
+from meshfleet.sim.expect import Held, check
 from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.scenario import Scenario, ScenarioError
 from meshfleet.sim.score import Score, shares

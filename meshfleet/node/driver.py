@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from meshfleet.gossip.member import Member
     from meshfleet.node.link import Link
+    from meshfleet.node.machine import Machine
     from meshfleet.node.network import Datagrams, Network
     from meshfleet.wire.keyring import Keyring
 
@@ -65,6 +66,7 @@ class Driver:
         datagrams: Datagrams,
         keyring: Keyring,
         *,
+        machine: Machine,
         wall_ms: Callable[[], int],
         on_events: Callable[[list[Event]], None],
     ) -> None:
@@ -74,13 +76,14 @@ class Driver:
         self._datagrams = datagrams
         self._sealer = Sealer(keyring)
         self._keyring = keyring
+        self._machine = machine
         self._wall_ms = wall_ms
         self._on_events = on_events
         self._sleep = trio.CancelScope()
         self._links: Links | None = None
         self._nursery: trio.Nursery | None = None
         self._lag = 0.0
-        self._suspend = SuspendWatch()
+        self._suspend = SuspendWatch(machine.asleep)
         self._looked_at = 0.0
         self._watched: set[tuple[NodeName, int]] = set()
         self._blocked: frozenset[NodeName] = frozenset()
@@ -104,7 +107,7 @@ class Driver:
 
     def tell(self, what: Callable[[Member, float], None]) -> None:
         """Let something happen to the member, and send what comes of it."""
-        now = trio.current_time()
+        now = self._machine.now()
         try:
             what(self.member, now)
         except Exception as error:
@@ -153,10 +156,10 @@ class Driver:
 
     async def _wake_when_due(self) -> None:
         while True:
-            due = self.member.next_timer()
+            due = self._machine.moment(self.member.next_timer())
             with trio.CancelScope(deadline=due) as self._sleep:
                 await trio.sleep_forever()
-            now = trio.current_time()
+            now = self._machine.now()
             # The worst of late, fading by half each second or so: one late wake-up is seen, an old one forgotten.
             self._lag = max(now - self.member.next_timer(), self._lag * 0.9)
             self.member.loop_lagged(self._lag)
@@ -207,7 +210,7 @@ class Driver:
                 self._watch_process(event.name)
         if events:
             self._on_events(events)
-        if self._sleep.deadline != (due := self.member.next_timer()):
+        if self._sleep.deadline != (due := self._machine.moment(self.member.next_timer())):
             self._sleep.deadline = due
 
     # What is sent
@@ -223,7 +226,7 @@ class Driver:
                     self._fault(error)  # the core packs by size: a bug of ours, and no reason to stop
                     return
                 if self._datagrams.send(data, Address(out.host, out.port)) is Connect.OWN_ERROR:
-                    self.member.send_refused(trio.current_time())
+                    self.member.send_refused(self._machine.now())
             case SendPacket():
                 self.links.send(out.to, Address(out.host, out.port), out.messages)
             case TryConnect():
@@ -236,7 +239,7 @@ class Driver:
 
     def encode(self, messages: tuple[Message, ...]) -> bytes:
         """The packet that carries `messages`, as bytes."""
-        return encode_packet(self.member.envelope(messages, trio.current_time(), self._wall_ms()))
+        return encode_packet(self.member.envelope(messages, self._machine.now(), self._wall_ms()))
 
     async def _knock(self, out: TryConnect) -> None:
         outcome = await knock(self._network, Address(out.host, out.port), lambda: self.may_send(out.to))

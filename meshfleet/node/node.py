@@ -26,7 +26,7 @@ from meshfleet.logs import get_logger
 from meshfleet.node.attending import Attending
 from meshfleet.node.config import NodeConfig, check
 from meshfleet.node.driver import Driver
-from meshfleet.node.process import this_process
+from meshfleet.node.machine import Machine
 from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
 from meshfleet.node.store import Peer, StateDir
 from meshfleet.node.supervise import supervise
@@ -67,8 +67,10 @@ class Node:
         driver: Driver,
         store: StateDir | None,
         network: Network,
+        machine: Machine,
         wall: Callable[[], float],
     ) -> None:
+        self._machine = machine
         self._wall = wall
         self.config = config
         self._member = member
@@ -85,6 +87,11 @@ class Node:
         self.attending = Attending(self, wall)
         self._watchers: list[Callable[[Event], None]] = []
         self._info = member.membership.me.info
+
+    @property
+    def member(self) -> Member:
+        """The state machine itself, to look at. Only the driver may tell it anything."""
+        return self._member
 
     @property
     def name(self) -> NodeName:
@@ -109,7 +116,7 @@ class Node:
 
     def fleet(self) -> FleetView:
         """The merged view; the same object while it is less than a quarter second old and nothing changed."""
-        now, version = trio.current_time(), self.version()
+        now, version = self._machine.now(), self.version()
         if self._view is None or self._view.version != version or now - self._view_at > VIEW_KEPT:
             self._view = self._viewing.fleet(version=version, now=now, wall=self._wall(), lag=self._driver.lag)
             self._view_at = now
@@ -123,7 +130,7 @@ class Node:
 
     def own_agents(self) -> tuple[AgentView, ...]:
         """The agents that this node carries."""
-        return self._viewing.own_agents(now=trio.current_time(), wall=self._wall())
+        return self._viewing.own_agents(now=self._machine.now(), wall=self._wall())
 
     def health(self) -> Health:
         """What is said to anyone who asks whether the node runs."""
@@ -145,7 +152,7 @@ class Node:
 
     def clock(self) -> float:
         """Now, by the clock that facts are dated by."""
-        return self._member.listening.at(trio.current_time())
+        return self._member.listening.at(self._machine.now())
 
     def watch(self, watcher: Callable[[Event], None]) -> None:
         """Have `watcher` called with each event of the member. It must be quick, and must not raise."""
@@ -322,23 +329,24 @@ async def open_node(
     network: Network | None = None,
     wall: Callable[[], float] = time.time,
     rng: random.Random | None = None,
+    machine: Machine | None = None,
 ) -> AsyncIterator[Node]:
     """A running node. Sockets are bound on entry (ConfigError if they can't be); on exit all is closed, without a
     goodbye: call `leave` first for that."""
     check(config)
-    network = RealNetwork() if network is None else network
+    network, machine = network or RealNetwork(), machine or Machine()
     store = None if config.state_dir is None else StateDir.open(config.state_dir)
     try:
         keyring = Keyring(_fleet_key(config, store))
         epoch = int(wall() * 1000) if store is None else store.next_epoch(int(wall() * 1000))
         datagrams, bound = await bind_both(network, await _resolve(network, config.gossip))
         try:
-            there, me = network.advertised(bound), this_process()
+            there, me = network.advertised(bound), machine.process()
             process = None if me is None else str(me)
             info = NodeInfo(
                 config.host, there.host, there.port, config.zone, config.role, None, config.version, process
             )
-            now, rng = trio.current_time(), rng or random.Random()
+            now, rng = machine.now(), rng or random.Random()
             member = Member(config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, now)
             handed: list[Node] = []
             driver = Driver(
@@ -346,10 +354,11 @@ async def open_node(
                 network,
                 datagrams,
                 keyring,
+                machine=machine,
                 wall_ms=lambda: int(wall() * 1000),
                 on_events=lambda e: handed[0].on_events(e),
             )
-            node = Node(config, member, driver, store, network, wall)
+            node = Node(config, member, driver, store, network, machine, wall)
             handed.append(node)
             async with trio.open_nursery() as nursery:
                 await nursery.start(driver.run)

@@ -1,0 +1,28 @@
+"""What a node asks of the machine it runs on. The simulator has virtual ones, whose clocks stop while they sleep."""
+
+from __future__ import annotations
+
+import trio
+
+from meshfleet.node.clocks import asleep_so_far
+from meshfleet.node.process import Process, this_process
+
+
+class Machine:
+    """This machine, and this process on it."""
+
+    def now(self) -> float:
+        """Monotonic seconds; the member's clock."""
+        return trio.current_time()
+
+    def moment(self, at: float) -> float:
+        """The moment by Trio's clock at which `now` will be `at`, for deadlines. One of the past is due at once."""
+        return at
+
+    def asleep(self) -> float:
+        """Seconds spent suspended so far. Only differences of it mean anything."""
+        return asleep_so_far()
+
+    def process(self) -> Process | None:
+        """Who I am to a witness."""
+        return this_process()

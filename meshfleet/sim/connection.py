@@ -17,7 +17,8 @@ from meshfleet.sim.network import MICROSECONDS
 
 if TYPE_CHECKING:
     from meshfleet.fleet.names import Address
-    from meshfleet.sim.fabric import Attachment, Fabric
+    from meshfleet.sim.attachment import Attachment
+    from meshfleet.sim.fabric import Fabric
 
 ON_THE_WAY = 262_144
 """Bytes that one end has sent and the other's process has not read. At it `send_all` waits."""

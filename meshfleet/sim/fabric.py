@@ -27,6 +27,7 @@ from meshfleet.sim.network import Network as Wires
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 class Machine(Protocol):
     """What the fabric must know of a machine, at each moment."""
 

@@ -54,6 +54,11 @@ class Host:
         """Whether its process runs its own code now."""
         return self.running and not self.paused and self.asleep_since_us is None and not self.dark
 
+    @property
+    def powered(self) -> bool:
+        """Whether its kernel does anything."""
+        return not self.dark and self.asleep_since_us is None
+
     def clock(self, now_us: int) -> float:
         """Its monotonic clock, in seconds: it stands still while the host is asleep."""
         asleep = self.asleep_us + (now_us - self.asleep_since_us if self.asleep_since_us is not None else 0)

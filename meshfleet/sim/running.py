@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from meshfleet import __version__
@@ -12,6 +14,10 @@ from meshfleet.sim.scenario import Scenario, ScenarioError
 from meshfleet.sim.score import Score, shares
 from meshfleet.sim.staging import BODY, Stage
 from meshfleet.sim.world import World
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.timing import Timing
+    from meshfleet.sim.stack import StackWorld
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,16 +48,27 @@ class Run:
     """One scenario, one seed."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
-        if scenario.mode != "core":
-            raise ScenarioError(f"{scenario.name}: mode 'stack' is not there yet; 'core' is.")
         self._scenario = scenario
         self._seed = seed
         self._stage = Stage(scenario, seed)
         timing = scenario.patience()
         self.score = Score(timing)
-        self.world = World(self._stage.network, timing, DETECTORS[scenario.detector], str(seed), self.score)
+        self.world = self._world(scenario, timing)
         self.score.attach(self.world)
         self._stage.set_on(self.world)
+
+    def _world(self, scenario: Scenario, timing: Timing) -> World | StackWorld:
+        """The world that plays it."""
+        if scenario.mode == "core":
+            return World(self._stage.network, timing, DETECTORS[scenario.detector], str(self._seed), self.score)
+        if scenario.detector != "meshfleet":
+            raise ScenarioError(
+                f"{scenario.name}: the detector {scenario.detector!r} is there for comparison in mode 'core'; "
+                "the nodes of mode 'stack' judge by meshfleet's rules alone."
+            )
+        from meshfleet.sim.stack import StackWorld
+
+        return StackWorld(self._stage.network, timing, str(self._seed), self.score)
 
     def run(self, wall: float = 0.0) -> Report:
         """Let it happen. `wall` is filled in by who has a clock."""

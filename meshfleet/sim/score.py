@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.standing import Standing
     from meshfleet.fleet.timing import Timing
     from meshfleet.sim.host import Host
-    from meshfleet.sim.world import World
+    from meshfleet.sim.staging import Theatre
 
 DEAD = (Truth.EXITED, Truth.HOST_DOWN)
 
@@ -41,7 +41,7 @@ class Score:
         self._timing = timing
         self._settle_us = round(4 * timing.heartbeat * MICROSECONDS)
         self._pairs: dict[tuple[int, int], Pair] = {}
-        self._world: World | None = None
+        self._world: Theatre | None = None
         self._cut_sizes: dict[tuple[int, int], int] = {}
         self.confusion_us: Counter[tuple[str, str]] = Counter()
         self.false_down = 0
@@ -56,7 +56,7 @@ class Score:
         self.spread_s: list[float] = []
         self.arrived = 0
 
-    def attach(self, world: World) -> None:
+    def attach(self, world: Theatre) -> None:
         """Watch this world."""
         self._world = world
 

@@ -46,9 +46,17 @@ BODY = 400
 class Theatre(Protocol):
     """What a stage needs of the world that plays on it. Times are microseconds of virtual time."""
 
-    now_us: int
     network: Network
     hosts: list[Host]
+
+    @property
+    def now_us(self) -> int:
+        """What time it is."""
+        ...
+
+    def note(self, *what: object) -> None:
+        """One line of the trace."""
+        ...
 
     def at(self, when_us: int, action: Callable[..., None], *args: object) -> None:
         """Have something happen."""

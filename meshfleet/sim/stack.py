@@ -1,0 +1,327 @@
+"""Stack mode: the real node, with its driver, streams, codec and seals, over the virtual network, in virtual time.
+
+One Trio run for all nodes, under Trio's MockClock. A node's tasks carry the number of its process, so that it can be
+stopped as a process is; its machine's clock stands still while the machine is asleep. HTTP and the disk stay out: a
+node here has no state dir. Whatever befalls nodes in core mode befalls them here; the baselines alone no node runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from contextlib import contextmanager
+from contextvars import Context, copy_context
+from functools import partial
+from hashlib import sha256
+from math import ceil, isinf
+from random import Random
+from typing import TYPE_CHECKING
+
+import trio
+from trio.testing import MockClock
+
+from meshfleet.errors import MeshfleetError
+from meshfleet.fleet.names import Address, NodeName
+from meshfleet.fleet.state import AgentState, Status
+from meshfleet.node.config import NodeConfig
+from meshfleet.node.machine import Machine
+from meshfleet.node.node import Node, open_node
+from meshfleet.node.viewing import rfc3339
+from meshfleet.sim.determinism import PROCESS, Holding, deterministic
+from meshfleet.sim.fabric import Fabric
+from meshfleet.sim.host import Host
+from meshfleet.sim.network import MICROSECONDS, Network
+from meshfleet.wire.codec import encode_state
+from meshfleet.wire.keyring import KEY_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.events import Event
+    from meshfleet.sim.attachment import Attachment
+    from meshfleet.sim.world import Watcher
+
+BEGAN = 1_700_000_000.0
+"""Wall-clock seconds at which every run begins: epochs and timestamps then have one length everywhere."""
+
+KEY = bytes(range(KEY_BYTES))
+"""The fleet's key."""
+
+TEXT = 200
+"""Characters that a field of a state may have."""
+
+
+class VirtualMachine(Machine):
+    """The clocks of one host. No process is named: a pid would differ from run to run, and so no node has a witness."""
+
+    def __init__(self, fabric: Fabric, here: Host) -> None:
+        self._fabric = fabric
+        self._here = here
+
+    def now(self) -> float:
+        """It stands still while the host is asleep."""
+        return self._here.clock(self._fabric.now_us)
+
+    def moment(self, at: float) -> float:
+        """Never this same microsecond: a timer that ran too early by a rounding would only ask for itself again."""
+        if isinf(at):
+            return at
+        return self._fabric.moment(max(self._fabric.now_us + 1, ceil(at * MICROSECONDS) + self._here.asleep_us))
+
+    def asleep(self) -> float:
+        """Seconds."""
+        return self._here.asleep_us / MICROSECONDS
+
+    def process(self) -> None:
+        """Nobody."""
+        return
+
+
+class Life:
+    """One life of a node's process."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.scope = trio.CancelScope()
+        self.node: Node | None = None
+        self.context: Context | None = None
+        """Of its tasks. Whatever is done to the node from outside is done in it, so that what it spawns is its own."""
+
+
+class StackWorld:
+    """Hosts with real nodes. A `Theatre`."""
+
+    def __init__(self, network: Network, timing: Timing, seed: str, watcher: Watcher) -> None:
+        self.network = network
+        self.hosts: list[Host] = []
+        self.trace = sha256()
+        self.fabric = Fabric(network)
+        self.faults: list[str] = []
+        """Inputs that a node could not handle, and parts of one that failed: none, unless the node has a bug."""
+        self._timing = timing
+        self._seed = seed
+        self._watcher = watcher
+        self._attached: list[Attachment] = []
+        self._lives: dict[int, Life] = {}
+        self._ended_us: int | None = None
+        self._holding: Holding
+        self._nursery: trio.Nursery
+
+    # What is counted
+
+    @property
+    def now_us(self) -> int:
+        """Microseconds of virtual time."""
+        return self.fabric.now_us if self._ended_us is None else self._ended_us
+
+    @property
+    def events(self) -> int:
+        """What happened on the network and in the scenario."""
+        return self.fabric.events
+
+    @property
+    def bytes_sent(self) -> Counter[int]:
+        """By each host, datagrams and streams."""
+        counts = [attached.counts for attached in self._attached]
+        return Counter({i: each["udp_bytes_out"] + each["stream_bytes_out"] for i, each in enumerate(counts)})
+
+    @property
+    def datagrams_sent(self) -> Counter[int]:
+        """By each host."""
+        return Counter({i: attached.counts["datagrams_out"] for i, attached in enumerate(self._attached)})
+
+    # Time
+
+    def at(self, when_us: int, action: Callable[..., None], *args: object) -> None:
+        """Have something happen."""
+        self.fabric.at(when_us, action, *args)
+
+    def after(self, delay_us: int, action: Callable[..., None], *args: object) -> None:
+        """Have something happen later."""
+        self.fabric.after(delay_us, action, *args)
+
+    def run(self, until_us: int) -> None:
+        """Let time pass, once. MeshfleetError where a node failed at something."""
+        with deterministic(f"{self._seed}/tasks"), _errors_only("meshfleet.node"):
+            trio.run(self._play, until_us, clock=MockClock(autojump_threshold=0))
+        if self.faults:
+            raise MeshfleetError(
+                f"{len(self.faults)} times a node could not handle what it was given, first {self.faults[0]}. "
+                "That is a bug; the log above has it."
+            )
+
+    async def _play(self, until_us: int) -> None:
+        over = trio.Event()
+
+        def end() -> None:
+            self._ended_us = until_us
+            over.set()
+
+        self._holding = Holding()
+        async with trio.open_nursery() as self._nursery:
+            self.fabric.at(until_us + 1, end)
+            self._nursery.start_soon(self.fabric.run)
+            await over.wait()
+            for here in self.hosts:  # who is stopped could not be cancelled
+                self._holding.release(here.number)
+            self._nursery.cancel_scope.cancel()
+
+    def note(self, *what: object) -> None:
+        """One line of the trace."""
+        if self._ended_us is None:
+            self.trace.update(f"{self.now_us} {' '.join(map(str, what))}\n".encode())
+
+    # Hosts
+
+    def add(self, name: str, host: str, zone: str | None) -> Host:
+        """A machine, with nothing running on it yet."""
+        number = len(self.hosts)
+        here = Host(name, number, host, zone)
+        here.address = Address(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 7878)
+        self.hosts.append(here)
+        self._attached.append(self.fabric.attach(here, here.address.host))
+        return here
+
+    def start(self, here: Host, join: Host | None) -> None:
+        """A node's process begins a life."""
+        before = self._lives.get(here.number)
+        if here.running:
+            self._end(here)
+        life = self._lives[here.number] = Life(1 if before is None else before.number + 1)
+        here.epoch = max(here.epoch + 1, self._epoch_now())
+        here.running, here.left, here.died_at_us = True, False, None
+        self.note("start", here.name, life.number)
+        self._watcher.truth_changed(self.now_us)
+        self.at(self.now_us, self._spawn, here, life, () if join is None else (join.address,))
+
+    def _spawn(self, here: Host, life: Life, seeds: tuple[Address, ...]) -> None:
+        if here.paused:
+            self._holding.hold(here.number)
+        self._nursery.start_soon(self._live, here, life, seeds)
+
+    async def _live(self, here: Host, life: Life, seeds: tuple[Address, ...]) -> None:
+        PROCESS.set(here.number)
+        config = NodeConfig(
+            name=NodeName(here.name), gossip=here.address, state_dir=None, fleet_key=KEY, seeds=seeds, zone=here.zone,
+            host=here.host, timing=self._timing,
+        )  # fmt: skip
+        rng = Random(f"{self._seed}/{here.name}/{life.number}")
+        machine = VirtualMachine(self.fabric, here)
+        network = self._attached[here.number]
+        with life.scope:
+            async with open_node(config, network=network, wall=self._wall, rng=rng, machine=machine) as node:
+                life.node, life.context, here.member = node, copy_context(), node.member
+                node.watch(partial(self._happened, here, life))
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    failed = [what for what in node.counters() if what == "fault" or what.startswith("failed_")]
+                    self.faults += [f"{here.name}: {what}" for what in failed]
+
+    def _happened(self, here: Host, life: Life, event: Event) -> None:
+        if self._lives[here.number] is life and here.running and self._ended_us is None:
+            self._watcher.happened(here, event, self.now_us)
+
+    def _wall(self) -> float:
+        return BEGAN + self.now_us / MICROSECONDS
+
+    def _epoch_now(self) -> int:
+        """What a node that starts now takes for its epoch."""
+        return int(self._wall() * 1000)
+
+    # What befalls them
+
+    def kill(self, here: Host, *, silently: bool = False) -> None:
+        """Its process ends: the kernel closes all sockets, unless the host itself goes dark (`silently`)."""
+        if not here.running:
+            return
+        here.running, here.died_at_us, here.dark = False, self.now_us, silently
+        self._end(here)
+        self.note("dark" if silently else "kill", here.name)
+        self._watcher.truth_changed(self.now_us)
+
+    def _end(self, here: Host) -> None:
+        attached = self._attached[here.number]
+        if here.dark:
+            attached.power_lost()
+        else:
+            attached.process_died()
+        self._holding.release(here.number)
+        self._lives[here.number].scope.cancel()
+
+    def leave(self, here: Host) -> None:
+        """A goodbye; half a second later the process ends."""
+        life = self._lives.get(here.number)
+        if here.running and life is not None and life.node is not None and life.context is not None:
+            here.left = True
+            life.context.run(self._nursery.start_soon, self._say_goodbye, here, life, life.node)
+            self._watcher.truth_changed(self.now_us)
+
+    async def _say_goodbye(self, here: Host, life: Life, node: Node) -> None:
+        await node.leave()
+        if self._lives[here.number] is life and here.running:
+            here.running = False
+            life.scope.cancel()  # it closes its sockets itself, as a process does that ends on purpose
+            self._watcher.truth_changed(self.now_us)
+
+    def pause(self, here: Host) -> None:
+        """SIGSTOP."""
+        here.paused += 1
+        self._holding.hold(here.number)
+
+    def resume(self, here: Host) -> None:
+        """SIGCONT."""
+        here.paused = max(0, here.paused - 1)
+        self._go_on(here)
+
+    def sleep(self, here: Host) -> None:
+        """The machine is suspended."""
+        here.asleep_since_us = self.now_us
+        self._holding.hold(here.number)
+        self._watcher.truth_changed(self.now_us)
+
+    def wake(self, here: Host) -> None:
+        """It wakes; its node sees that by the clocks."""
+        if here.asleep_since_us is None:
+            return
+        here.asleep_us += self.now_us - here.asleep_since_us
+        here.asleep_since_us = None
+        self._watcher.truth_changed(self.now_us)
+        self._go_on(here)
+
+    def _go_on(self, here: Host) -> None:
+        if not here.paused and here.asleep_since_us is None:
+            self._holding.release(here.number)
+
+    def publish(self, here: Host, agent: str, body: bytes) -> None:
+        """An agent has news: a state about as long as `body`."""
+        life = self._lives.get(here.number)
+        if life is None or life.node is None or life.context is None or not here.listens or here.left:
+            return
+        life.context.run(life.node.publish, self._state(agent, body))
+        self._watcher.published(here, agent, self.now_us)
+
+    def _state(self, agent: str, body: bytes) -> AgentState:
+        status = Status.EXITED if body.startswith(b"exited") else Status.WORKING
+        now = rfc3339(self._wall())
+        bare = AgentState(agent_id=agent, timestamp=now, status=status, runtime="python", note="", session="")
+        spare = max(0, len(body) - len(encode_state(bare)))
+        note, session = "w" * min(TEXT, spare), "w" * min(TEXT, max(0, spare - TEXT))
+        return AgentState(agent_id=agent, timestamp=now, status=status, runtime="python", note=note, session=session)
+
+    def barrier_changed(self) -> None:
+        """Streams find out for themselves."""
+        self._watcher.truth_changed(self.now_us)
+
+
+@contextmanager
+def _errors_only(name: str) -> Iterator[None]:
+    """Within: what is broken on purpose is not logged as a warning."""
+    log = logging.getLogger(name)
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

@@ -53,6 +53,7 @@ class Socket(Datagrams):
 
     async def receive(self) -> list[tuple[bytes, Address]]:
         """All datagrams that have arrived, at least one and at most 64."""
+        await trio.lowlevel.checkpoint()
         while not self._arrived:
             if self._closed:
                 raise trio.ClosedResourceError
@@ -63,7 +64,6 @@ class Socket(Datagrams):
         for data, _ in arrived:
             counts["udp_bytes_in"] += len(data)
             counts["datagrams_in"] += 1
-        await trio.lowlevel.checkpoint()
         return arrived
 
     def send(self, data: bytes, to: Address) -> Connect | None:

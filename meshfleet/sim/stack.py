@@ -242,13 +242,13 @@ class StackWorld:
         self._watcher.truth_changed(self.now_us)
 
     def _end(self, here: Host) -> None:
-        attached = self._attached[here.number]
-        if here.dark:
-            attached.power_lost()
-        else:
-            attached.process_died()
-        self._holding.release(here.number)
+        # First none of its tasks comes to anything any more, so that none sees its sockets taken from it.
         self._lives[here.number].scope.cancel()
+        self._holding.release(here.number)
+        if here.dark:
+            self._attached[here.number].power_lost()
+        else:
+            self._attached[here.number].process_died()
 
     def leave(self, here: Host) -> None:
         """A goodbye; half a second later the process ends."""

@@ -108,8 +108,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def presumed_after(self) -> Seconds:
         """Age below which nobody is presumed down: 3T of silence for certain. Age counts from the last heartbeat,
-        which may have been raised a beat interval before the silence began."""
-        return 3 * self.heartbeat + self.beat_interval
+        which may have been raised a beat interval and a gossip interval before the silence began: the next one
+        was not told yet."""
+        return 3 * self.heartbeat + self.beat_interval + self.gossip_interval
 
     @property
     def group_hold(self) -> Seconds:

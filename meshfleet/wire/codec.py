@@ -1,7 +1,7 @@
 """Packets and messages as bytes, and back: strict, bounded, and Malformed or TooBig the only errors of reading.
 
 A packet is a CBOR array; each message in it an array that begins with its integer tag. Heartbeat tables travel packed
-(`wire.beattable`), ages in hundredths of a second rounded up, waiting times in milliseconds; all else is plain.
+(`wire.beattable`), ages in hundredths of a second rounded down, waiting times in milliseconds; all else is plain.
 Later versions may append elements to any array, and add messages: what is not known is skipped, and unknown messages
 are counted.
 """

@@ -117,6 +117,7 @@ class Neighbours:
                 record.accepted_at = record.acknowledged_at = None
                 record.eof = record.note(Kind.EOF, at, self._me, "stream ended without a goodbye", self._host)
             case StreamEnd.RESET:
+                record.acknowledged_at = None  # what its kernel said on this stream, it says no more
                 record.note(Kind.RESET, at, self._me, "stream was reset", self._host)
             case StreamEnd.GOODBYE | StreamEnd.DROPPED:
                 return

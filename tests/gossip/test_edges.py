@@ -262,6 +262,19 @@ def test_kernels_that_acknowledge_keep_a_stopped_process_from_being_presumed_dea
     assert world.says("n0", "n1", "n2", "n3", of="n4") == {Presence.UNREACHABLE}
 
 
+def test_a_kernel_that_acknowledged_just_before_its_power_went_is_not_believed_once_the_stream_was_given_up() -> None:
+    world = fleet(5)
+    world.power_off("n4")
+    world.run(1)
+    for name in ("n0", "n1", "n2", "n3"):
+        member(world, name).stream_acknowledged(NodeName("n4"), 0.9, world.now)
+    world.run(9)
+    for name in ("n0", "n1", "n2", "n3"):
+        member(world, name).stream_ended(NodeName("n4"), StreamEnd.RESET, world.now)
+    world.run(30)
+    assert world.says("n0", "n1", "n2", "n3", of="n4") == {Presence.DOWN}
+
+
 def test_what_kernels_say_of_strangers_is_ignored() -> None:
     world = fleet(3)
     n0, nobody = member(world), NodeName("nobody")

@@ -73,6 +73,9 @@ def sim_run(
     detector: Annotated[
         str | None, typer.Option(metavar="NAME", help="meshfleet, swim or lifeguard, instead of the file's.")
     ] = None,
+    mode: Annotated[
+        str | None, typer.Option(metavar="MODE", help="core or stack (the real node), instead of the file's.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run one scenario. Exits 1 where an expectation did not hold or somebody alive was called dead."""
@@ -81,7 +84,10 @@ def sim_run(
     if detector not in (None, "meshfleet", "swim", "lifeguard"):
         complain(f"--detector: {detector!r} is none of meshfleet, swim, lifeguard.")
         raise typer.Exit(WRONG_USAGE)
-    raise typer.Exit(run_sim(scenario, seed, detector, as_json=as_json))
+    if mode not in (None, "core", "stack"):
+        complain(f"--mode: {mode!r} is neither core nor stack.")
+        raise typer.Exit(WRONG_USAGE)
+    raise typer.Exit(run_sim(scenario, seed, detector, mode, as_json=as_json))
 
 
 @sim_app.command("list")

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def run(name: str, seed: int, detector: str | None, *, as_json: bool) -> int:
+def run(name: str, seed: int, detector: str | None, mode: str | None = None, *, as_json: bool) -> int:
     """Run one scenario and print what came of it; 0 if all expectations held and nobody was wrongly called dead."""
     scenario = load(find(name))
-    if detector is not None:
-        scenario = msgspec.convert({**msgspec.to_builtins(scenario), "detector": detector}, type(scenario))
+    instead = {"detector": detector, "mode": mode}
+    said = {key: word for key, word in instead.items() if word is not None}
+    if said:
+        scenario = msgspec.convert({**msgspec.to_builtins(scenario), **said}, type(scenario))
     began = time.perf_counter()
     report = Run(scenario, seed).run()
     report = msgspec.structs.replace(report, wall_s=round(time.perf_counter() - began, 3))
@@ -49,8 +51,9 @@ def _shown(report: Report) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
+    told = f"{report.scenario}, seed {report.seed}, {report.mode}, {report.detector}"
     lines: list[RenderableType] = [
-        Text(f"{report.scenario}, seed {report.seed}, {report.detector}: {'held' if report.ok else 'DID NOT HOLD'}"),
+        Text(f"{told}: {'held' if report.ok else 'DID NOT HOLD'}"),
         Text(f"{report.virtual_s:.0f} virtual s in {report.wall_s:.2f} s; trace {report.trace_sha256[:16]}"),
         Text(
             f"wrongly down {report.false_down}; presumed of who was cut off {report.presumed_wrong}; "

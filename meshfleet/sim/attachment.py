@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from meshfleet.fleet.names import Address
+from meshfleet.gossip.limits import DATAGRAM_BYTES
 from meshfleet.gossip.messages import Connect
 from meshfleet.node.network import Accept, Datagrams, Network, whose_error
 from meshfleet.sim.connection import End
@@ -23,8 +24,8 @@ HELD = 600
 DRAIN = 64
 """Datagrams handed over in one go, as the real socket does."""
 
-LARGEST = 1_401
-"""Bytes of a datagram that are handed over; the rest is cut off, as by a reader with a buffer of that size."""
+LARGEST = DATAGRAM_BYTES + 1
+"""Bytes of a datagram that are handed over; the rest is cut off, as the real socket does."""
 
 BACKLOG = 4_096
 """Connections that a kernel accepts for a process that does not come round to it."""
@@ -71,10 +72,10 @@ class Socket(Datagrams):
         if self._closed:
             return None
         counts = self._owner.counts
-        counts["udp_bytes_out"] += len(data)
-        counts["datagrams_out"] += 1
         error = self._owner.send(data, self.address, to)
         if error is None:
+            counts["udp_bytes_out"] += len(data)
+            counts["datagrams_out"] += 1
             return None
         counts["udp_send_error"] += 1
         whose = whose_error(error)

@@ -3,9 +3,10 @@
     form      1 byte: width of counters (high four bits, 1..7 bytes), width of ages (low four bits, 1..4 bytes)
     record    tag (6 bytes), counter, age in hundredths of a second: big-endian, widths as the form says; one per entry
 
-The writer takes the narrowest widths that hold all entries. Ages are rounded down: of two accounts of one heartbeat
-the earlier is kept, so that rounded up they grew by each telling, and silence seemed longer than it was. In a fleet that has been up for a day an entry takes 10 bytes (as CBOR 15 to 22), and 60 are
-written in 16 us and read in 13. No entries: an empty byte string.
+The writer takes the narrowest widths that hold all entries. Ages are rounded down: of two accounts of one heartbeat the
+earlier is kept, so that rounded up they grew by each telling, and silence seemed longer than it was. In a fleet that
+has been up for a day an entry takes 10 bytes (as CBOR 15 to 22), and 60 are written in 16 us and read in 13. No
+entries: an empty byte string.
 """
 
 from __future__ import annotations

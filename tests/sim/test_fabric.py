@@ -105,7 +105,9 @@ class Virtual:
 
 @pytest.fixture(params=["sockets", "fabric"])
 async def arm(request: pytest.FixtureRequest, nursery: trio.Nursery) -> AsyncIterator[Arm]:
-    arm: Arm = Sockets() if request.param == "sockets" else Virtual(nursery)
+    arm: Arm = Sockets()
+    if request.param == "fabric":
+        arm = Virtual(nursery)
     with trio.fail_after(20):
         yield arm
     for stream in arm.open:

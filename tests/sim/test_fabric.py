@@ -85,7 +85,8 @@ class Sockets:
 
 class Virtual:
     def __init__(self, nursery: trio.Nursery) -> None:
-        fabric, _, (self.here, self.attached) = fabric_of(2)
+        fabric, _, (first, self.attached) = fabric_of(2)
+        self.here: Network = first
         self.there: Network = self.attached
         self.host = "10.0.0.0"
         self.open: list[Stream] = []

@@ -1,0 +1,150 @@
+"""The real node in virtual time: it holds where the core holds, says what the core says, and the same seed gives the
+same run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from meshfleet.errors import MeshfleetError
+from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.standing import Standing
+from meshfleet.sim.catalogue import find
+from meshfleet.sim.network import MICROSECONDS
+from meshfleet.sim.running import Report, Run
+from meshfleet.sim.scenario import Scenario, ScenarioError, load, parse
+from meshfleet.sim.stack import StackWorld
+
+if TYPE_CHECKING:
+    from meshfleet.gossip.member import Member
+
+Words = dict[tuple[int, int], list[Presence]]
+
+
+def said_in(scenario: Scenario, mode: str) -> tuple[Report, Words]:
+    """What came of a scenario, and what each observer said of each subject, in order.
+
+    Left out is what was said for less than a second: it hangs on which of two things at one moment comes first.
+    """
+    run = Run(msgspec.structs.replace(scenario, mode=mode), 0)
+    report = run.run()
+    words: Words = {}
+    for pair, told in run.score.said.items():
+        ends = [when for when, _ in told[1:]] + [round(report.virtual_s * MICROSECONDS)]
+        lasting = [said for (when, said), end in zip(told, ends, strict=True) if end - when >= MICROSECONDS]
+        words[pair] = [said for said, _ in groupby(lasting)]
+    return report, words
+
+
+@pytest.mark.parametrize(
+    ("name", "duration"),
+    [
+        ("process-crash", 100.0),
+        ("minority-cut", 125.0),
+        ("rejecting-firewall", 135.0),
+        ("stopped-process", 115.0),
+        ("quiet", 40.0),
+    ],
+)
+def test_the_real_node_holds_in_virtual_time_and_says_what_the_core_says(name: str, duration: float) -> None:
+    scenario = msgspec.structs.replace(load(find(name)), duration=duration)
+    core, core_said = said_in(scenario, "core")
+    stack, stack_said = said_in(scenario, "stack")
+    assert [held.detail for held in stack.expect if not held.ok] == []
+    assert (stack.mode, stack.false_down, stack.missed_down) == ("stack", 0, 0), stack.details
+    assert stack_said == core_said
+    for cost in ("bytes_per_node_s", "datagrams_per_node_s", "copies_per_snapshot"):
+        assert stack.cost[cost] == pytest.approx(core.cost[cost], rel=0.1)
+
+
+SHORT = 'name = "x"\nduration = 50.0\n[fleet]\nnodes = 4\nupdate_every = 5.0\n'
+FAULTS = [
+    'kind = "crash"\nat = 10.0\nuntil = 20.0\nnodes = ["n001"]',
+    'kind = "host_down"\nat = 10.0\nuntil = 40.0\nnodes = ["n000"]',
+    'kind = "leave"\nat = 10.0\nuntil = 20.0\nnodes = ["n002"]',
+    'kind = "join"\nat = 10.0\ncount = 2',
+    'kind = "partition"\nat = 10.0\nuntil = 30.0\ngroups = [["n000"], ["n001", "n002", "n003"]]',
+    'kind = "cut"\nat = 10.0\nuntil = 30.0\nfrom = ["n001"]\nto = ["n000", "n002", "n003"]',
+    'kind = "flap"\nat = 10.0\nuntil = 30.0\nfrom = ["n000"]\nto = ["n003"]\nperiod = 8.0',
+    'kind = "degrade"\nat = 10.0\nuntil = 30.0\nfrom = ["*"]\nto = ["*"]\nloss = 0.2\nduplicate = 0.1\nreorder = 0.1',
+    'kind = "udp_blocked"\nat = 10.0\nuntil = 40.0\nfrom = ["n001"]\nto = ["n002"]',
+    'kind = "nic_down"\nat = 10.0\nuntil = 30.0\nnodes = ["n001"]',
+    'kind = "pause"\nat = 10.0\nuntil = 30.0\nnodes = ["n003"]',
+    'kind = "starve"\nat = 10.0\nuntil = 30.0\nnodes = ["n003"]\nslice = 0.1\nof = 2.0',
+    'kind = "suspend"\nat = 10.0\nuntil = 30.0\nnodes = ["n003"]',
+    'kind = "agent_exit"\nat = 10.0\nuntil = 20.0\nagents = ["n001/a0"]\ncode = 1',
+    'kind = "outbound_only"\nat = 10.0\nuntil = 40.0\nnodes = ["n001"]',
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.split('"')[1] for fault in FAULTS])
+def test_each_fault_befalls_the_real_node_as_it_befalls_the_core(fault: str) -> None:
+    scenario = parse(f"{SHORT}[[fault]]\n{fault}\n")
+    core, core_said = said_in(scenario, "core")
+    stack, stack_said = said_in(scenario, "stack")
+    assert (stack.false_down, stack.missed_down, core.false_down) == (0, 0, 0), stack.details
+    assert stack_said == core_said
+
+
+STORY = """
+import sys
+from meshfleet.sim.running import Run
+from meshfleet.sim.scenario import parse
+report = Run(parse(sys.argv[1]), int(sys.argv[2])).run()
+print(report.trace_sha256, report.events, report.cost, report.spread_s)
+"""
+
+
+def test_the_same_seed_gives_the_same_run_in_any_process_whatever_its_hash_seed() -> None:
+    text = f'mode = "stack"\n{SHORT}[[fault]]\n{FAULTS[0]}\n[[fault]]\n{FAULTS[7]}\n'.replace("50.0", "35.0")
+
+    def run(seed: int, hash_seed: str) -> str:
+        command = [sys.executable, "-c", STORY, text, str(seed)]
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+    assert run(3, "0") == run(3, "1")
+    assert run(3, "0") != run(4, "0")
+
+
+def member_after(fault: str, duration: float) -> tuple[Member, Run]:
+    run = Run(parse(f'mode = "stack"\n{SHORT}[[fault]]\n{fault}\n'.replace("50.0", str(duration))), 0)
+    run.run()
+    member = run.world.hosts[3].member
+    assert member is not None
+    return member, run
+
+
+def test_a_stopped_process_runs_nothing_of_its_own() -> None:
+    stopped, _ = member_after('kind = "pause"\nat = 10.1\nnodes = ["n003"]', 35.0)
+    assert stopped.beats.counter == 5  # at 0, 2.5, 5, 7.5 and 10
+
+
+def test_a_machine_that_slept_knows_it_by_its_clocks() -> None:
+    slept, run = member_after('kind = "suspend"\nat = 10.1\nuntil = 30.0\nnodes = ["n003"]', 35.0)
+    assert slept.counts["resumed"] == 1
+    assert run.score.stood[3][0] == (30_000_000, Standing.RESUMING)
+    assert slept.beats.counter == 5 + 2  # its clock went on where it stood
+
+
+def test_the_baselines_are_for_core_mode_alone() -> None:
+    scenario = msgspec.structs.replace(load(find("quiet")), mode="stack", detector="swim")
+    with pytest.raises(ScenarioError, match=r"quiet: the detector 'swim' is there for comparison in mode 'core'"):
+        Run(scenario, 0)
+
+
+def test_a_node_that_fails_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    run = Run(parse(f'mode = "stack"\n{SHORT}'.replace("50.0", "5.0")), 0)
+    assert isinstance(run.world, StackWorld)
+    monkeypatch.setattr("meshfleet.gossip.rounds.Rounds._digest", broken)
+    with pytest.raises(MeshfleetError, match=r"times a node could not handle .*n00\d: fault"):
+        run.run()

@@ -54,7 +54,8 @@ class Socket(Datagrams):
 
     async def receive(self) -> list[tuple[bytes, Address]]:
         """All datagrams that have arrived, at least one and at most 64."""
-        await trio.lowlevel.checkpoint()
+        if self._arrived or self._closed:  # else the waiting is the checkpoint
+            await trio.lowlevel.checkpoint()
         while not self._arrived:
             if self._closed:
                 raise trio.ClosedResourceError

@@ -128,8 +128,9 @@ class End(Stream, trio.abc.HalfCloseableStream):
             raise trio.BusyResourceError("another task is receiving on this stream")
         self._receiving = True
         try:
-            await trio.lowlevel.checkpoint()
-            while not (self._closed or self._broken or self._inbox or self._fin_seen):
+            if self._is_readable():  # else the waiting is the checkpoint
+                await trio.lowlevel.checkpoint()
+            while not self._is_readable():
                 self._wake = trio.Event()
                 await self._wake.wait()
         finally:
@@ -143,6 +144,9 @@ class End(Stream, trio.abc.HalfCloseableStream):
             self.saw = self.saw or StreamEnd.EOF
             return b""
         return self._read(max_bytes or len(self._inbox))
+
+    def _is_readable(self) -> bool:
+        return bool(self._closed or self._broken or self._inbox or self._fin_seen)
 
     def _read(self, at_most: int) -> bytes:
         data = bytes(self._inbox[:at_most])

@@ -3,6 +3,7 @@ same run."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from meshfleet.cli import sim as cli
+from meshfleet.cli.main import app
 from meshfleet.errors import MeshfleetError
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
@@ -22,6 +26,8 @@ from meshfleet.sim.scenario import Scenario, ScenarioError, load, parse
 from meshfleet.sim.stack import StackWorld
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from meshfleet.gossip.member import Member
 
 Words = dict[tuple[int, int], list[Presence]]
@@ -148,3 +154,12 @@ def test_a_node_that_fails_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("meshfleet.gossip.rounds.Rounds._digest", broken)
     with pytest.raises(MeshfleetError, match=r"times a node could not handle .*n00\d: fault"):
         run.run()
+
+
+def test_the_command_takes_a_mode_instead_of_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "short.toml"
+    file.write_text(SHORT.replace("50.0", "5.0"))
+    assert cli.run(str(file), 0, None, "stack", as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["mode"] == "stack"
+    result = CliRunner().invoke(app, ["sim", "run", str(file), "--mode", "stak"])
+    assert (result.exit_code, "'stak' is neither core nor stack" in result.output) == (2, True)

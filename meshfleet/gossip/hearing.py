@@ -74,26 +74,26 @@ class Hearing:
         """One message, in whatever state this member is."""
         member = self._member
         match message:
+            case SnapshotMessage():  # by how many there are of each
+                member.counts["snapshots_in"] += 1
+                if member.spread.on_snapshot(message, at):
+                    member.emit(Arrived(message.snapshot))
+            case Beats():
+                self._hear_beats(message, source, sender, via, at, now)
             case Ping():
                 member.prober.on_ping(message, source, sender, member.epoch, via)
             case Ack():
                 member.prober.on_ack(message, sender, via, now)
+            case Digest():
+                member.spread.on_digest(message, source, sender, now)
             case PingReq():
                 member.prober.on_ping_request(message, source, sender, now)
             case Nack():
                 member.prober.on_nack(message, sender, now)
-            case Beats():
-                self._hear_beats(message, source, sender, via, at, now)
             case Alive() | Suspect() | Left() | Obituary():
                 record = member.membership.hear(message, source, sender, at)
                 if record is not None:
                     self._told_about(record, isinstance(message, Obituary | Suspect), now)
-            case SnapshotMessage():
-                member.counts["snapshots_in"] += 1
-                if member.spread.on_snapshot(message.snapshot, at, sender):
-                    member.emit(Arrived(message.snapshot))
-            case Digest():
-                member.spread.on_digest(message, source, sender)
             case Want():
                 member.spread.on_want(message, source, sender)
             case Delta():
@@ -136,7 +136,7 @@ class Hearing:
 
     def _on_sync(self, sync: Sync, source: Address, sender: NodeName, via: Via, at: float, now: float) -> None:
         member = self._member
-        for record in member.membership.on_sync(sync, source, sender, at, TRANSPORT[via]):
+        for record in member.membership.on_sync(sync, source, sender, at, TRANSPORT[via], now):
             member.judging.judge(record, now)
         if not sync.reply:
             member.membership.synced = True

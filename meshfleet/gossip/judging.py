@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from meshfleet.gossip.roster import Record, Roster
     from meshfleet.gossip.rules import Rules
 
+_WELL = Assessment(Standing.CONNECTED)
+
 RECENT = 6
 """Facts shown with a verdict; `why` has them all."""
 
@@ -80,12 +82,11 @@ class Judging:
         """Whom time may have changed. Most are only to be looked at again: they were heard of in the meantime."""
         overdue: list[Record] = []
         since = self._listening.resumed_at
-        for record in self._roster:
-            if record.due > at and not (self._rules.suspects_early and record.suspicion is not None):
-                continue
+        early = self._rules.suspects_early
+        for record in [r for r in self._roster if r.due <= at or (early and r.suspicion is not None)]:
             fresh_until = max(record.beat_at, since) + self._timing.stale_after
             doubted = record.touched or record.name in self._roster.doubted
-            if self._rules.suspects_early:
+            if early:
                 doubted = doubted or record.suspicion is not None
             if at < fresh_until and not doubted:
                 record.due = fresh_until
@@ -229,6 +230,8 @@ class Judging:
         return None
 
     def _assess(self, at: float, now: float, *, doubts: bool) -> Assessment:
+        if not doubts and self._nothing_ails_me(now):
+            return _WELL
         peers = [self._peer(r, at) for r in self._roster if not self._is_settled(r)] if doubts else []
         me = Self(
             now=at,
@@ -239,6 +242,15 @@ class Judging:
             loop_lag=self.loop_lag,
         )
         return assess(me, peers, self._timing)
+
+    def _nothing_ails_me(self, now: float) -> bool:
+        """Whether `assess` could only say connected: as it nearly always could."""
+        return (
+            self._awareness.score == 0
+            and self.refused_since is None
+            and self.loop_lag == 0.0
+            and not self._listening.is_resuming(now)
+        )
 
     def _is_settled(self, record: Record) -> bool:
         return record.presence is Presence.LEFT or record.verdict.certainty is Certainty.PROVEN
@@ -255,9 +267,8 @@ class Judging:
         """Members refused within 2T of each other, on different hosts: that many don't die at once, so a firewall
         rejects."""
         since = at - 2 * self._timing.heartbeat
-        refused = [
-            r for r in self._roster if r.refusals and any(f.at > since and f.at > r.heard_at for f in r.refusals)
-        ]
+        refused = [r for r in self._roster if r.refusals]  # nobody, nearly always
+        refused = [r for r in refused if any(f.at > since and f.at > r.heard_at for f in r.refusals)]
         enough = max(2.0, 0.02 * len(self._roster))
         if len(refused) < enough or len({r.info.host for r in refused}) < 2:
             return frozenset()

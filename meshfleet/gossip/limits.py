@@ -30,6 +30,9 @@ FACTS = 64
 REFUSALS = 8
 """Refused connections remembered of one member. The oldest go."""
 
+PENDING_DIGESTS = 64
+"""Digests with news that may be on its way. At it, the next one's news is asked for at once."""
+
 PENDING_RELAYS = 1_024
 """Pings under way on behalf of others. At it, further requests are nacked at once: `refused_relay`."""
 

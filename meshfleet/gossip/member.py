@@ -20,7 +20,6 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.evidence import Kind
-from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.beats import Heartbeats
@@ -52,9 +51,9 @@ from meshfleet.gossip.spread import Spread
 from meshfleet.gossip.timers import Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from random import Random
 
+    from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
     from meshfleet.fleet.standing import Assessment
     from meshfleet.fleet.timing import Timing
 
@@ -74,6 +73,7 @@ class Member:
         now: float,
         rules: Rules = MESHFLEET,
     ) -> None:
+        self.name = name
         self.timing = timing
         self.counts: Counts = Counter()
         self.started_at = now
@@ -91,9 +91,9 @@ class Member:
         self.roster = Roster(name, rng, self.counts)
         self.replica = Replica(name, epoch, self.counts)
         self.rumors = Rumors(timing, measure, self.counts)
-        self.outbox = Outbox(measure, overhead, self.rumors, self.counts)
         self.beats = Heartbeats(name, epoch, timing, self.roster, self.counts, now)
-        self.spread = Spread(name, timing, self.roster, self.replica, self.outbox, measure, rng)
+        self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts)
+        self.spread = Spread(name, timing, self.roster, self.replica, self.outbox, self.timers, rng)
         self.membership = Membership(
             Alive(name, epoch, 0, info), timing, self.roster, self.awareness, self.beats, self.spread, self.rumors,
             self.outbox, rng, self.counts, self.emit,
@@ -116,11 +116,6 @@ class Member:
     # What the driver asks
 
     @property
-    def name(self) -> NodeName:
-        """My name."""
-        return self.membership.name
-
-    @property
     def epoch(self) -> Epoch:
         """This life of mine."""
         return self.membership.epoch
@@ -134,19 +129,22 @@ class Member:
         """When `handle_timer` is to be called at the latest."""
         return self.timers.next()
 
-    def outgoing(self, now: float) -> Iterator[Outgoing]:
+    def outgoing(self, now: float) -> list[Outgoing]:
         """What is to be sent now. Each is handed out once."""
-        return self.outbox.drain(len(self.roster))
+        return self.outbox.drain(len(self.roster), self.listening.at(now))
 
     def envelope(self, messages: tuple[Message, ...], now: float, wall_ms: int) -> Packet:
         """The packet that carries `messages`: every one is also a heartbeat."""
         age = self.beats.my_age(self.listening.at(now))
         return Packet(self.name, self.epoch, self.beats.counter, age, wall_ms, messages)
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> list[Event]:
         """What changed since the last call. Each is handed out once."""
-        while self._events:
-            yield self._events.popleft()
+        if not self._events:
+            return []
+        events = [*self._events]
+        self._events.clear()
+        return events
 
     # What happens
 
@@ -162,7 +160,7 @@ class Member:
         if packet.source == self.name:
             self.counts["own_name"] += 1
             return
-        sender = NodeName(packet.source)
+        sender: NodeName = packet.source  # type: ignore[assignment]  # a name, as the codec has made sure
         self.judging.heard_anyone_at = at
         self.judging.refused_since = None
         record = self.roster.get(sender)

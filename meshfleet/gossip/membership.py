@@ -226,8 +226,9 @@ class Membership:
 
     def everything(self, at: float, *, reply: bool) -> list[Sync]:
         """All that I know, in frames: the first asks for the other side's."""
-        claims: Sequence[Claim] = [self.me, *self._roster.knowledge()]
-        beats, digest = self._beats.all(at).entries, self._spread.everything().entries
+        told = self._roster.worth_telling(at - self._timing.tombstone / 2)
+        claims: Sequence[Claim] = [self.me, *(claim for record in told for claim in record.known.claims())]
+        beats, digest = self._beats.of(told, at).entries, self._spread.everything().entries
         frames: list[Sync] = []
         while claims or beats or digest or not frames:
             now, claims = tuple(claims[:CLAIMS_PER_SYNC]), claims[CLAIMS_PER_SYNC:]
@@ -236,7 +237,9 @@ class Membership:
             frames.append(Sync(now, Beats(some_beats), Digest(some_haves), reply and not frames))
         return frames
 
-    def on_sync(self, sync: Sync, source: Address, sender: NodeName, at: float, transport: str) -> list[Record]:
+    def on_sync(
+        self, sync: Sync, source: Address, sender: NodeName, at: float, transport: str, now: float
+    ) -> list[Record]:
         """Merge all that somebody knows, and tell the same if asked. Returns whom it told anything about.
 
         A newcomer does not pass on what it is told first, in answer: everybody else knows it.
@@ -244,7 +247,7 @@ class Membership:
         pass_on = self.synced or sync.reply
         told = [self.hear(claim, source, sender, at, gossip=pass_on) for claim in sync.claims]
         heard, _, _ = self._beats.merge(sync.beats, sender, at, transport)
-        self._spread.on_digest(sync.digest, source, sender)
+        self._spread.on_digest(sync.digest, source, sender, now, at_once=True)
         if sync.reply:
             self._outbox.stream_to(source, sender, *self.everything(at, reply=False))
         return [record for record in told if record is not None] + heard

@@ -133,9 +133,12 @@ class Nack(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
 
 
 class SnapshotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
-    """One agent's snapshot, in its origin's bytes."""
+    """One agent's snapshot, in its origin's bytes, and whom its receiver passes it on to."""
 
     snapshot: Snapshot
+    until: Name | None = None
+    """The receiver answers for everybody after itself in the ring of names, up to and without this one. None: for
+    nobody."""
 
 
 class Have(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -231,6 +234,8 @@ class SendPacket(msgspec.Struct, frozen=True, gc=False):
     to: NodeName | None
     via: Via
     messages: tuple[Message, ...]
+    size: int
+    """Bytes of it, head and seal included, as the measure passed in counts them."""
 
 
 class TryConnect(msgspec.Struct, frozen=True, gc=False):

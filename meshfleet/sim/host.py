@@ -56,8 +56,9 @@ class Host:
 
     def clock(self, now_us: int) -> float:
         """Its monotonic clock, in seconds: it stands still while the host is asleep."""
-        asleep = self.asleep_us + (now_us - self.asleep_since_us if self.asleep_since_us is not None else 0)
-        return (now_us - asleep) / MICROSECONDS
+        if self.asleep_since_us is not None:
+            now_us = self.asleep_since_us
+        return (now_us - self.asleep_us) / MICROSECONDS
 
     def hold(self, packet: Packet, source: Address, via: Via) -> None:
         """Its kernel keeps a packet for later; at the limit the newest is lost, as in a socket's buffer."""

@@ -90,7 +90,7 @@ class World:
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0
         self.streams = Streams(self)
-        self._by_address: dict[Address, Host] = {}
+        self._by_address: dict[tuple[str, int], Host] = {}
 
     # Time
 
@@ -101,7 +101,8 @@ class World:
 
     def after(self, delay_us: int, action: Callable[..., None], *args: object) -> None:
         """Have something happen later."""
-        self.at(self.now_us + delay_us, action, *args)
+        self._count += 1
+        heapq.heappush(self._heap, (self.now_us + delay_us, self._count, action, args))
 
     def run(self, until_us: int) -> None:
         """Let time pass."""
@@ -260,7 +261,10 @@ class World:
         assert member is not None
         clock = self.clock(here)
         for out in member.outgoing(clock):
-            self._send(here, member, out, clock)
+            if type(out) is SendPacket:
+                self._send_packet(here, member, out, clock)
+            else:
+                self._order(here, out)
         for event in member.events():
             self._watcher.happened(here, event, self.now_us)
         # Never early, and never in this same microsecond: a tick before its time would only ask for itself again.
@@ -277,10 +281,8 @@ class World:
             here.member.handle_timer(self.clock(here))
             self.flush(here)
 
-    def _send(self, here: Host, member: Member, out: Outgoing, clock: float) -> None:
+    def _order(self, here: Host, out: Outgoing) -> None:
         match out:
-            case SendPacket():
-                self._send_packet(here, member, out, clock)
             case TryConnect():
                 self.streams.knock(here, out.to, out.epoch)
             case KeepStream():
@@ -289,15 +291,12 @@ class World:
                 self.streams.close(here, self.hosts[number_of(out.to)])
 
     def _send_packet(self, here: Host, member: Member, out: SendPacket, clock: float) -> None:
-        size = OVERHEAD
-        for message in out.messages:
-            size += measure(message)
-        self.bytes_sent[here.number] += size
+        self.bytes_sent[here.number] += out.size
         self.datagrams_sent[here.number] += out.via is Via.DATAGRAM
         if here.nic_down:
             member.send_refused(clock)
             return
-        to = self._by_address.get(Address(out.host, out.port))
+        to = self._by_address.get((out.host, out.port))
         if to is None:
             return
         packet = member.envelope(out.messages, clock, 0)

@@ -99,6 +99,7 @@ class _Shot(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class _ShotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
     snapshot: _Shot
+    until: Name | None = None
 
 
 class _Shots(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):
@@ -210,7 +211,10 @@ def _read_request(item: list[object], counts: Counter[str]) -> PingReq:
 
 
 def _read_snapshot(item: list[object], counts: Counter[str]) -> SnapshotMessage:
-    return SnapshotMessage(_snapshot(msgspec.convert(item, _ShotMessage, builtin_types=(bytes,)).snapshot))
+    shot = msgspec.convert(item, _ShotMessage, builtin_types=(bytes,))
+    if shot.until is not None:
+        _check_name(shot.until)
+    return SnapshotMessage(_snapshot(shot.snapshot), shot.until)
 
 
 def _read_delta(item: list[object], counts: Counter[str]) -> Delta:

@@ -20,6 +20,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Row,
     SnapshotMessage,
     Suspect,
     Sync,
@@ -102,6 +103,8 @@ class Hearing:
                     member.emit(Arrived(snapshot))
             case Sync():
                 self._on_sync(message, source, sender, via, at, now)
+            case Row():
+                self._hear_row(message, at)
             case Goodbye():
                 pass  # the driver's business: it tells an end on purpose from a death
             case _:
@@ -117,6 +120,10 @@ class Hearing:
                 member.judging.judge(record, now)
         if newer_here:
             member.outbox.datagram_to(source, sender, Beats(tuple(newer_here)))
+
+    def _hear_row(self, row: Row, at: float) -> None:
+        if self._member.rows.hear(row, at):
+            self._member.changes += 1
 
     def _told_about(self, record: Record, bad: bool, now: float) -> None:
         """Something new was said about a member. Bad news is looked into: by few enough of us not to storm it."""
@@ -138,6 +145,8 @@ class Hearing:
         member = self._member
         for record in member.membership.on_sync(sync, source, sender, at, TRANSPORT[via], now):
             member.judging.judge(record, now)
+        for row in sync.rows:
+            self._hear_row(row, at)
         if not sync.reply:
             member.membership.synced = True
             member.emit(Synced(sender))

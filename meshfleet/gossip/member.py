@@ -45,6 +45,7 @@ from meshfleet.gossip.prober import Prober
 from meshfleet.gossip.replica import Replica
 from meshfleet.gossip.roster import HOPEFUL, Record, Roster
 from meshfleet.gossip.rounds import Rounds
+from meshfleet.gossip.rows import Rows
 from meshfleet.gossip.rules import MESHFLEET, Rules
 from meshfleet.gossip.rumors import Measure, Rumors
 from meshfleet.gossip.spread import Spread
@@ -94,9 +95,10 @@ class Member:
         self.beats = Heartbeats(name, epoch, timing, self.roster, self.counts, now)
         self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts)
         self.spread = Spread(name, timing, self.roster, self.replica, self.outbox, self.timers, rng)
+        self.rows = Rows(name, epoch, timing, self.roster, self.outbox, self.counts)
         self.membership = Membership(
-            Alive(name, epoch, 0, info), timing, self.roster, self.awareness, self.beats, self.spread, self.rumors,
-            self.outbox, rng, self.counts, self.emit,
+            Alive(name, epoch, 0, info), timing, self.roster, self.awareness, self.beats, self.rows, self.spread,
+            self.rumors, self.outbox, rng, self.counts, self.emit,
         )  # fmt: skip
         self.judging = Judging(
             name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
@@ -297,6 +299,7 @@ class Member:
             self.stream_up(event.name, self._now)
         if isinstance(event, Renewed):
             self.beats.begin_life(event.epoch, self._at)
+            self.rows.begin_life(event.epoch)
             self.spread.push(self.replica.begin_life(event.epoch), self._at)
         if len(self._events) >= EVENTS:
             self._events.popleft()
@@ -309,11 +312,13 @@ class Member:
         """A member answered a probe of mine, itself or through a helper."""
         at = self._at
         if via is None:
+            record.missed = 0
             record.rtt = rtt if rtt is not None else record.rtt
             record.note(Kind.ACK, at, record.name, f"answered a ping by {TRANSPORT[transport]}")
         else:
             record.indirect_at, record.indirect_via, record.direct_failed_at = at, via, at
             record.note(Kind.INDIRECT_ACK, at, via, f"answered {via}'s ping on my behalf")
+            self._missed(record, now)
         if record.presence is not Presence.FRESH:
             self.judging.judge(record, now)
 
@@ -328,7 +333,14 @@ class Member:
             self.membership.suspect(record, at)
         if not record.is_gone:
             self.neighbours.knock(record)
+            self._missed(record, now)
         self.judging.judge(record, now)
+
+    def _missed(self, record: Record, now: float) -> None:
+        """It did not answer directly. Ask again soon, not in a whole round's time: a datagram may have been lost."""
+        record.missed += 1
+        if record.missed == 1:
+            self.timers.at(now + self.timing.probe_interval, lambda t: self.prober.probe(record, t))
 
     def helper_refused(self, record: Record, helper: str, now: float) -> None:
         """A helper's connection to a member was refused."""

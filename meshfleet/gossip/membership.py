@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from meshfleet.gossip.beats import Heartbeats
     from meshfleet.gossip.outbox import Outbox
     from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.rows import Rows
     from meshfleet.gossip.rumors import Rumors
     from meshfleet.gossip.spread import Spread
 
 CLAIMS_PER_SYNC = 150
 """Claims in one push-pull frame: some 200 bytes each."""
+ROWS_PER_SYNC = 3
+"""Rows in one push-pull frame, of up to 256 names of up to 64 bytes each."""
 ENTRIES_PER_SYNC = 1_000
 """Heartbeats, and digest entries, in one push-pull frame."""
 
@@ -45,6 +48,7 @@ class Membership:
         roster: Roster,
         awareness: Awareness,
         beats: Heartbeats,
+        rows: Rows,
         spread: Spread,
         rumors: Rumors,
         outbox: Outbox,
@@ -57,6 +61,7 @@ class Membership:
         self._roster = roster
         self._awareness = awareness
         self._beats = beats
+        self._rows = rows
         self._spread = spread
         self._rumors = rumors
         self._outbox = outbox
@@ -235,6 +240,10 @@ class Membership:
             some_beats, beats = beats[:ENTRIES_PER_SYNC], beats[ENTRIES_PER_SYNC:]
             some_haves, digest = digest[:ENTRIES_PER_SYNC], digest[ENTRIES_PER_SYNC:]
             frames.append(Sync(now, Beats(some_beats), Digest(some_haves), reply and not frames))
+        rows = self._rows.all()
+        while rows:
+            some, rows = rows[:ROWS_PER_SYNC], rows[ROWS_PER_SYNC:]
+            frames.append(Sync((), Beats(()), Digest(()), False, some))
         return frames
 
     def on_sync(

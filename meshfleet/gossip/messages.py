@@ -91,6 +91,17 @@ class Beats(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
     entries: tuple[Beat, ...]
 
 
+class Row(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """Whom `name` does not reach directly, of all that it knows: the whole of it, in place of any earlier version."""
+
+    name: Name
+    epoch: Number
+    version: Number
+    unreached: tuple[Name, ...]
+    until: Name | None = None
+    """As in SnapshotMessage: up to where the receiver passes it on."""
+
+
 class Ping(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
     """Are you there? Names whom it means, so that an address in new hands does not answer for the old."""
 
@@ -179,6 +190,7 @@ class Sync(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
     beats: Beats
     digest: Digest
     reply: bool
+    rows: tuple[Row, ...] = ()
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=31, gc=False):
@@ -191,6 +203,7 @@ Message: TypeAlias = (
     | Left
     | Obituary
     | Beats
+    | Row
     | Ping
     | PingReq
     | Ack

@@ -58,6 +58,7 @@ class Record:
         "info",
         "judged_since",
         "known",
+        "missed",
         "name",
         "obituary_at",
         "presence",
@@ -92,6 +93,8 @@ class Record:
         self.relay_via: str | None = None
         self.transport: str | None = None
         self.direct_failed_at = -1e18
+        self.missed = 0
+        """Probes in a row that it did not answer directly."""
         self.rtt: float | None = None
         self.clock_offset: float | None = None
         self.restarted_at = now
@@ -185,6 +188,7 @@ class Record:
         self.accepted_at = None
         self.acknowledged_at = None
         self.grouped_at = -1e18
+        self.missed = 0
         self.refusals.clear()
         self.eof = None
         self.obituary_at = None

@@ -37,7 +37,7 @@ class Rounds:
         self._member.timers.at(now + self._member.rng.uniform(0, timing.digest_interval), self._digest)
         self._every(timing.push_pull_interval, now, self._push_pull)
         self._every(timing.gone_probe_interval, now, self._seek)
-        self._every(timing.heartbeat, now, lambda t: self._member.neighbours.review())
+        self._every(timing.heartbeat, now, self._review)
         self._every(REAP_EVERY, now, self._reap)
 
     def _every(self, interval: float, now: float, action: Callable[[float], None], first: float | None = None) -> None:
@@ -80,6 +80,12 @@ class Rounds:
         for record in member.roster.sample(1):
             member.outbox.stream(record, *member.membership.everything(at, reply=True))
 
+    def _review(self, now: float) -> None:
+        member = self._member
+        member.neighbours.review()
+        if member.rows.review():
+            member.changes += 1
+
     def _seek(self, now: float) -> None:
         """Try one of the gone again, and a seed where few are left, so that a healed cut is noticed from either
         side."""
@@ -101,4 +107,5 @@ class Rounds:
         for record in [r for r in member.roster if r.is_gone and at - r.judged_since > member.timing.tombstone]:
             member.roster.remove(record)
             member.replica.drop(record.name)
+            member.rows.forget(record.name)
             member.emit(Forgotten(record.name))

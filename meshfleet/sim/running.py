@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from meshfleet import __version__
+from meshfleet.sim.agents import BODY
 from meshfleet.sim.baselines import DETECTORS
 from meshfleet.sim.expect import Held, check
 from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.scenario import Scenario, ScenarioError
 from meshfleet.sim.score import Score, shares
-from meshfleet.sim.staging import BODY, Stage
+from meshfleet.sim.staging import Stage
 from meshfleet.sim.world import World
 
 

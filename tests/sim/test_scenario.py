@@ -30,7 +30,7 @@ MISTAKES = [
     ('detector = "swin"\n' + GOOD, "detector: 'swin' is not a word for this; the nearest is 'swim'"),
     ('timing = "lann"\n' + GOOD, "timing.preset: 'lann' is no preset; the nearest is 'lan'"),
     ("timing = { heartbeet = 2.0 }\n" + GOOD, "timing.heartbeet is no field of Timing; the nearest is 'heartbeat'"),
-    ('timing = { heartbeat = "x" }\n' + GOOD, "timing: Expected `float`, got `str`"),
+    ('timing = { heartbeat = "x" }\n' + GOOD, r"timing\.heartbeat: expected `float`, got `str`"),
     (GOOD.replace("n00[01]", "m*"), r"fleet\.zones\.east: 'm\*' matches nobody"),
     (fault('kind = "crsh"\nat = 1\nnodes = ["n000"]'), r"fault\[0\]\.kind: 'crsh' .* nearest is 'crash'"),
     (fault('kind = "crash"\nat = 61\nnodes = ["n000"]'), r"fault\[0\]\.at is 61\.0, after the end .* 60\.0"),
@@ -51,7 +51,7 @@ MISTAKES = [
     (fault('kind = "suspend"\nat = 1'), r"fault\[0\]: whose host\?"),
     (
         fault('kind = "partition"\nat = 1\ngroups = [["n000"], ["*"]]'),
-        r"fault\[0\]\.groups: a node is in two of them",
+        r"fault\[0\]\.groups: n000 is in two of them, 0 and 1",
     ),
     (expect('observers = ["*"]\nsubjects = ["*"]\nnever = ["donw"]'), r"expect\[0\]\.never\[0\]: 'donw' .* 'down'"),
     (expect('observers = ["*"]\nsubjects = ["*"]'), r"expect\[0\] expects nothing"),

@@ -108,7 +108,8 @@ class Score:
         assert self._world is not None
         hosts = self._world.hosts
         island = islands(hosts, self._world.network)
-        sizes = Counter(number for number in island if number >= 0)
+        # A group is of several machines, as in fleet.standing: what one machine holds goes together.
+        sizes = Counter(number for number, _ in dict.fromkeys(zip(island, (h.host for h in hosts), strict=True)))
         for observer in hosts:
             if observer.running and self._lives.get(observer.number) != observer.epoch:
                 self._begins(observer, now_us)
@@ -213,15 +214,20 @@ class Score:
         hosts = self._world.hosts
         island = islands(hosts, self._world.network)
         sizes = Counter(number for number in island if number >= 0)
-        most = max(sizes.values(), default=0)
+        members = len([host for host in hosts if host.member is not None and not host.left])
         missed = 0
         for (observer, subject), pair in sorted(self._pairs.items()):
             self._account(pair, now_us)
             dead_for = (now_us - self._died_at_us.get(subject, now_us)) / MICROSECONDS
-            watching = hosts[observer].listens and sizes[island[observer]] == most
+            watching = hosts[observer].listens and 2 * sizes[island[observer]] > members
             late = pair.truth in DEAD and dead_for > 25 * self._timing.heartbeat
             if watching and late and pair.said not in (None, Presence.DOWN, Presence.LEFT):
                 missed += 1
+                if missed <= 20:
+                    self.details.append(
+                        f"at the end {hosts[observer].name} says {pair.said.value} of {hosts[subject].name}, "
+                        f"{pair.truth.value} for {dead_for:.0f} s"
+                    )
         return missed
 
 

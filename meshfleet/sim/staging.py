@@ -31,7 +31,7 @@ from meshfleet.sim.faults import (
     Suspend,
     UdpBlocked,
 )
-from meshfleet.sim.network import MICROSECONDS, Barrier, Network, Quality
+from meshfleet.sim.network import MICROSECONDS, Barrier, Network, Quality, Worse
 from meshfleet.sim.scenario import Scenario, ScenarioError
 from meshfleet.sim.selectors import cast, newcomers
 
@@ -241,16 +241,10 @@ class Stage:
 
     def _plan_degrade(self, fault: Degrade, path: str, begin: int, end: int | None) -> None:
         left, right = self._ends(fault.source, fault.target, path)
-        usual = self._scenario.network
-        quality = Quality.of(
-            fault.delay or usual.delay,
-            usual.loss if fault.loss is None else fault.loss,
-            usual.duplicate if fault.duplicate is None else fault.duplicate,
-            usual.reorder if fault.reorder is None else fault.reorder,
-        )
-        self.world.at(begin, self.network.degrade, left, right, quality)
+        worse = Worse(fault.delay, fault.loss, fault.duplicate, fault.reorder)
+        self.world.at(begin, self.network.degrade, left, right, worse)
         if end is not None:
-            self.world.at(end, self.network.restore, left, right, quality)
+            self.world.at(end, self.network.restore, left, right, worse)
 
     def _plan_one(self, fault: Fault, host: Host, begin: int, end: int | None) -> None:
         """A fault of one node: what begins, what ends it, and whether it can be held to its word meanwhile."""

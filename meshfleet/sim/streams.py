@@ -80,7 +80,7 @@ class Streams:
             return Connect.OWN_ERROR, 100
         if address != b.address:
             foreign = self._world.is_foreign(address)
-            return (Connect.ACCEPTED, 2 * self.way(a, b)) if foreign else (Connect.SILENT, KNOCK_US)
+            return (Connect.ACCEPTED, self.way(a, b) + self.way(b, a)) if foreign else (Connect.SILENT, KNOCK_US)
         there = self._world.network.barrier(a.number, b.number, datagram=False)
         back = self._world.network.barrier(b.number, a.number, datagram=False)
         if there is not None or back is not None:
@@ -89,6 +89,8 @@ class Streams:
         if b.dark or b.nic_down or b.asleep_since_us is not None or b.outbound_only:
             return Connect.SILENT, KNOCK_US
         trip = self.way(a, b) + self.way(b, a)
+        if trip > KNOCK_US:
+            return Connect.SILENT, KNOCK_US
         if not b.running:
             return Connect.REFUSED, trip
         if b.paused:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ def nearest(word: str, words: Iterable[str]) -> str:
 def explain(error: str, data: object, keys: Callable[[str], list[str]], words: dict[str, list[str]]) -> str:
     """msgspec's `error` about `data`, retold. `keys` knows what keys a place may have, `words` what a key may say."""
     said, _, path = error.partition(" - at ")
-    place = _named(path.strip("`").removeprefix("$").removeprefix("."), data, said)
+    place = _named(path.strip("`").removeprefix("$").removeprefix("."), data)
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", said)
     if unknown:
         key = unknown.group(1)
@@ -45,23 +45,18 @@ def explain(error: str, data: object, keys: Callable[[str], list[str]], words: d
     return f"{place or 'the file'}: {said[:1].lower()}{said[1:]}{given}."
 
 
-def _named(place: str, data: object, said: str) -> str:
-    """`place` with the name of the table's key where msgspec has `[...]`: the first whose value is of the kind it
-    complains of."""
+def _named(place: str, data: object) -> str:
+    """`place`, with the key where msgspec has `[...]` for a table's: the first whose value is no list of texts."""
     before, dots, after = place.partition("[...]")
     table = _at(data, before)
     if not dots or not isinstance(table, dict):
         return place
-    for key, value in table.items():
-        if not isinstance(value, list) if not after else isinstance(value, list) and _is_bad(value, after):
-            return f"{before}.{key}{after}"
-    first = next(iter(table), "")
-    return f"{before}.{first}{after}" if "array" not in said else before
+    bad = [key for key, value in table.items() if not (isinstance(value, list) and value and _all_texts(value))]
+    return f"{before}.{bad[0]}{after}" if bad else before
 
 
-def _is_bad(values: list[Any], after: str) -> bool:
-    index = re.fullmatch(r"\[(\d+)\]", after)
-    return index is not None and int(index.group(1)) < len(values) and not isinstance(values[int(index.group(1))], str)
+def _all_texts(values: list[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _at(data: object, place: str) -> object:

@@ -40,9 +40,7 @@ class Quality(msgspec.Struct, frozen=True):
 class Worse:
     """What a fault makes of a link: what it does not name stays as it was."""
 
-    def __init__(
-        self, delay: Delay | None, loss: float | None, duplicate: float | None, reorder: float | None
-    ) -> None:
+    def __init__(self, delay: Delay | None, loss: float | None, duplicate: float | None, reorder: float | None) -> None:
         self._delay = delay
         self._loss = loss
         self._duplicate = duplicate

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 WITNESS_US = 1_000
 """How soon a process's end is known on its own machine."""
 
+JOINED_BY = 8
+"""Seeds and members of an earlier life by which a node joins at its start, as node.node has it."""
+
 OVERHEAD = 80
 """Bytes of a packet beside its messages: seal 36, head about 44."""
 
@@ -138,6 +141,8 @@ class World:
         here.accepted_unread = here.paused = 0
         info = NodeInfo(here.host, here.address.host, here.address.port, here.zone, "agent")
         rng = Random(f"{self._seed}/{here.name}/{here.epoch}")
+        before, at = here.member, self.clock(here)
+        known = [] if before is None else [record.address for record in before.roster if not record.is_gone]
         here.member = Member(
             NodeName(here.name),
             Epoch(here.epoch),
@@ -146,12 +151,13 @@ class World:
             rng,
             measure,
             OVERHEAD,
-            self.clock(here),
+            at,
             self._rules,
         )
-        if join is not None:
-            here.member.join(join.address, self.clock(here))
-            here.member.keep_seeds((join.address,))
+        seeds = tuple(dict.fromkeys([*([] if join is None else [join.address]), *known]))
+        here.member.keep_seeds(seeds)
+        for seed in seeds[:JOINED_BY]:
+            here.member.join(seed, at)
         self.note("start", here.name, here.epoch)
         self._watcher.truth_changed(self.now_us)
         self.flush(here)

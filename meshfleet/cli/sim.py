@@ -38,7 +38,7 @@ def run(name: str, seed: int, detector: str | None, *, as_json: bool) -> int:
 
 def catalogue(*, as_json: bool) -> None:
     """The scenarios that there are, with what each is about."""
-    scenarios = [(file.stem, load(file).about) for file in files()]
+    scenarios = [(file.stem, " ".join(load(file).about.split())) for file in files()]
     if as_json:
         print(msgspec.json.encode([{"name": name, "about": about} for name, about in scenarios]).decode())
         return

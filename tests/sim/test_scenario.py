@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshfleet.cli.main import run as command
-from meshfleet.sim.catalogue import files, find
+from meshfleet.sim.catalogue import FOLDER, files, find, is_slow
 from meshfleet.sim.running import Run
 from meshfleet.sim.scenario import ScenarioError, load, parse
 from meshfleet.sim.selectors import cast, newcomers
@@ -292,3 +292,10 @@ def test_each_file_of_the_catalogue_says_what_it_is_about_and_bears_its_own_name
         assert scenario.about
         assert scenario.name == file.stem
         assert scenario.expect
+
+
+def test_the_catalogues_page_names_each_file_once() -> None:
+    page = (FOLDER / "README.md").read_text()
+    assert {file.stem: page.count(f"`{file.stem}`") for file in files() if not is_slow(load(file))} == {
+        file.stem: 1 for file in files() if not is_slow(load(file))
+    }

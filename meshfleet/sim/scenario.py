@@ -155,8 +155,10 @@ def _check_times(scenario: Scenario, where: str) -> None:
             if expect.end <= expect.start:
                 raise ScenarioError(f"{path}.to is {expect.end}, not after its from, {expect.start}.")
         end = scenario.duration if expect.end is None else expect.end
-        if (expect.reach or expect.standing) and expect.start + expect.within >= end:
-            due = expect.start + expect.within
+        due = expect.start + (expect.within if expect.reach or expect.standing else 0.0)
+        if expect.start >= end:
+            raise ScenarioError(f"{path}.from is {expect.start}, not before the end at {end}: nothing would be asked.")
+        if due >= end:
             raise ScenarioError(f"{path}.within reaches to {due}, not before the end at {end}: nothing would be asked.")
         if not (expect.never or expect.reach or expect.standing):
             raise ScenarioError(f"{path} expects nothing. Give never, reach or standing.")

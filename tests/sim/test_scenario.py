@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from meshfleet.cli.main import run as command
-from meshfleet.sim.catalogue import FOLDER, files, find, is_slow
+from meshfleet.sim.catalogue import FOLDER, files, find
 from meshfleet.sim.running import Run
 from meshfleet.sim.scenario import ScenarioError, load, parse
 from meshfleet.sim.selectors import cast, newcomers
@@ -207,6 +208,10 @@ MISTAKES = {
         expect('observers = ["*"]\nstanding = "split"\nfrom = 9.0\nto = 8.0'),
         r"expect\[0\]\.to is 8\.0, not after its from, 9\.0",
     ),
+    "asked at the end": (
+        expect('observers = ["*"]\nsubjects = ["*"]\nnever = ["down"]\nfrom = 60.0'),
+        r"expect\[0\]\.from is 60\.0, not before the end at 60\.0",
+    ),
     "never asked": (
         expect('observers = ["*"]\nstanding = "split"\nfrom = 9.0\nto = 12.0\nwithin = 3.0'),
         r"expect\[0\]\.within reaches to 12\.0, not before the end at 12\.0",
@@ -294,8 +299,15 @@ def test_each_file_of_the_catalogue_says_what_it_is_about_and_bears_its_own_name
         assert scenario.expect
 
 
-def test_the_catalogues_page_names_each_file_once() -> None:
+def test_the_catalogues_page_names_each_file() -> None:
     page = (FOLDER / "README.md").read_text()
-    assert {file.stem: page.count(f"`{file.stem}`") for file in files() if not is_slow(load(file))} == {
-        file.stem: 1 for file in files() if not is_slow(load(file))
-    }
+    assert [file.stem for file in files() if f"`{file.stem}`" not in page] == []
+
+
+def test_the_scenario_that_the_page_teaches_with_holds_and_fails_for_the_detector_it_names() -> None:
+    page = (FOLDER.parent / "docs" / "simulator.md").read_text()
+    lesson = page.partition("## A scenario in five minutes")[2].partition("Save it")[0]
+    scenario = parse(lesson.replace("\n    ", "\n"))
+    assert scenario.name == "my-outage"
+    assert Run(scenario, 0).run().ok
+    assert not Run(msgspec.structs.replace(scenario, detector="swim"), 0).run().ok

@@ -58,6 +58,13 @@ class Viewing:
         """The agents that this node carries."""
         return tuple(self._own(self._member.listening.at(now), wall))
 
+    def agents_of(self, name: NodeName, *, now: float, wall: float) -> tuple[AgentView, ...]:
+        """The agents of one other node, as they are in the view of the fleet; none of a node that is not."""
+        at = self._member.listening.at(now)
+        record = self._member.roster.get(name)
+        shown = record is not None and not self._is_history(record, at)
+        return tuple(self._agents_of(record, at, wall)) if record is not None and shown else ()
+
     def health(self, version: str) -> Health:
         """What is said to anyone who asks."""
         member = self._member

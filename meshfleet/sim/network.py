@@ -51,6 +51,31 @@ class Quality(msgspec.Struct, frozen=True):
         return _delays(self.median_s, self.sigma)[rng.getrandbits(_BITS)]
 
 
+class Worse:
+    """What a fault makes of a link: what it does not name stays as it was."""
+
+    def __init__(self, delay: Delay | None, loss: float | None, duplicate: float | None, reorder: float | None) -> None:
+        self._delay = delay
+        self._loss = loss
+        self._duplicate = duplicate
+        self._reorder = reorder
+        self._made: dict[Quality, Quality] = {}
+
+    def over(self, usual: Quality) -> Quality:
+        """The link's quality meanwhile."""
+        made = self._made.get(usual)
+        if made is None:
+            way = usual if self._delay is None else Quality.of(self._delay, 0.0, 0.0, 0.0)
+            made = self._made[usual] = Quality(
+                way.median_s,
+                way.sigma,
+                usual.loss if self._loss is None else self._loss,
+                usual.duplicate if self._duplicate is None else self._duplicate,
+                usual.reorder if self._reorder is None else self._reorder,
+            )
+        return made
+
+
 class Barrier(msgspec.Struct, frozen=True, eq=False):
     """Something between hosts: what is on `left` can't send to what is on `right`."""
 
@@ -67,7 +92,7 @@ class Network:
         self._usual = usual
         self._rng = rng
         self._special: dict[tuple[int, int], Quality] = {}
-        self._worse: list[tuple[frozenset[int], frozenset[int], Quality]] = []
+        self._worse: list[tuple[frozenset[int], frozenset[int], Worse]] = []
         self.barriers: list[Barrier] = []
         self.changes = 0
         """Grows with every change of who can reach whom."""
@@ -80,18 +105,19 @@ class Network:
 
     def quality(self, a: int, b: int) -> Quality:
         """How the link from `a` to `b` behaves now."""
-        for left, right, quality in reversed(self._worse):
+        quality = self._special.get((a, b), self._usual) if self._special else self._usual
+        for left, right, worse in self._worse:
             if (a in left and b in right) or (b in left and a in right):
-                return quality
-        return self._special.get((a, b), self._usual) if self._special else self._usual
+                quality = worse.over(quality)
+        return quality
 
-    def degrade(self, left: frozenset[int], right: frozenset[int], quality: Quality) -> None:
+    def degrade(self, left: frozenset[int], right: frozenset[int], worse: Worse) -> None:
         """Worse links, until `restore`."""
-        self._worse.append((left, right, quality))
+        self._worse.append((left, right, worse))
 
-    def restore(self, left: frozenset[int], right: frozenset[int], quality: Quality) -> None:
+    def restore(self, left: frozenset[int], right: frozenset[int], worse: Worse) -> None:
         """Undo one `degrade`."""
-        self._worse.remove((left, right, quality))
+        self._worse.remove((left, right, worse))
 
     def raise_barrier(self, barrier: Barrier) -> None:
         """Something comes between."""

@@ -384,3 +384,11 @@ def test_a_silence_that_is_too_short_for_its_suspicion_is_not_yet_death() -> Non
     assert confirmed >= 3
     assert could == 4
     assert expired
+
+
+def test_another_s_obituary_of_who_is_heard_is_a_cue_and_no_proof() -> None:
+    world = fleet(4)
+    tell(world, "n0", Obituary("n1", 1, 0, "n2", "seen on the same machine"), sender="n2")
+    assert world.presence("n0", "n1") is Presence.FRESH
+    world.run(20)
+    assert all(world.presence(o, "n1") is Presence.FRESH for o in ("n0", "n2", "n3"))

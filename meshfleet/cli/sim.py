@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,10 @@ def run(name: str, seed: int, detector: str | None, mode: str | None = None, *, 
     report = Run(scenario, seed).run()
     report = msgspec.structs.replace(report, wall_s=round(time.perf_counter() - began, 3))
     if as_json:
-        print(msgspec.json.encode(report).decode())
+        fields = msgspec.to_builtins(report)
+        for detail in fields.pop("details"):
+            print(detail, file=sys.stderr)
+        print(msgspec.json.encode(fields).decode())
     else:
         from meshfleet.cli import showing
 
@@ -36,7 +40,7 @@ def run(name: str, seed: int, detector: str | None, mode: str | None = None, *, 
 
 def catalogue(*, as_json: bool) -> None:
     """The scenarios that there are, with what each is about."""
-    scenarios = [(file.stem, load(file).about) for file in files()]
+    scenarios = [(file.stem, " ".join(load(file).about.split())) for file in files()]
     if as_json:
         print(msgspec.json.encode([{"name": name, "about": about} for name, about in scenarios]).decode())
         return
@@ -71,7 +75,9 @@ def _shown(report: Report) -> RenderableType:
     words = ["fresh", "stale", "unreachable", "down", "left"]
     table = Table("TRUTH \\ SAID (s)", *words, box=None, pad_edge=False)
     for truth, said in report.confusion.items():
-        table.add_row(truth.replace("_", " "), *(f"{said[word]:,.0f}" if word in said else "-" for word in words))
+        if not any(said.values()):
+            continue
+        table.add_row(truth.replace("_", " "), *(f"{said[word]:,.0f}" if said.get(word) else "-" for word in words))
     lines += [Text(), table]
     lines += [Text(f"expect[{held.index}]: {held.detail}") for held in report.expect if not held.ok]
     lines += [Text(detail) for detail in report.details]

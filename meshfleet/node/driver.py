@@ -30,7 +30,6 @@ from meshfleet.logs import get_logger
 from meshfleet.node.clocks import SuspendWatch
 from meshfleet.node.links import Links, knock
 from meshfleet.node.process import Process, parse
-from meshfleet.node.witness import watch
 from meshfleet.wire.codec import decode_packet, encode_packet
 from meshfleet.wire.seal import Sealer
 
@@ -196,7 +195,7 @@ class Driver:
             self._nursery.start_soon(self._witness, record.name, record.epoch, process)
 
     async def _witness(self, name: NodeName, epoch: int, process: Process) -> None:
-        ended = await watch(process)
+        ended = await self._machine.watch(process)
         self._watched.discard((name, epoch))
         if ended:
             self.tell(lambda member, now: member.witnessed_end(name, epoch, now))

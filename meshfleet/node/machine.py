@@ -6,6 +6,7 @@ import trio
 
 from meshfleet.node.clocks import asleep_so_far
 from meshfleet.node.process import Process, this_process
+from meshfleet.node.witness import watch
 
 
 class Machine:
@@ -26,3 +27,7 @@ class Machine:
     def process(self) -> Process | None:
         """Who I am to a witness."""
         return this_process()
+
+    async def watch(self, process: Process) -> bool:
+        """Return when `process`, one of this machine, ends: True. False at once where it can't be watched."""
+        return await watch(process)

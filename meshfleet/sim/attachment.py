@@ -217,8 +217,7 @@ class Attachment(Network):
         if not self.machine.outbound_only:
             return True
         asked_us = self._asked_us.get(host)
-        recently = asked_us is not None and self.fabric.now_us - asked_us < ASKED_US
-        return recently or any(end.far.host == host for end in self.ends)
+        return asked_us is not None and self.fabric.now_us - asked_us < ASKED_US
 
     def answer(self, attempt: Attempt) -> int | None:
         """A connection attempt reaches this machine: 0, an error's number, or None for silence."""

@@ -112,6 +112,12 @@ class Fabric:
         self._attached[host] = Attachment(self, machine, host)
         return self._attached[host]
 
+    def move(self, attached: Attachment, host: str) -> None:
+        """A machine is under another IP address from now on; at the old one is nobody."""
+        del self._attached[attached.host]
+        attached.host = host
+        self._attached[host] = attached
+
     def attached(self, host: str) -> Attachment | None:
         """Who is at that IP address."""
         return self._attached.get(host)

@@ -22,17 +22,17 @@ from trio.testing import MockClock
 
 from meshfleet.errors import MeshfleetError
 from meshfleet.fleet.names import Address, NodeName
-from meshfleet.fleet.state import AgentState, Status
 from meshfleet.node.config import NodeConfig
 from meshfleet.node.machine import Machine
 from meshfleet.node.node import Node, open_node
-from meshfleet.node.viewing import rfc3339
-from meshfleet.sim.determinism import PROCESS, Holding, deterministic
+from meshfleet.node.process import Process
 from meshfleet.sim.fabric import Fabric
 from meshfleet.sim.host import Host
 from meshfleet.sim.network import MICROSECONDS, Network
-from meshfleet.wire.codec import encode_state
+from meshfleet.sim.scheduling import PROCESS, Holding, deterministic
+from meshfleet.sim.world import WITNESS_US
 from meshfleet.wire.keyring import KEY_BYTES
+from meshfleet.wire.states import decode_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,22 +42,23 @@ if TYPE_CHECKING:
     from meshfleet.sim.attachment import Attachment
     from meshfleet.sim.world import Watcher
 
-BEGAN = 1_700_000_000.0
-"""Wall-clock seconds at which every run begins: epochs and timestamps then have one length everywhere."""
-
 KEY = bytes(range(KEY_BYTES))
 """The fleet's key."""
 
-TEXT = 200
-"""Characters that a field of a state may have."""
+STRANGERS_KEY = bytes(KEY_BYTES)
+"""The key of another fleet, a node of which may get an address that was left."""
+
+FIRST_STRANGER = 1_000_000
+"""Number of the first machine that is not of the scenario: no fault means it."""
 
 
 class VirtualMachine(Machine):
-    """The clocks of one host. No process is named: a pid would differ from run to run, and so no node has a witness."""
+    """The clocks of one host, and the lives of nodes on it for processes."""
 
-    def __init__(self, fabric: Fabric, here: Host) -> None:
+    def __init__(self, fabric: Fabric, here: Host, lives: dict[int, Life]) -> None:
         self._fabric = fabric
         self._here = here
+        self._lives = lives
 
     def now(self) -> float:
         """It stands still while the host is asleep."""
@@ -73,9 +74,18 @@ class VirtualMachine(Machine):
         """Seconds."""
         return self._here.asleep_us / MICROSECONDS
 
-    def process(self) -> None:
-        """Nobody."""
-        return
+    def process(self) -> Process:
+        """This life: a real pid would differ from run to run."""
+        number = self._here.number
+        return Process(self._here.host, number, str(self._lives[number].number))
+
+    async def watch(self, process: Process) -> bool:
+        """Return when that life ends; False if it ended before."""
+        life = self._lives[process.pid]
+        if str(life.number) != process.started:
+            return False
+        await life.over.wait()
+        return True
 
 
 class Life:
@@ -84,6 +94,8 @@ class Life:
     def __init__(self, number: int) -> None:
         self.number = number
         self.scope = trio.CancelScope()
+        self.over = trio.Event()
+        """Set when it has ended, and whoever is on the same machine may know."""
         self.node: Node | None = None
         self.context: Context | None = None
         """Of its tasks. Whatever is done to the node from outside is done in it, so that what it spawns is its own."""
@@ -104,6 +116,8 @@ class StackWorld:
         self._watcher = watcher
         self._attached: list[Attachment] = []
         self._lives: dict[int, Life] = {}
+        self._moves = 0
+        self._strangers: list[Attachment] = []
         self._ended_us: int | None = None
         self._holding: Holding
         self._nursery: trio.Nursery
@@ -130,6 +144,15 @@ class StackWorld:
     def datagrams_sent(self) -> Counter[int]:
         """By each host."""
         return Counter({i: attached.counts["datagrams_out"] for i, attached in enumerate(self._attached)})
+
+    @property
+    def foreign(self) -> int:
+        """Datagrams that went to a node of another fleet, whose key does not open them."""
+        return sum(network.counts["datagrams_in"] for network in self._strangers)
+
+    def clock(self, here: Host) -> float:
+        """The host's own monotonic clock, now."""
+        return here.clock(self.now_us)
 
     # Time
 
@@ -189,15 +212,15 @@ class StackWorld:
         if here.running:
             self._end(here)
         life = self._lives[here.number] = Life(1 if before is None else before.number + 1)
-        here.epoch = max(here.epoch + 1, self._epoch_now())
+        here.epoch = max(here.epoch + 1, here.wall_ms(self.now_us))
+        here.paused = 0
         here.running, here.left, here.died_at_us = True, False, None
         self.note("start", here.name, life.number)
         self._watcher.truth_changed(self.now_us)
-        self.at(self.now_us, self._spawn, here, life, () if join is None else (join.address,))
+        known = [] if here.member is None else [record.address for record in here.member.roster if not record.is_gone]
+        self.at(self.now_us, self._spawn, here, life, (*([] if join is None else [join.address]), *known))
 
     def _spawn(self, here: Host, life: Life, seeds: tuple[Address, ...]) -> None:
-        if here.paused:
-            self._holding.hold(here.number)
         self._nursery.start_soon(self._live, here, life, seeds)
 
     async def _live(self, here: Host, life: Life, seeds: tuple[Address, ...]) -> None:
@@ -207,10 +230,16 @@ class StackWorld:
             host=here.host, timing=self._timing,
         )  # fmt: skip
         rng = Random(f"{self._seed}/{here.name}/{life.number}")
-        machine = VirtualMachine(self.fabric, here)
+        machine = VirtualMachine(self.fabric, here, self._lives)
         network = self._attached[here.number]
+
+        def wall() -> float:
+            if life.node is None:  # the epoch is taken from this: as with a state dir, it is above all before it
+                return (here.epoch + 0.5) / 1000
+            return here.wall_ms(self.now_us) / 1000
+
         with life.scope:
-            async with open_node(config, network=network, wall=self._wall, rng=rng, machine=machine) as node:
+            async with open_node(config, network=network, wall=wall, rng=rng, machine=machine) as node:
                 life.node, life.context, here.member = node, copy_context(), node.member
                 node.watch(partial(self._happened, here, life))
                 try:
@@ -222,13 +251,6 @@ class StackWorld:
     def _happened(self, here: Host, life: Life, event: Event) -> None:
         if self._lives[here.number] is life and here.running and self._ended_us is None:
             self._watcher.happened(here, event, self.now_us)
-
-    def _wall(self) -> float:
-        return BEGAN + self.now_us / MICROSECONDS
-
-    def _epoch_now(self) -> int:
-        """What a node that starts now takes for its epoch."""
-        return int(self._wall() * 1000)
 
     # What befalls them
 
@@ -242,13 +264,38 @@ class StackWorld:
         self._watcher.truth_changed(self.now_us)
 
     def _end(self, here: Host) -> None:
+        life = self._lives[here.number]
+        self.after(WITNESS_US, life.over.set)
         # First none of its tasks comes to anything any more, so that none sees its sockets taken from it.
-        self._lives[here.number].scope.cancel()
+        life.scope.cancel()
         self._holding.release(here.number)
         if here.dark:
             self._attached[here.number].power_lost()
         else:
             self._attached[here.number].process_died()
+
+    def readdress(self, here: Host, *, reused: bool) -> None:
+        """A machine moves to a new address. At the old one is nobody, or (`reused`) a node of another fleet."""
+        attached, before = self._attached[here.number], here.address
+        self._moves += 1
+        here.address = Address(f"172.16.{self._moves >> 8 & 255}.{self._moves & 255}", 7878)
+        self.fabric.move(attached, here.address.host)
+        if reused:
+            self._nursery.start_soon(self._strange, before)
+
+    async def _strange(self, address: Address) -> None:
+        """A node of another fleet lives there."""
+        there = Host("stranger", FIRST_STRANGER + len(self._strangers), "elsewhere", None)
+        network = self.fabric.attach(there, address.host)
+        self._strangers.append(network)
+        config = NodeConfig(
+            name=NodeName(there.name), gossip=address, state_dir=None, fleet_key=STRANGERS_KEY, host=there.host,
+            timing=self._timing,
+        )  # fmt: skip
+        lives = {there.number: Life(1)}
+        machine, rng = VirtualMachine(self.fabric, there, lives), Random(f"{self._seed}/{address}")
+        async with open_node(config, network=network, wall=lambda: 1.0, rng=rng, machine=machine):
+            await trio.sleep_forever()
 
     def leave(self, here: Host) -> None:
         """A goodbye; half a second later the process ends."""
@@ -262,6 +309,7 @@ class StackWorld:
         await node.leave()
         if self._lives[here.number] is life and here.running:
             here.running = False
+            life.over.set()
             life.scope.cancel()  # it closes its sockets itself, as a process does that ends on purpose
             self._watcher.truth_changed(self.now_us)
 
@@ -295,20 +343,12 @@ class StackWorld:
             self._holding.release(here.number)
 
     def publish(self, here: Host, agent: str, body: bytes) -> None:
-        """An agent has news: a state about as long as `body`."""
+        """An agent has news: `body` is its state, encoded."""
         life = self._lives.get(here.number)
         if life is None or life.node is None or life.context is None or not here.listens or here.left:
             return
-        life.context.run(life.node.publish, self._state(agent, body))
+        life.context.run(life.node.publish, decode_state(body))
         self._watcher.published(here, agent, self.now_us)
-
-    def _state(self, agent: str, body: bytes) -> AgentState:
-        status = Status.EXITED if body.startswith(b"exited") else Status.WORKING
-        now = rfc3339(self._wall())
-        bare = AgentState(agent_id=agent, timestamp=now, status=status, runtime="python", note="", session="")
-        spare = max(0, len(body) - len(encode_state(bare)))
-        note, session = "w" * min(TEXT, spare), "w" * min(TEXT, max(0, spare - TEXT))
-        return AgentState(agent_id=agent, timestamp=now, status=status, runtime="python", note=note, session=session)
 
     def barrier_changed(self) -> None:
         """Streams find out for themselves."""

@@ -252,7 +252,8 @@ def test_an_observer_whose_own_network_refuses_to_send_blames_nobody() -> None:
         world.run(1)
     assert standings(world, "n0") == {Standing.ISOLATED}
     assert world.says("n0", of="n1") == {UNREACHABLE}
-    assert [c for c in world.hosts["n0"].member.roster.knowledge() if isinstance(c, Suspect) and c.by == "n0"] == []
+    claims = [c for record in world.hosts["n0"].member.roster for c in record.known.claims()]
+    assert [c for c in claims if isinstance(c, Suspect) and c.by == "n0"] == []
 
 
 def test_a_reset_stream_proves_nothing() -> None:
@@ -288,3 +289,16 @@ def test_a_machine_that_slept_begins_all_ages_anew() -> None:
     world.do("n0", lambda m: m.slept(world.now))
     assert standings(world, "n0") == {Standing.RESUMING}
     assert world.says("n0", of="n1") == {FRESH}
+
+
+def test_a_kernel_that_acknowledged_just_before_its_power_went_is_not_believed_once_the_stream_was_given_up() -> None:
+    world = fleet(5)
+    world.power_off("n4")
+    world.run(1)
+    for name in ("n0", "n1", "n2", "n3"):
+        world.hosts[name].member.stream_acknowledged(NodeName("n4"), 0.9, world.now)
+    world.run(9)
+    for name in ("n0", "n1", "n2", "n3"):
+        world.hosts[name].member.stream_ended(NodeName("n4"), StreamEnd.RESET, world.now)
+    world.run(30)
+    assert world.says("n0", "n1", "n2", "n3", of="n4") == {Presence.DOWN}

@@ -74,6 +74,8 @@ FAULTS = [
     'kind = "crash"\nat = 10.0\nuntil = 20.0\nnodes = ["n001"]',
     'kind = "host_down"\nat = 10.0\nuntil = 40.0\nnodes = ["n000"]',
     'kind = "leave"\nat = 10.0\nuntil = 20.0\nnodes = ["n002"]',
+    'kind = "move"\nat = 10.0\nnodes = ["n001"]\nreused_by = "other-fleet"',
+    'kind = "skew"\nat = 10.0\nuntil = 20.0\nnodes = ["n001"]\noffset = -3600.0\ndrift = 1e-4',
     'kind = "join"\nat = 10.0\ncount = 2',
     'kind = "partition"\nat = 10.0\nuntil = 30.0\ngroups = [["n000"], ["n001", "n002", "n003"]]',
     'kind = "cut"\nat = 10.0\nuntil = 30.0\nfrom = ["n001"]\nto = ["n000", "n002", "n003"]',

@@ -10,7 +10,7 @@ from trio._core import _run as internals
 from trio.testing import MockClock
 
 from meshfleet.errors import MeshfleetError
-from meshfleet.sim.determinism import PROCESS, Holding, deterministic
+from meshfleet.sim.scheduling import PROCESS, Holding, deterministic
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -2,7 +2,7 @@
 stopped process held back.
 
 Trio has no public switch for either. What is used here is checked when it is used, and said in a sentence if it is
-gone; tests/sim/test_determinism.py fails when a version of Trio changes it.
+gone; tests/sim/test_scheduling.py fails when a version of Trio changes it.
 """
 
 from __future__ import annotations

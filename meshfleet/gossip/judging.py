@@ -49,7 +49,6 @@ class Judging:
         self._bury = bury
         self._group_refused: frozenset[str] = frozenset()
         self._cut_off_at = -1e18
-        self._largest: dict[tuple[str, ...], int] = {}
         self._hosts: dict[str, str] | None = None
         """Host of each fresh member: whoever could confirm a suspicion."""
         self.assessment = Assessment(Standing.CONNECTED)
@@ -66,7 +65,6 @@ class Judging:
         overdue = self._overdue(at)
         self._group_refused = self._refused_together(at)
         before, self.assessment = self.assessment, self._assess(at, now, doubts=bool(overdue or self._roster.doubted))
-        self._remember_groups()
         if self.assessment.standing.is_cut_off:
             self._cut_off_at = at
         changed = before.standing is not self.assessment.standing or before.groups != self.assessment.groups
@@ -202,21 +200,14 @@ class Judging:
         record = self._roster.get(name)
         return None if record is None else record.info.host
 
-    def _remember_groups(self) -> None:
-        """The largest that each present group has been, so that it can be seen when most of one came back."""
-        largest: dict[tuple[str, ...], int] = {}
-        for group in self.assessment.groups:
-            before = [size for names, size in self._largest.items() if set(names) & set(group)]
-            largest[group] = max([len(group), *before])
-        self._largest = largest
-
     def _group(self, record: Record, at: float) -> str | None:
         """Why a member's silence is likelier a cut than a death; None where nothing says so."""
         follow = 2 * self._timing.heartbeat
         if at - self._cut_off_at < follow:
             return "this node itself was cut off until a moment ago"
         group = self.assessment.group_of(record.name)
-        if group is not None and 2 * len(group) >= self._largest.get(group, 0):
+        if group is not None:
+            # Also what is left of a larger one: others may come back from another cut than these are behind.
             record.grouped_at = at
             latest = max((r.beat_at for name in group if (r := self._roster.get(name)) is not None), default=at)
             if at - latest > self._timing.group_hold:

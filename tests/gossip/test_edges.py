@@ -197,6 +197,15 @@ def test_who_tells_old_news_is_told_the_newer() -> None:
     assert tell(world, "n0", Left("nobody", 1, "n1"), Left("nobody", 1, "n1")) == []
 
 
+def test_who_suspects_the_dead_is_told_the_proof() -> None:
+    world = fleet(4)
+    proof, doubt = Obituary("n3", 1, 0, "n2", "seen"), Suspect("n3", 1, 0, "n1")
+    assert proof not in tell(world, "n0", doubt)
+    tell(world, "n0", proof, sender="n2")
+    assert proof in tell(world, "n0", doubt)
+    assert proof not in tell(world, "n0", doubt, sender="n2"), "n2 only passes the doubt on"
+
+
 def test_snapshots_of_who_was_never_introduced_are_not_held() -> None:
     world = fleet(3)
     stray = Snapshot(NodeName("nobody"), Epoch(1), 1, 0, 0, AgentId("a"), b"x")

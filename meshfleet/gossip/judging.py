@@ -207,7 +207,8 @@ class Judging:
         if at - self._cut_off_at < follow:
             return "this node itself was cut off until a moment ago"
         group = self.assessment.group_of(record.name)
-        if group is not None:  # what is left of a larger one, too: two that stay away are a cut still
+        if group is not None:
+            # Also what is left of a larger one: others may come back from another cut than these are behind.
             record.grouped_at = at
             latest = max((r.beat_at for name in group if (r := self._roster.get(name)) is not None), default=at)
             if at - latest > self._timing.group_hold:

@@ -101,6 +101,9 @@ class Membership:
             return None  # I know what I said; this is what an earlier life of mine said, or somebody in my name
         epoch_before = -1 if (known := self._roster.get(claim.name)) is None else known.epoch
         record, news = self._roster.add(claim, at)
+        if isinstance(claim, Suspect) and claim.by == sender and record is not None and record.known.is_buried:
+            # It asks itself what is proven here. Rumors are sent so often and no more: one member may miss all of them.
+            self._outbox.datagram_to(source, sender, record.known.obituaries[0])
         if not news:
             self._answer_old_news(claim, record, source, sender)
             return None

@@ -78,14 +78,14 @@ class Streams:
         """How a connection attempt from `a` to `b`, sought at `address`, ends, and after how long."""
         if a.nic_down:
             return Connect.OWN_ERROR, 100
-        if address != b.address:
-            foreign = self._world.is_foreign(address)
-            return (Connect.ACCEPTED, self.way(a, b) + self.way(b, a)) if foreign else (Connect.SILENT, KNOCK_US)
         there = self._world.network.barrier(a.number, b.number, datagram=False)
         back = self._world.network.barrier(b.number, a.number, datagram=False)
         if there is not None or back is not None:
             rejected = there is not None and there.reject
             return (Connect.REFUSED, self.way(a, b)) if rejected else (Connect.SILENT, KNOCK_US)
+        if address != b.address:
+            foreign = self._world.is_foreign(address)
+            return (Connect.ACCEPTED, self.way(a, b) + self.way(b, a)) if foreign else (Connect.SILENT, KNOCK_US)
         if b.dark or b.nic_down or b.asleep_since_us is not None or b.outbound_only:
             return Connect.SILENT, KNOCK_US
         trip = self.way(a, b) + self.way(b, a)

@@ -200,6 +200,15 @@ def test_who_tells_old_news_is_told_the_newer() -> None:
     assert tell(world, "n0", Left("nobody", 1, "n1"), Left("nobody", 1, "n1")) == []
 
 
+def test_who_suspects_the_dead_is_told_the_proof() -> None:
+    world = fleet(4)
+    proof, doubt = Obituary("n3", 1, 0, "n2", "seen"), Suspect("n3", 1, 0, "n1")
+    assert proof not in tell(world, "n0", doubt)
+    tell(world, "n0", proof, sender="n2")
+    assert proof in tell(world, "n0", doubt)
+    assert proof not in tell(world, "n0", doubt, sender="n2"), "n2 only passes the doubt on"
+
+
 def test_snapshots_of_who_was_never_introduced_are_not_held() -> None:
     world = fleet(3)
     stray = Snapshot(NodeName("nobody"), Epoch(1), 1, 0, 0, AgentId("a"), b"x")
@@ -384,11 +393,3 @@ def test_a_silence_that_is_too_short_for_its_suspicion_is_not_yet_death() -> Non
     assert confirmed >= 3
     assert could == 4
     assert expired
-
-
-def test_another_s_obituary_of_who_is_heard_is_a_cue_and_no_proof() -> None:
-    world = fleet(4)
-    tell(world, "n0", Obituary("n1", 1, 0, "n2", "seen on the same machine"), sender="n2")
-    assert world.presence("n0", "n1") is Presence.FRESH
-    world.run(20)
-    assert all(world.presence(o, "n1") is Presence.FRESH for o in ("n0", "n2", "n3"))

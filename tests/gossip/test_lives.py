@@ -6,7 +6,7 @@ from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip.events import NameTaken, Renewed
-from meshfleet.gossip.messages import Left, Via
+from meshfleet.gossip.messages import Left, Obituary, Packet, Via
 from tests.gossip.test_stories import ever_said, fleet
 
 T = PRESETS["lan"].heartbeat
@@ -141,3 +141,12 @@ def test_tombstones_expire_and_their_agents_with_them() -> None:
     world.run(130)
     assert world.presence("n0", "n2") is None
     assert world.body("n0", "n2", "n2/a") is None
+
+
+def test_another_s_obituary_of_who_is_heard_is_a_cue_and_no_proof() -> None:
+    world = fleet(4)
+    said = Packet("n2", 1, 0, 0.0, 0, (Obituary("n1", 1, 0, "n2", "seen on the same machine"),))
+    world.hosts["n0"].member.receive(said, world.address("n2"), Via.DATAGRAM, world.now)
+    assert world.presence("n0", "n1") is Presence.FRESH
+    world.run(20)
+    assert all(world.presence(o, "n1") is Presence.FRESH for o in ("n0", "n2", "n3"))

@@ -302,3 +302,20 @@ def test_a_kernel_that_acknowledged_just_before_its_power_went_is_not_believed_o
         world.hosts[name].member.stream_ended(NodeName("n4"), StreamEnd.RESET, world.now)
     world.run(30)
     assert world.says("n0", "n1", "n2", "n3", of="n4") == {Presence.DOWN}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_comes_back_from_one_cut_buries_nobody_who_is_still_behind_another(seed: int) -> None:
+    world = fleet(10, seed=seed)
+    one, other, rest = ["n0", "n1"], ["n8", "n9"], [f"n{i}" for i in range(2, 8)]
+    world.cut(one, [*rest, *other])
+    world.run(2)
+    world.cut(other, rest)
+    world.run(48)
+    world.cuts = {pair for pair in world.cuts if set(one) & set(pair)}
+    world.run(4 * T)
+    assert world.says(*other, of="n2") == {FRESH}
+    assert DOWN not in ever_said(world, "n0") | ever_said(world, "n1")
+    world.heal()
+    world.run(4 * T)
+    assert world.all_fresh()

@@ -46,7 +46,7 @@ def test_the_catalogue_holds(name: str) -> None:
 
 def test_what_the_tests_leave_out_for_its_size_is_little() -> None:
     slow = [file.stem for file in files() if is_slow(load(file))]
-    assert slow == ["flapping-node", "starved-1-of-128", "starved-32-of-128", "starved-8-of-128"]
+    assert 0 < len(slow) < len(files()) / 8, slow
 
 
 def test_the_same_seed_gives_the_same_run_in_any_process_whatever_its_hash_seed() -> None:

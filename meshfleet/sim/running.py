@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from meshfleet import __version__
@@ -12,6 +14,14 @@ from meshfleet.sim.scenario import Scenario, ScenarioError
 from meshfleet.sim.score import Score, shares
 from meshfleet.sim.staging import BODY, Stage
 from meshfleet.sim.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshfleet.sim.record import Record
+
+STEPS = 100
+"""In how many steps a run tells how far it is."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,9 +49,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run:
-    """One scenario, one seed."""
+    """One scenario, one seed. A `record` remembers what a picture needs."""
 
-    def __init__(self, scenario: Scenario, seed: int) -> None:
+    def __init__(self, scenario: Scenario, seed: int, *, record: Record | None = None) -> None:
         if scenario.mode != "core":
             raise ScenarioError(f"{scenario.name}: mode 'stack' is not there yet; 'core' is.")
         self._scenario = scenario
@@ -49,13 +59,19 @@ class Run:
         self._stage = Stage(scenario, seed)
         timing = scenario.patience()
         self.score = Score(timing)
-        self.world = World(self._stage.network, timing, DETECTORS[scenario.detector], str(seed), self.score)
+        watcher = self.score if record is None else record.beside(self.score)
+        self.world = World(self._stage.network, timing, DETECTORS[scenario.detector], str(seed), watcher)
         self.score.attach(self.world)
+        if record is not None:
+            record.attach(self.world)
         self._stage.set_on(self.world)
 
-    def run(self, wall: float = 0.0) -> Report:
-        """Let it happen. `wall` is filled in by who has a clock."""
+    def run(self, wall: float = 0.0, *, say: Callable[[float], None] | None = None) -> Report:
+        """Let it happen. `wall` is filled in by who has a clock; `say` is told how many virtual seconds have passed."""
         end_us = round(self._scenario.duration * MICROSECONDS)
+        steps = 0 if say is None else STEPS
+        for step in range(steps):
+            self.world.at(end_us * step // STEPS, self._tell, say)
         self.world.run(end_us)
         missed = self.score.finish(end_us)
         held = tuple(
@@ -73,7 +89,7 @@ class Run:
             trace_sha256=self.world.trace.hexdigest(),
             virtual_s=plan.duration,
             wall_s=wall,
-            events=self.world.events,
+            events=self.world.events - steps,
             false_down=score.false_down,
             presumed_wrong=score.presumed_wrong,
             missed_down=missed,
@@ -84,6 +100,9 @@ class Run:
             expect=held,
             details=tuple(score.details),
         )
+
+    def _tell(self, say: Callable[[float], None]) -> None:
+        say(self.world.now_us / MICROSECONDS)
 
     def _cost(self) -> dict[str, float]:
         world, plan = self.world, self._scenario

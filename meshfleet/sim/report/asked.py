@@ -96,3 +96,18 @@ def alike(faults: Sequence[Fault], duration: float) -> list[tuple[str, str, list
             end = fault.at
         found.setdefault(fault_words(fault), []).append((round(fault.at * MICROSECONDS), round(end * MICROSECONDS)))
     return [(kind, whom, spans) for (kind, whom), spans in found.items()]
+
+
+SHOWN = 6
+
+
+def amiss(report: Report) -> Html:
+    """Who was wrongly called down, when and why; nothing where nobody was."""
+    details = [element("li", detail) for detail in report.details]
+    if not details:
+        return Html()
+    more = element("details", element("summary", f"{len(details) - SHOWN} more"), element("ul", *details[SHOWN:]))
+    return element(
+        "div", element("h3", "What was amiss"), element("ul", *details[:SHOWN]), more if len(details) > SHOWN else "",
+        class_="details",
+    )  # fmt: skip

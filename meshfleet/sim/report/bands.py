@@ -57,6 +57,7 @@ def lane(each: Lane, scale: Scale) -> Html:
     inside += [_mix(mix, scale) for mix in _fewer(each.said)]
     inside += _words(each, scale)
     inside += [_own(span.begin_us, span.end_us, span.standing, scale) for span in each.own]
+    inside += _own_words(each, scale)
     picture = element("svg", *inside, class_="band", height=HEIGHT, role="img", aria_label=told(each))
     name = element("span", each.name, element("small", each.zone) if each.zone else "", class_="name")
     summary = element("summary", name, element("span", picture, class_="plot"))
@@ -156,6 +157,16 @@ def _own(begin_us: int, end_us: int, standing: Standing, scale: Scale) -> Html:
     return element("g", _hint(begin_us, end_us, f"it says of itself: {standing.value}"), mark)
 
 
+def _own_words(each: Lane, scale: Scale) -> list[Html]:
+    """What it says of itself, written after the line for it, where nothing else follows for so long."""
+    odd = [span for span in each.own if span.standing is not Standing.CONNECTED]
+    labels: list[Html] = []
+    for i, span in enumerate(odd):
+        free_until = odd[i + 1].begin_us if i + 1 < len(odd) else scale.end_us
+        labels.append(label(span.standing.value, span.end_us, free_until, scale, y=OWN_TOP + 6, kind="own-word"))
+    return [each for each in labels if each]
+
+
 def _table(each: Lane) -> Html:
     """Every change of a verdict on it, and of its own standing, with who said so and why."""
     shown = each.changes[:MOST_CHANGES]
@@ -198,9 +209,17 @@ def bar_row(words: object, spans: Sequence[tuple[int, int]], scale: Scale, kind:
     ]
     when = ", ".join(f"{seconds(b)}–{seconds(e)} s" if e > b else f"{seconds(b)} s" for b, e in spans[:4])
     when += f" and {len(spans) - 4} times more" if len(spans) > 4 else ""
-    line = element("p", words, " ", element("small", when))
+    line = element("p", words, " ", element("small", when), style=_beside(spans, scale))
     picture = element("svg", *bars, class_="band", height=9, role="img", aria_label=f"{spoken}: {when}")
     return element("div", element("span", class_="name"), element("div", line, picture, class_="plot"), class_="event")
+
+
+def _beside(spans: Sequence[tuple[int, int]], scale: Scale) -> str:
+    """Where the words over a bar begin, or end, if the bar is far to the right."""
+    begin, end = spans[0]
+    if begin / scale.end_us <= 0.6:
+        return f"margin-left:{scale.at(begin)}"
+    return f"text-align:right;margin-right:{percent(max(0.0, 1 - max(end, begin) / scale.end_us))}"
 
 
 def barred_row(each: Barred, scale: Scale) -> Html:
@@ -256,5 +275,7 @@ PATTERNS = Html(
     '<rect y="2" width="5" height="4" class="g-apart"/></pattern>'
     '<pattern id="p-cut" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)">'
     '<rect width="1.6" height="4" class="g-truth"/></pattern>'
+    '<pattern id="p-own" width="8" height="4" patternUnits="userSpaceOnUse">'
+    '<rect width="6" height="4" class="g-own"/></pattern>'
     "</defs></svg>"
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log10
+from math import fsum, log10
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.presence import Presence
@@ -31,7 +31,7 @@ def confusion(report: Report) -> Html:
     head = element("tr", element("td"), *(element("th", word, scope="col", class_="n") for word in words))
     rows: list[Html] = []
     for truth, said in report.confusion.items():
-        whole = max(1e-9, *(said.get(word, 0.0) for word in words), _total([said.get(word, 0.0) for word in words]))
+        whole = fsum(said.get(word, 0.0) for word in words)
         if whole < 0.05:
             continue
         cells = [_cell(said.get(word, 0.0), whole, word) for word in words]
@@ -40,13 +40,7 @@ def confusion(report: Report) -> Html:
         "caption",
         "Seconds of (observer, subject) pairs, and share of the row, from four heartbeats after each change of truth on",
     )
-    return _scrolled("Truth and verdict", element("table", caption, element("thead", head), element("tbody", *rows)))
-
-
-def _total(values: list[float]) -> float:
-    from math import fsum
-
-    return fsum(values)
+    return _scrolled("Truth and verdict", element("table", caption, element("thead", head), element("tbody", *rows), class_="even"))
 
 
 def _cell(value: float, whole: float, word: str) -> Html:
@@ -191,7 +185,7 @@ def costs(report: Report) -> Html:
         for key, (name, form) in COSTS.items()
         if key in report.cost
     ]
-    return element("table", element("tbody", *rows), class_="plain")
+    return element("figure", element("figcaption", element("b", "What was sent for it")), element("table", *rows))
 
 
 def figures(report: Report) -> Html:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from meshfleet.sim.lanes import barred, lanes, names
 from meshfleet.sim.network import MICROSECONDS
-from meshfleet.sim.report.asked import alike, expectations
+from meshfleet.sim.report.asked import alike, amiss, expectations
 from meshfleet.sim.report.bands import PATTERNS, Scale, axis, bar_row, barred_row, grid, lane
 from meshfleet.sim.report.figures import Curve, chart, confusion, costs, figures, nice, verdict
 from meshfleet.sim.report.legend import legend
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
     from meshfleet.sim.scenario import Scenario
     from meshfleet.sim.score import Score
 
+FEW_LANES = 12
+"""So many lanes are shown whether or not there is anything to tell of them."""
+
 MOST_LANES = 32
-"""Lanes that are open at first; of a larger fleet those with most to tell."""
+"""Lanes that are shown at first: those with most to tell."""
 
 MOST_FOLDED = 200
 """Further lanes that are on the page at all."""
@@ -84,17 +88,14 @@ def _top(scenario: Scenario, report: Report) -> Html:
 def _sections(
     scenario: Scenario, report: Report, record: Record, score: Score, hosts: Sequence[Host]
 ) -> list[Html]:
-    details = [element("li", detail) for detail in report.details]
-    amiss = element("ul", *details, class_="details") if details else ""
     sections = [
-        _section("What was expected", expectations(scenario, report), amiss),
+        _section("What was expected", expectations(scenario, report), amiss(report)),
         _section("What happened, and what was said of it", legend(), _lanes(scenario, record, hosts)),
         _section("Truth and verdict", confusion(report)),
     ]
-    charts = [each for each in _charts(scenario, score) if each]
-    if charts:
-        sections.append(_section("How late, how fast", element("div", *charts, class_="charts")))
-    return [*sections, _section("What it cost", costs(report))]
+    charts = [each for each in _charts(score) if each]
+    title = "How late, how fast, at what cost"
+    return [*sections, _section(title, element("div", *charts, costs(report), class_="charts"))]
 
 
 def _section(title: str, *inside: object) -> Html:
@@ -132,7 +133,7 @@ def _lanes(scenario: Scenario, record: Record, hosts: Sequence[Host]) -> Html:
 def most_to_tell(every: list[Lane]) -> tuple[list[Lane], list[Lane]]:
     """Lanes to show, and those to fold away, each in order of name: all of a small fleet, else those with most to
     tell."""
-    if len(every) <= MOST_LANES:
+    if len(every) <= FEW_LANES or (len(every) <= MOST_LANES and not any(each.interest_us for each in every)):
         return every, []
     ranked = sorted(every, key=lambda each: (-each.interest_us, each.number))
     shown = {each.number for each in ranked[:MOST_LANES] if each.interest_us}
@@ -148,14 +149,15 @@ def _folded(rest: list[Lane], scale: Scale) -> list[Html]:
         where = "" if zone is None else f" of zone {zone}"
         told = sum(1 for each in these if each.interest_us)
         what = f"{told} with something to tell" if told else "nothing to tell of any"
-        head = element("summary", f"{len(these)} more nodes{where}, {what}: {names([e.number for e in these])}")
+        nodes = "1 more node" if len(these) == 1 else f"{len(these)} more nodes"
+        head = element("summary", f"{nodes}{where}, {what}: {names([e.number for e in these])}")
         found.append(element("details", head, *(lane(each, scale) for each in these), class_="more"))
     if len(rest) > len(drawn):
         found.append(element("p", f"{len(rest) - len(drawn)} more nodes are not drawn.", class_="soft"))
     return found
 
 
-def _charts(scenario: Scenario, score: Score) -> list[Html]:
+def _charts(score: Score) -> list[Html]:
     words = {"exited": "Processes that died", "host_down": "Hosts that went down"}
     charts = [
         chart(
@@ -170,12 +172,12 @@ def _charts(scenario: Scenario, score: Score) -> list[Html]:
         for kind, deaths in score.seen.items()
         if deaths
     ]
-    spread = [Curve("each observer", "each", score.spread_s)]
+    spread = [Curve("each observer", "first", score.spread_s)]
     return [*charts, chart("News: from an agent to whoever sees it", "Share of (snapshot, observer) pairs.", spread)]
 
 
 def _foot(report: Report) -> Html:
-    command = f"meshfleet sim run {report.scenario} --seed {report.seed} --detector {report.detector}"
+    command = f"meshfleet sim run {quote(report.scenario)} --seed {report.seed} --detector {report.detector}"
     return element(
         "footer",
         element("p", "The same run, to the byte: ", element("code", command)),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from math import floor, log10
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -265,6 +266,12 @@ def names(numbers: Sequence[int]) -> str:
 def seconds(at_us: int) -> str:
     """`41.3`: a moment, in seconds."""
     return f"{at_us / MICROSECONDS:.1f}"
+
+
+def nice(step: float) -> float:
+    """The next of 1, 2, 5 times a power of ten that is not less."""
+    power = 10.0 ** floor(log10(max(step, 1e-9)))
+    return next(each * power for each in (1, 2, 5, 10) if each * power >= step * 0.999)
 
 
 def told(lane: Lane, most_parts: int = 8) -> str:

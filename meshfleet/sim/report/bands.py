@@ -92,7 +92,7 @@ def _mix(mix: Mix, scale: Scale) -> Html:
         return Html()
     counts = ", ".join(f"{said.value} {number}" for said, number in mix.counts)
     parts = [_hint(mix.begin_us, mix.end_us, f"the others say {counts}, of {mix.asked}")]
-    bottom = SAID_TOP + SAID_HEIGHT
+    bottom = float(SAID_TOP + SAID_HEIGHT)
     for said, number in mix.counts:
         height = round(SAID_HEIGHT * number / mix.asked, 2)
         bottom = round(bottom - height, 2)

@@ -6,6 +6,7 @@ from math import fsum, log10
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.presence import Presence
+from meshfleet.sim.lanes import nice
 from meshfleet.sim.report.markup import Html, element, joined, percent
 
 if TYPE_CHECKING:
@@ -99,12 +100,6 @@ class Axis:
         """A place from 0 to 1."""
         where = log10(max(value, 1e-9)) if self.decades else value
         return min(1.0, max(0.0, (where - self.low) / (self.high - self.low)))
-
-
-def nice(step: float) -> float:
-    """The next of 1, 2, 5 times a power of ten that is not less."""
-    power = 10.0 ** _floor(log10(max(step, 1e-9)))
-    return next(each * power for each in (1, 2, 5, 10) if each * power >= step * 0.999)
 
 
 def _floor(value: float) -> int:

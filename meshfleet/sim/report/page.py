@@ -8,13 +8,14 @@ from importlib.resources import files
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from meshfleet.sim.lanes import barred, lanes, names
+from meshfleet.sim.lanes import barred, lanes, names, nice
 from meshfleet.sim.network import MICROSECONDS
-from meshfleet.sim.report.asked import alike, amiss, expectations
+from meshfleet.sim.report.asked import amiss, expectations
 from meshfleet.sim.report.bands import PATTERNS, Scale, axis, bar_row, barred_row, grid, lane
-from meshfleet.sim.report.figures import Curve, chart, confusion, costs, figures, nice, verdict
+from meshfleet.sim.report.figures import Curve, chart, confusion, costs, figures, verdict
 from meshfleet.sim.report.legend import legend
 from meshfleet.sim.report.markup import Html, element, joined
+from meshfleet.sim.telling import alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

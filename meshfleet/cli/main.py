@@ -117,6 +117,25 @@ def sim_list(as_json: AsJson = False) -> None:
     catalogue(as_json=as_json)
 
 
+@sim_app.command("table")
+def sim_table(
+    seeds: Annotated[str, typer.Option(metavar="FROM:TO", help="Which seeds: from the first up to before TO.")] = "0:3",
+    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes. [one for each core]")] = None,
+    write: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the table between the marks of FILE.")
+    ] = None,
+    slow: Annotated[bool, typer.Option("--slow", help="Also the scenarios that take minutes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the catalogue with every detector, and put them side by side. Exits 1 where meshfleet did not hold."""
+    from pathlib import Path
+
+    from meshfleet.cli.sim_table import table
+
+    target = None if write is None else Path(write)
+    raise typer.Exit(table(seeds, jobs, target, slow=slow, as_json=as_json))
+
+
 @app.command()
 def up(
     name: Annotated[str | None, typer.Option(metavar="NAME", help="The node's name, unique in its fleet.")] = None,

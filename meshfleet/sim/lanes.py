@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import pairwise
 from math import floor, log10
 from typing import TYPE_CHECKING
 
@@ -137,9 +138,7 @@ def _asked(spans: tuple[Being, ...], patience_us: int) -> list[tuple[int, int]]:
     return asked
 
 
-def _mixes(
-    words: list[Word], subject: int, asked: dict[int, list[tuple[int, int]]], end_us: int
-) -> Iterable[Mix]:
+def _mixes(words: list[Word], subject: int, asked: dict[int, list[tuple[int, int]]], end_us: int) -> Iterable[Mix]:
     turns: list[tuple[int, int, bool | Word]] = [(word.at_us, word.observer, word) for word in words]
     for number, spans in asked.items():
         if number != subject:
@@ -182,7 +181,7 @@ def _own(record: Record, number: int, end_us: int) -> Iterable[Own]:
         before = [stood.standing for stood in told if stood.at_us <= span.begin_us]
         within = [(s.at_us, s.standing) for s in told if span.begin_us < s.at_us < span.end_us]
         turns = [(span.begin_us, before[-1] if before else Standing.CONNECTED), *within, (span.end_us, None)]
-        for (begin, standing), (end, _) in zip(turns, turns[1:], strict=False):
+        for (begin, standing), (end, _) in pairwise(turns):
             assert standing is not None
             if spans and (spans[-1].end_us, spans[-1].standing) == (begin, standing):
                 spans[-1] = Own(spans[-1].begin_us, end, standing)

@@ -58,6 +58,7 @@ LEGEND = (
     ("self", ". connected, r resuming, g degraded, s split, P partitioned, I isolated"),
 )
 
+
 class Line(msgspec.Struct, frozen=True):
     """One line: what stands before the cells, the cells, and which of the three it is (or "", for all others)."""
 

@@ -242,7 +242,9 @@ def axis(scale: Scale, step_us: int) -> Html:
         for us in range(0, scale.end_us + 1, step_us)
     ]
     picture = element("svg", *ticks, class_="band axis", height=17, aria_hidden="true")
-    return element("div", element("span", "s", class_="name"), element("div", picture, class_="plot"), class_="event ruler")
+    return element(
+        "div", element("span", "s", class_="name"), element("div", picture, class_="plot"), class_="event ruler"
+    )
 
 
 def grid(scale: Scale, step_us: int, moments: Sequence[int]) -> Html:
@@ -251,9 +253,7 @@ def grid(scale: Scale, step_us: int, moments: Sequence[int]) -> Html:
         element("line", x1=scale.at(us), x2=scale.at(us), y1=0, y2="100%", class_="tick")
         for us in range(0, scale.end_us + 1, step_us)
     ]
-    lines += [
-        element("line", x1=scale.at(us), x2=scale.at(us), y1=0, y2="100%", class_="moment") for us in moments
-    ]
+    lines += [element("line", x1=scale.at(us), x2=scale.at(us), y1=0, y2="100%", class_="moment") for us in moments]
     return element("svg", *lines, class_="grid", aria_hidden="true")
 
 

@@ -39,9 +39,11 @@ def confusion(report: Report) -> Html:
         rows.append(element("tr", element("th", TRUTHS.get(truth, truth), scope="row"), *cells))
     caption = element(
         "caption",
-        "Seconds of (observer, subject) pairs, and share of the row, from four heartbeats after each change of truth on",
+        "Seconds of (observer, subject) pairs, and share of the row; without the first 4T after a change of truth",
     )
-    return _scrolled("Truth and verdict", element("table", caption, element("thead", head), element("tbody", *rows), class_="even"))
+    return _scrolled(
+        "Truth and verdict", element("table", caption, element("thead", head), element("tbody", *rows), class_="even")
+    )
 
 
 def _cell(value: float, whole: float, word: str) -> Html:
@@ -121,7 +123,9 @@ def chart(title: str, note: str, curves: Sequence[Curve]) -> Html:
     low = min(max(curve.values[0], 1e-4) for curve in present)
     axis = Axis(low, max(max(curve.values[-1] for curve in present), 2 * low))
     lines = [_line(curve, axis) for curve in present]
-    ticks = [element("span", span(tick) if tick else "0", style=f"left:{percent(axis.at(tick))}") for tick in axis.ticks]
+    ticks = [
+        element("span", span(tick) if tick else "0", style=f"left:{percent(axis.at(tick))}") for tick in axis.ticks
+    ]
     rules = [
         element("line", x1=round(1000 * axis.at(t), 1), x2=round(1000 * axis.at(t), 1), y1=0, y2=1000, class_="tick")
         for t in axis.ticks
@@ -133,7 +137,9 @@ def chart(title: str, note: str, curves: Sequence[Curve]) -> Html:
         aria_label=f"{title}. {spoken}",
     )  # fmt: skip
     up = element("div", element("span", "100 %"), element("span", "50 %"), element("span", "0"), class_="up")
-    body = element("div", up, element("div", picture, class_="area"), element("div", *ticks, class_="along"), class_="chart")
+    body = element(
+        "div", up, element("div", picture, class_="area"), element("div", *ticks, class_="along"), class_="chart"
+    )
     caption = element("figcaption", element("b", title), element("span", note, class_="soft"))
     return element("figure", caption, body, _numbers(present))
 

@@ -86,9 +86,7 @@ def _top(scenario: Scenario, report: Report) -> Html:
     )
 
 
-def _sections(
-    scenario: Scenario, report: Report, record: Record, score: Score, hosts: Sequence[Host]
-) -> list[Html]:
+def _sections(scenario: Scenario, report: Report, record: Record, score: Score, hosts: Sequence[Host]) -> list[Html]:
     sections = [
         _section("What was expected", expectations(scenario, report), amiss(report)),
         _section("What happened, and what was said of it", legend(), _lanes(scenario, record, hosts)),

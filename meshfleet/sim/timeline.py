@@ -53,7 +53,7 @@ SELF = {
 }
 
 LEGEND = (
-    ("is", "= runs, - is cut off from the majority, S stopped, Z asleep, x dead, l left"),
+    ("is", "= runs, - cut off from the majority, S stopped, Z asleep, x dead, l left"),
     ("said", ". fresh, s stale, u unreachable, d down, l left; a capital: most say so"),
     ("self", ". connected, r resuming, g degraded, s split, P partitioned, I isolated"),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
-from meshfleet.sim.lanes import Barred, Being, Change, Lane, Mix, names, seconds, told
+from meshfleet.sim.lanes import Barred, Being, Change, Lane, Mix, Own, names, seconds, told
 from meshfleet.sim.record import Process
 from meshfleet.sim.report.markup import Html, element, joined, percent
 
@@ -28,6 +28,8 @@ LEAST = 0.0015
 MOST_MIXES = 400
 MOST_CHANGES = 60
 """Limits of one lane, so that a page of many nodes still opens."""
+
+COLUMNS = ("s", "who", "says", "because")
 
 GONE = (Process.EXITED, Process.DARK, Process.LEFT)
 
@@ -158,12 +160,22 @@ def _own(begin_us: int, end_us: int, standing: Standing, scale: Scale) -> Html:
 
 
 def _own_words(each: Lane, scale: Scale) -> list[Html]:
-    """What it says of itself, written after the line for it, where nothing else follows for so long."""
-    odd = [span for span in each.own if span.standing is not Standing.CONNECTED]
+    """What it says of itself, written after the line for it, where nothing else follows for so long. Where one word
+    followed the other at once, that which stood longest."""
+    runs: list[list[Own]] = []
+    for span in each.own:
+        if span.standing is Standing.CONNECTED:
+            continue
+        if runs and runs[-1][-1].end_us == span.begin_us:
+            runs[-1].append(span)
+        else:
+            runs.append([span])
+    begins = [run[0].begin_us for run in runs[1:]] + [scale.end_us]
     labels: list[Html] = []
-    for i, span in enumerate(odd):
-        free_until = odd[i + 1].begin_us if i + 1 < len(odd) else scale.end_us
-        labels.append(label(span.standing.value, span.end_us, free_until, scale, y=OWN_TOP + 6, kind="own-word"))
+    for run, free_until in zip(runs, begins, strict=True):
+        longest = max(run, key=lambda span: span.end_us - span.begin_us)
+        end = run[-1].end_us
+        labels.append(label(longest.standing.value, end, free_until, scale, y=OWN_TOP + 6, kind="own-word"))
     return [each for each in labels if each]
 
 
@@ -171,7 +183,7 @@ def _table(each: Lane) -> Html:
     """Every change of a verdict on it, and of its own standing, with who said so and why."""
     shown = each.changes[:MOST_CHANGES]
     rows = [_row(change, each) for change in shown]
-    head = element("tr", *(element("th", word, scope="col") for word in ("s", "who", "says", "because")))
+    head = element("tr", *(element("th", word, scope="col", class_="n" if word == "s" else None) for word in COLUMNS))
     caption = element("caption", f"Every change of what is said of {each.name}, and of what it says of itself")
     table = element("table", caption, element("thead", head), element("tbody", *rows))
     more = len(each.changes) - len(shown)
@@ -226,7 +238,7 @@ def barred_row(each: Barred, scale: Scale) -> Html:
     """What lay between whom."""
     how = "refuses" if each.reject else "drops"
     how += " datagrams, streams pass" if each.datagrams_only else ""
-    arrow = "⇹" if each.both_ways else "⇥"
+    arrow = "↮" if each.both_ways else "↛"
     spoken = (
         f"nothing passes {'between' if each.both_ways else 'from'} {names(each.left)} "
         f"{'and' if each.both_ways else 'to'} {names(each.right)}; what is between {how}"

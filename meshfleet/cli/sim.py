@@ -50,7 +50,10 @@ def run(
     if page is not None and record is not None:
         _write(page, report_page(scenario, report, record, played.score, played.world.hosts))
     if as_json:
-        print(msgspec.json.encode(report).decode())
+        fields = msgspec.to_builtins(report)
+        for detail in fields.pop("details"):
+            print(detail, file=sys.stderr)
+        print(msgspec.json.encode(fields).decode())
     else:
         from meshfleet.cli import showing, sim_shown
 
@@ -107,7 +110,7 @@ def _progress(scenario: Scenario, *, shown: bool) -> Iterator[Callable[[float], 
 
 def catalogue(*, as_json: bool) -> None:
     """The scenarios that there are, with what each is about."""
-    scenarios = [(file.stem, load(file).about) for file in files()]
+    scenarios = [(file.stem, " ".join(load(file).about.split())) for file in files()]
     if as_json:
         print(msgspec.json.encode([{"name": name, "about": about} for name, about in scenarios]).decode())
         return

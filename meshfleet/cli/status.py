@@ -109,6 +109,10 @@ def _itself(view: FleetView) -> Iterator[RenderableType]:
     if len(me.islands) > 1:
         islands = "  |  ".join(" ".join(island) for island in me.islands)
         yield Padding(Text(f"islands: {islands}"), (0, 0, 0, 2), expand=False)
+    for cut in me.cuts:
+        both = f"; {' '.join(cut.bridges)} reach{'es' if len(cut.bridges) == 1 else ''} both" if cut.bridges else ""
+        line = Text(f"nothing passes directly between {' '.join(cut.left)} and {' '.join(cut.right)}{both}")
+        yield Padding(line, (0, 0, 0, 2), expand=False)
     nodes = Counter(node.presence.value for node in view.nodes)
     totals = view.totals
     yield Text(showing.how_many(_in_order(nodes), "node"))

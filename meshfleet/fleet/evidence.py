@@ -24,6 +24,8 @@ class Kind(str, Enum):
     EOF = "eof"
     """A standing stream ended with a bare FIN and no goodbye: a kernel closed it, so the process is gone, or forked."""
     RESET = "reset"
+    REPORT = "report"
+    """Somebody else's word that it does, or does not, reach the member directly."""
     SUSPECTED = "suspected"
     REFUTED = "refuted"
     WITNESSED = "witnessed"

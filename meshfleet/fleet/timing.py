@@ -64,7 +64,12 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How often collected beats and rumors are sent when no probe carries them anyway. Spread takes a few of these."""
 
     fan_out: int = 3
-    """Members that each gossip round and each new snapshot goes to. Three reach 94 % at once; digests find the rest."""
+    """Members that each new heartbeat is passed on to by everyone who hears it. Three reach 94 % at once; whoever
+    misses it asks."""
+
+    shares: int = 8
+    """Into how many stretches the ring is cut at each step of a snapshot's way, one datagram to the first of each:
+    8 members are reached in one step, 72 in two, 584 in three. More make the way shorter and the bursts longer."""
 
     retransmit: int = 5
     """Each rumor is sent retransmit × ceil(log10(n + 2)) times by each member (SWIM section 4.1, bounded piggyback).

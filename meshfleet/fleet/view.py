@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from meshfleet.fleet.islands import Cut
 from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
@@ -25,6 +26,9 @@ class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """Lifeguard's local health score: 0 well, 8 worst."""
     loop_lag_ms: float
     islands: tuple[tuple[NodeName, ...], ...]
+    """Who is with whom, as far as this node can tell; its own first."""
+    cuts: tuple[Cut, ...] = ()
+    """Where nothing passes directly between nodes that are both heard of, over somebody who reaches either side."""
 
 
 class NodeView(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Row,
     SnapshotMessage,
     Suspect,
     Sync,
@@ -74,26 +75,26 @@ class Hearing:
         """One message, in whatever state this member is."""
         member = self._member
         match message:
+            case SnapshotMessage():  # by how many there are of each
+                member.counts["snapshots_in"] += 1
+                if member.spread.on_snapshot(message, at):
+                    member.emit(Arrived(message.snapshot))
+            case Beats():
+                self._hear_beats(message, source, sender, via, at, now)
             case Ping():
                 member.prober.on_ping(message, source, sender, member.epoch, via)
             case Ack():
                 member.prober.on_ack(message, sender, via, now)
+            case Digest():
+                member.spread.on_digest(message, source, sender, now)
             case PingReq():
                 member.prober.on_ping_request(message, source, sender, now)
             case Nack():
                 member.prober.on_nack(message, sender, now)
-            case Beats():
-                self._hear_beats(message, source, sender, via, at, now)
             case Alive() | Suspect() | Left() | Obituary():
                 record = member.membership.hear(message, source, sender, at)
                 if record is not None:
                     self._told_about(record, isinstance(message, Obituary | Suspect), now)
-            case SnapshotMessage():
-                member.counts["snapshots_in"] += 1
-                if member.spread.on_snapshot(message.snapshot, at, sender):
-                    member.emit(Arrived(message.snapshot))
-            case Digest():
-                member.spread.on_digest(message, source, sender)
             case Want():
                 member.spread.on_want(message, source, sender)
             case Delta():
@@ -102,6 +103,8 @@ class Hearing:
                     member.emit(Arrived(snapshot))
             case Sync():
                 self._on_sync(message, source, sender, via, at, now)
+            case Row():
+                self._hear_row(message, at)
             case Goodbye():
                 pass  # the driver's business: it tells an end on purpose from a death
             case _:
@@ -117,6 +120,10 @@ class Hearing:
                 member.judging.judge(record, now)
         if newer_here:
             member.outbox.datagram_to(source, sender, Beats(tuple(newer_here)))
+
+    def _hear_row(self, row: Row, at: float) -> None:
+        if self._member.rows.hear(row, at):
+            self._member.changes += 1
 
     def _told_about(self, record: Record, bad: bool, now: float) -> None:
         """Something new was said about a member. Bad news is looked into: by few enough of us not to storm it."""
@@ -136,8 +143,10 @@ class Hearing:
 
     def _on_sync(self, sync: Sync, source: Address, sender: NodeName, via: Via, at: float, now: float) -> None:
         member = self._member
-        for record in member.membership.on_sync(sync, source, sender, at, TRANSPORT[via]):
+        for record in member.membership.on_sync(sync, source, sender, at, TRANSPORT[via], now):
             member.judging.judge(record, now)
+        for row in sync.rows:
+            self._hear_row(row, at)
         if not sync.reply:
             member.membership.synced = True
             member.emit(Synced(sender))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from meshfleet.gossip.roster import Record, Roster
     from meshfleet.gossip.rules import Rules
 
+_WELL = Assessment(Standing.CONNECTED)
+
 RECENT = 6
 """Facts shown with a verdict; `why` has them all."""
 
@@ -49,7 +51,6 @@ class Judging:
         self._bury = bury
         self._group_refused: frozenset[str] = frozenset()
         self._cut_off_at = -1e18
-        self._largest: dict[tuple[str, ...], int] = {}
         self._hosts: dict[str, str] | None = None
         """Host of each fresh member: whoever could confirm a suspicion."""
         self.assessment = Assessment(Standing.CONNECTED)
@@ -66,7 +67,6 @@ class Judging:
         overdue = self._overdue(at)
         self._group_refused = self._refused_together(at)
         before, self.assessment = self.assessment, self._assess(at, now, doubts=bool(overdue or self._roster.doubted))
-        self._remember_groups()
         if self.assessment.standing.is_cut_off:
             self._cut_off_at = at
         changed = before.standing is not self.assessment.standing or before.groups != self.assessment.groups
@@ -80,12 +80,11 @@ class Judging:
         """Whom time may have changed. Most are only to be looked at again: they were heard of in the meantime."""
         overdue: list[Record] = []
         since = self._listening.resumed_at
-        for record in self._roster:
-            if record.due > at and not (self._rules.suspects_early and record.suspicion is not None):
-                continue
+        early = self._rules.suspects_early
+        for record in [r for r in self._roster if r.due <= at or (early and r.suspicion is not None)]:
             fresh_until = max(record.beat_at, since) + self._timing.stale_after
             doubted = record.touched or record.name in self._roster.doubted
-            if self._rules.suspects_early:
+            if early:
                 doubted = doubted or record.suspicion is not None
             if at < fresh_until and not doubted:
                 record.due = fresh_until
@@ -202,21 +201,13 @@ class Judging:
         record = self._roster.get(name)
         return None if record is None else record.info.host
 
-    def _remember_groups(self) -> None:
-        """The largest that each present group has been, so that it can be seen when most of one came back."""
-        largest: dict[tuple[str, ...], int] = {}
-        for group in self.assessment.groups:
-            before = [size for names, size in self._largest.items() if set(names) & set(group)]
-            largest[group] = max([len(group), *before])
-        self._largest = largest
-
     def _group(self, record: Record, at: float) -> str | None:
         """Why a member's silence is likelier a cut than a death; None where nothing says so."""
         follow = 2 * self._timing.heartbeat
         if at - self._cut_off_at < follow:
             return "this node itself was cut off until a moment ago"
         group = self.assessment.group_of(record.name)
-        if group is not None and 2 * len(group) >= self._largest.get(group, 0):
+        if group is not None:  # what is left of a larger one, too: two that stay away are a cut still
             record.grouped_at = at
             latest = max((r.beat_at for name in group if (r := self._roster.get(name)) is not None), default=at)
             if at - latest > self._timing.group_hold:
@@ -229,6 +220,8 @@ class Judging:
         return None
 
     def _assess(self, at: float, now: float, *, doubts: bool) -> Assessment:
+        if not doubts and self._nothing_ails_me(now):
+            return _WELL
         peers = [self._peer(r, at) for r in self._roster if not self._is_settled(r)] if doubts else []
         me = Self(
             now=at,
@@ -239,6 +232,15 @@ class Judging:
             loop_lag=self.loop_lag,
         )
         return assess(me, peers, self._timing)
+
+    def _nothing_ails_me(self, now: float) -> bool:
+        """Whether `assess` could only say connected: as it nearly always could."""
+        return (
+            self._awareness.score == 0
+            and self.refused_since is None
+            and self.loop_lag == 0.0
+            and not self._listening.is_resuming(now)
+        )
 
     def _is_settled(self, record: Record) -> bool:
         return record.presence is Presence.LEFT or record.verdict.certainty is Certainty.PROVEN
@@ -255,9 +257,8 @@ class Judging:
         """Members refused within 2T of each other, on different hosts: that many don't die at once, so a firewall
         rejects."""
         since = at - 2 * self._timing.heartbeat
-        refused = [
-            r for r in self._roster if r.refusals and any(f.at > since and f.at > r.heard_at for f in r.refusals)
-        ]
+        refused = [r for r in self._roster if r.refusals]  # nobody, nearly always
+        refused = [r for r in refused if any(f.at > since and f.at > r.heard_at for f in r.refusals)]
         enough = max(2.0, 0.02 * len(self._roster))
         if len(refused) < enough or len({r.info.host for r in refused}) < 2:
             return frozenset()

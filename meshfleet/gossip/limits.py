@@ -20,6 +20,9 @@ UNKNOWN_MEMBERS = 256
 ACCUSERS = 16
 """Accusers remembered of one suspicion: K is 3, one per host; the smallest names are kept, so order does not matter."""
 
+ROW = 256
+"""Names that a node says it can't reach. Beyond it the rest is left out, and counted: `short_row`."""
+
 RUMORS = 4_096
 """Rumors waiting to be passed on. At it, the most often sent goes: `dropped_rumor`. Alertmanager's default is the
 same."""
@@ -29,6 +32,9 @@ FACTS = 64
 
 REFUSALS = 8
 """Refused connections remembered of one member. The oldest go."""
+
+PENDING_DIGESTS = 64
+"""Digests with news that may be on its way. At it, the next one's news is asked for at once."""
 
 PENDING_RELAYS = 1_024
 """Pings under way on behalf of others. At it, further requests are nacked at once: `refused_relay`."""

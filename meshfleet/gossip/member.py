@@ -20,7 +20,6 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.evidence import Kind
-from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.beats import Heartbeats
@@ -46,15 +45,16 @@ from meshfleet.gossip.prober import Prober
 from meshfleet.gossip.replica import Replica
 from meshfleet.gossip.roster import HOPEFUL, Record, Roster
 from meshfleet.gossip.rounds import Rounds
+from meshfleet.gossip.rows import Rows
 from meshfleet.gossip.rules import MESHFLEET, Rules
 from meshfleet.gossip.rumors import Measure, Rumors
 from meshfleet.gossip.spread import Spread
 from meshfleet.gossip.timers import Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from random import Random
 
+    from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
     from meshfleet.fleet.standing import Assessment
     from meshfleet.fleet.timing import Timing
 
@@ -74,6 +74,7 @@ class Member:
         now: float,
         rules: Rules = MESHFLEET,
     ) -> None:
+        self.name = name
         self.timing = timing
         self.counts: Counts = Counter()
         self.started_at = now
@@ -91,12 +92,13 @@ class Member:
         self.roster = Roster(name, rng, self.counts)
         self.replica = Replica(name, epoch, self.counts)
         self.rumors = Rumors(timing, measure, self.counts)
-        self.outbox = Outbox(measure, overhead, self.rumors, self.counts)
         self.beats = Heartbeats(name, epoch, timing, self.roster, self.counts, now)
-        self.spread = Spread(name, timing, self.roster, self.replica, self.outbox, measure, rng)
+        self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts)
+        self.spread = Spread(name, timing, self.roster, self.replica, self.outbox, self.timers, rng)
+        self.rows = Rows(name, epoch, timing, self.roster, self.outbox, self.counts)
         self.membership = Membership(
-            Alive(name, epoch, 0, info), timing, self.roster, self.awareness, self.beats, self.spread, self.rumors,
-            self.outbox, rng, self.counts, self.emit,
+            Alive(name, epoch, 0, info), timing, self.roster, self.awareness, self.beats, self.rows, self.spread,
+            self.rumors, self.outbox, rng, self.counts, self.emit,
         )  # fmt: skip
         self.judging = Judging(
             name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
@@ -116,11 +118,6 @@ class Member:
     # What the driver asks
 
     @property
-    def name(self) -> NodeName:
-        """My name."""
-        return self.membership.name
-
-    @property
     def epoch(self) -> Epoch:
         """This life of mine."""
         return self.membership.epoch
@@ -134,19 +131,22 @@ class Member:
         """When `handle_timer` is to be called at the latest."""
         return self.timers.next()
 
-    def outgoing(self, now: float) -> Iterator[Outgoing]:
+    def outgoing(self, now: float) -> list[Outgoing]:
         """What is to be sent now. Each is handed out once."""
-        return self.outbox.drain(len(self.roster))
+        return self.outbox.drain(len(self.roster), self.listening.at(now))
 
     def envelope(self, messages: tuple[Message, ...], now: float, wall_ms: int) -> Packet:
         """The packet that carries `messages`: every one is also a heartbeat."""
         age = self.beats.my_age(self.listening.at(now))
         return Packet(self.name, self.epoch, self.beats.counter, age, wall_ms, messages)
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> list[Event]:
         """What changed since the last call. Each is handed out once."""
-        while self._events:
-            yield self._events.popleft()
+        if not self._events:
+            return []
+        events = [*self._events]
+        self._events.clear()
+        return events
 
     # What happens
 
@@ -162,7 +162,7 @@ class Member:
         if packet.source == self.name:
             self.counts["own_name"] += 1
             return
-        sender = NodeName(packet.source)
+        sender: NodeName = packet.source  # type: ignore[assignment]  # a name, as the codec has made sure
         self.judging.heard_anyone_at = at
         self.judging.refused_since = None
         record = self.roster.get(sender)
@@ -299,6 +299,7 @@ class Member:
             self.stream_up(event.name, self._now)
         if isinstance(event, Renewed):
             self.beats.begin_life(event.epoch, self._at)
+            self.rows.begin_life(event.epoch)
             self.spread.push(self.replica.begin_life(event.epoch), self._at)
         if len(self._events) >= EVENTS:
             self._events.popleft()
@@ -311,11 +312,13 @@ class Member:
         """A member answered a probe of mine, itself or through a helper."""
         at = self._at
         if via is None:
+            record.missed = 0
             record.rtt = rtt if rtt is not None else record.rtt
             record.note(Kind.ACK, at, record.name, f"answered a ping by {TRANSPORT[transport]}")
         else:
             record.indirect_at, record.indirect_via, record.direct_failed_at = at, via, at
             record.note(Kind.INDIRECT_ACK, at, via, f"answered {via}'s ping on my behalf")
+            self._missed(record, now)
         if record.presence is not Presence.FRESH:
             self.judging.judge(record, now)
 
@@ -330,7 +333,14 @@ class Member:
             self.membership.suspect(record, at)
         if not record.is_gone:
             self.neighbours.knock(record)
+            self._missed(record, now)
         self.judging.judge(record, now)
+
+    def _missed(self, record: Record, now: float) -> None:
+        """It did not answer directly. Ask again soon, not in a whole round's time: a datagram may have been lost."""
+        record.missed += 1
+        if record.missed == 1:
+            self.timers.at(now + self.timing.probe_interval, lambda t: self.prober.probe(record, t))
 
     def helper_refused(self, record: Record, helper: str, now: float) -> None:
         """A helper's connection to a member was refused."""

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from meshfleet.gossip.beats import Heartbeats
     from meshfleet.gossip.outbox import Outbox
     from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.rows import Rows
     from meshfleet.gossip.rumors import Rumors
     from meshfleet.gossip.spread import Spread
 
 CLAIMS_PER_SYNC = 150
 """Claims in one push-pull frame: some 200 bytes each."""
+ROWS_PER_SYNC = 3
+"""Rows in one push-pull frame, of up to 256 names of up to 64 bytes each."""
 ENTRIES_PER_SYNC = 1_000
 """Heartbeats, and digest entries, in one push-pull frame."""
 
@@ -45,6 +48,7 @@ class Membership:
         roster: Roster,
         awareness: Awareness,
         beats: Heartbeats,
+        rows: Rows,
         spread: Spread,
         rumors: Rumors,
         outbox: Outbox,
@@ -57,6 +61,7 @@ class Membership:
         self._roster = roster
         self._awareness = awareness
         self._beats = beats
+        self._rows = rows
         self._spread = spread
         self._rumors = rumors
         self._outbox = outbox
@@ -226,17 +231,24 @@ class Membership:
 
     def everything(self, at: float, *, reply: bool) -> list[Sync]:
         """All that I know, in frames: the first asks for the other side's."""
-        claims: Sequence[Claim] = [self.me, *self._roster.knowledge()]
-        beats, digest = self._beats.all(at).entries, self._spread.everything().entries
+        told = self._roster.worth_telling(at - self._timing.tombstone / 2)
+        claims: Sequence[Claim] = [self.me, *(claim for record in told for claim in record.known.claims())]
+        beats, digest = self._beats.of(told, at).entries, self._spread.everything().entries
         frames: list[Sync] = []
         while claims or beats or digest or not frames:
             now, claims = tuple(claims[:CLAIMS_PER_SYNC]), claims[CLAIMS_PER_SYNC:]
             some_beats, beats = beats[:ENTRIES_PER_SYNC], beats[ENTRIES_PER_SYNC:]
             some_haves, digest = digest[:ENTRIES_PER_SYNC], digest[ENTRIES_PER_SYNC:]
             frames.append(Sync(now, Beats(some_beats), Digest(some_haves), reply and not frames))
+        rows = self._rows.all()
+        while rows:
+            some, rows = rows[:ROWS_PER_SYNC], rows[ROWS_PER_SYNC:]
+            frames.append(Sync((), Beats(()), Digest(()), False, some))
         return frames
 
-    def on_sync(self, sync: Sync, source: Address, sender: NodeName, at: float, transport: str) -> list[Record]:
+    def on_sync(
+        self, sync: Sync, source: Address, sender: NodeName, at: float, transport: str, now: float
+    ) -> list[Record]:
         """Merge all that somebody knows, and tell the same if asked. Returns whom it told anything about.
 
         A newcomer does not pass on what it is told first, in answer: everybody else knows it.
@@ -244,7 +256,7 @@ class Membership:
         pass_on = self.synced or sync.reply
         told = [self.hear(claim, source, sender, at, gossip=pass_on) for claim in sync.claims]
         heard, _, _ = self._beats.merge(sync.beats, sender, at, transport)
-        self._spread.on_digest(sync.digest, source, sender)
+        self._spread.on_digest(sync.digest, source, sender, now, at_once=True)
         if sync.reply:
             self._outbox.stream_to(source, sender, *self.everything(at, reply=False))
         return [record for record in told if record is not None] + heard

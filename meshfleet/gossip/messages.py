@@ -91,6 +91,17 @@ class Beats(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
     entries: tuple[Beat, ...]
 
 
+class Row(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """Whom `name` does not reach directly, of all that it knows: the whole of it, in place of any earlier version."""
+
+    name: Name
+    epoch: Number
+    version: Number
+    unreached: tuple[Name, ...]
+    until: Name | None = None
+    """As in SnapshotMessage: up to where the receiver passes it on."""
+
+
 class Ping(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
     """Are you there? Names whom it means, so that an address in new hands does not answer for the old."""
 
@@ -133,9 +144,12 @@ class Nack(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
 
 
 class SnapshotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
-    """One agent's snapshot, in its origin's bytes."""
+    """One agent's snapshot, in its origin's bytes, and whom its receiver passes it on to."""
 
     snapshot: Snapshot
+    until: Name | None = None
+    """The receiver answers for everybody after itself in the ring of names, up to and without this one. None: for
+    nobody."""
 
 
 class Have(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -176,6 +190,7 @@ class Sync(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
     beats: Beats
     digest: Digest
     reply: bool
+    rows: tuple[Row, ...] = ()
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=31, gc=False):
@@ -188,6 +203,7 @@ Message: TypeAlias = (
     | Left
     | Obituary
     | Beats
+    | Row
     | Ping
     | PingReq
     | Ack
@@ -231,6 +247,8 @@ class SendPacket(msgspec.Struct, frozen=True, gc=False):
     to: NodeName | None
     via: Via
     messages: tuple[Message, ...]
+    size: int
+    """Bytes of it, head and seal included, as the measure passed in counts them."""
 
 
 class TryConnect(msgspec.Struct, frozen=True, gc=False):

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, OUTBOX, Counts
-from meshfleet.gossip.messages import DropStream, KeepStream, Message, Outgoing, SendPacket, TryConnect, Via
+from meshfleet.gossip.messages import Ack, DropStream, KeepStream, Message, Outgoing, SendPacket, TryConnect, Via
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from meshfleet.gossip.beats import Heartbeats
     from meshfleet.gossip.roster import Record
     from meshfleet.gossip.rumors import Measure, Rumors
 
@@ -25,10 +24,12 @@ class Outbox:
     oldest go.
     """
 
-    def __init__(self, measure: Measure, overhead: int, rumors: Rumors, counts: Counts) -> None:
+    def __init__(self, measure: Measure, overhead: int, rumors: Rumors, beats: Heartbeats, counts: Counts) -> None:
         self._measure = measure
+        self._overhead = overhead
         self._datagram_room = DATAGRAM_BYTES - overhead
         self._rumors = rumors
+        self._beats = beats
         self._counts = counts
         self._waiting: dict[_Place, list[tuple[Message, int]]] = {}
         self._orders: deque[TryConnect | KeepStream | DropStream] = deque()
@@ -66,17 +67,34 @@ class Outbox:
         """A standing stream is no longer needed."""
         self._order(DropStream(name))
 
-    def drain(self, members: int) -> Iterator[Outgoing]:
-        """Everything that waits, packed. Afterwards nothing waits."""
+    def drain(self, members: int, at: float) -> list[Outgoing]:
+        """Everything that waits, packed. Afterwards nothing waits. `members` are known; `at` is listening seconds."""
+        if not self._held:
+            return []
         waiting, self._waiting, self._held = self._waiting, {}, 0
-        orders, self._orders = self._orders, deque()
-        yield from orders
+        out: list[Outgoing] = [*self._orders]
+        self._orders.clear()
         for (host, port, to, via), messages in waiting.items():
-            room = self._datagram_room if via is Via.DATAGRAM else FRAME_BYTES
-            for packed, left in _pack(messages, room):
-                if via is Via.DATAGRAM:
-                    packed += self._rumors.take(left, members)
-                yield SendPacket(host, port, to, via, tuple(packed))
+            if via is Via.DATAGRAM:
+                for packed, size in _pack(messages, self._datagram_room):
+                    size += self._take_along(packed, self._datagram_room - size, members, at)
+                    out.append(SendPacket(host, port, to, via, tuple(packed), size + self._overhead))
+            else:
+                for packed, size in _pack(messages, FRAME_BYTES):
+                    out.append(SendPacket(host, port, to, via, tuple(packed), size + self._overhead))
+        return out
+
+    def _take_along(self, packed: list[Message], room: int, members: int, at: float) -> int:
+        """Fill what room a datagram has left: claims first. How many bytes that took."""
+        took = 0
+        if self._rumors:
+            claims, took = self._rumors.take(room, members)
+            packed += claims
+        # Not with an ack: whoever pinged just told its own, and knows what it told me.
+        if self._beats.hot and type(packed[0]) is not Ack and (table := self._beats.take(room - took, at)) is not None:
+            packed.append(table)
+            took += self._measure(table)
+        return took
 
     def _put(self, place: _Place, message: Message, size: int) -> None:
         self._make_room()
@@ -102,15 +120,18 @@ class Outbox:
             del self._waiting[place]
 
 
-def _pack(messages: list[tuple[Message, int]], room: int) -> Iterator[tuple[list[Message], int]]:
-    """First fit in order: lists of messages with the bytes that are left beside them."""
+def _pack(messages: list[tuple[Message, int]], room: int) -> list[tuple[list[Message], int]]:
+    """First fit in order: lists of messages with their bytes."""
+    if len(messages) == 1:  # as nearly always
+        return [([messages[0][0]], messages[0][1])]
+    packets: list[tuple[list[Message], int]] = []
     packed: list[Message] = []
-    left = room
+    taken = 0
     for message, size in messages:
-        if packed and size > left:
-            yield packed, left
-            packed, left = [], room
+        if packed and size > room - taken:
+            packets.append((packed, taken))
+            packed, taken = [], 0
         packed.append(message)
-        left -= size
-    if packed:
-        yield packed, max(0, left)
+        taken += size
+    packets.append((packed, taken))
+    return packets

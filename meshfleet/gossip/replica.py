@@ -71,7 +71,9 @@ class Shelf:
         return sorted((s for s in self.held.values() if not s.withdrawn), key=_by_seq)
 
     def _reach(self, snapshot: Snapshot) -> None:
-        if snapshot.seq > self.complete:
+        if snapshot.follows <= self.complete < snapshot.seq and not self._ahead:
+            self.complete = snapshot.seq
+        elif snapshot.seq > self.complete:
             self._ahead[snapshot.seq] = snapshot.follows
             self._follow_up()
             if len(self._ahead) > 2 * AGENTS_LIMIT:  # the digest will close the gap; remembering more helps nobody
@@ -105,14 +107,14 @@ class Replica:
     def __init__(self, me: NodeName, epoch: int, counts: Counts) -> None:
         self._me = me
         self._counts = counts
-        self._shelves: dict[NodeName, Shelf] = {me: Shelf(epoch)}
+        self._shelves: dict[str, Shelf] = {me: Shelf(epoch)}
         self._seq = 0
 
     def shelf(self, node: str) -> Shelf | None:
         """The shelf of one node, if anything is known of it."""
-        return self._shelves.get(NodeName(node))
+        return self._shelves.get(node)
 
-    def __iter__(self) -> Iterator[tuple[NodeName, Shelf]]:
+    def __iter__(self) -> Iterator[tuple[str, Shelf]]:
         return iter(self._shelves.items())
 
     def publish(self, agent: AgentId, body: bytes) -> list[Snapshot]:
@@ -149,7 +151,9 @@ class Replica:
         """Hold somebody's snapshot; whether it was news."""
         if snapshot.node == self._me:
             return False  # nobody tells me about my own agents
-        shelf = self._shelves.setdefault(snapshot.node, Shelf())
+        shelf = self._shelves.get(snapshot.node)
+        if shelf is None:
+            shelf = self._shelves[snapshot.node] = Shelf()
         another = snapshot.agent not in shelf.held and snapshot.epoch <= shelf.epoch
         if another and (len(shelf.held) > AGENTS_LIMIT + WITHDRAWN or self.bytes_held() >= REPLICA_BYTES):
             self._counts["refused_snapshot"] += 1
@@ -159,14 +163,15 @@ class Replica:
     def apply(self, delta: Delta) -> list[Snapshot]:
         """Hold what a delta brings; what of it was news."""
         news = [snapshot for snapshot in delta.snapshots if snapshot.node == delta.node and self.add(snapshot)]
-        shelf = self._shelves.get(NodeName(delta.node))
+        shelf = self._shelves.get(delta.node)
         if shelf is not None and delta.node != self._me and shelf.epoch == delta.epoch:
             shelf.complete_to(delta.after, delta.upto)
         return news
 
-    def have(self, nodes: list[NodeName] | None = None) -> list[Have]:
+    def have(self, nodes: list[str] | None = None) -> list[Have]:
         """The digest: of everybody's shelves, or of `nodes`."""
-        shelves = self._shelves.items() if nodes is None else [(n, s) for n, s in self._shelves.items() if n in nodes]
+        names = self._shelves if nodes is None else nodes
+        shelves = [(name, shelf) for name in names if (shelf := self._shelves.get(name)) is not None]
         return [Have(node, shelf.epoch, self._top(node, shelf)) for node, shelf in shelves if shelf.epoch >= 0]
 
     def compare(self, entries: tuple[Have, ...]) -> tuple[list[Have], list[Have]]:
@@ -174,8 +179,10 @@ class Replica:
         i_lack: list[Have] = []
         they_lack: list[Have] = []
         for have in entries:
-            shelf = self._shelves.get(NodeName(have.node))
-            mine = (-1, 0) if shelf is None else (shelf.epoch, self._top(NodeName(have.node), shelf))
+            shelf = self._shelves.get(have.node)
+            if shelf is not None and have.complete == shelf.complete and have.epoch == shelf.epoch:
+                continue  # as it nearly always is
+            mine = (-1, 0) if shelf is None else (shelf.epoch, self._top(have.node, shelf))
             theirs = (have.epoch, have.complete)
             if theirs > mine:
                 known = mine[1] if mine[0] == have.epoch else 0
@@ -187,11 +194,11 @@ class Replica:
 
     def delta(self, want: Have) -> Delta | None:
         """What I hold beyond what somebody has of one node."""
-        shelf = self._shelves.get(NodeName(want.node))
+        shelf = self._shelves.get(want.node)
         if shelf is None or shelf.epoch < want.epoch:
             return None
         after = want.complete if want.epoch == shelf.epoch else 0
-        upto = self._top(NodeName(want.node), shelf)
+        upto = self._top(want.node, shelf)
         snapshots = shelf.since(after)
         if upto <= after and not snapshots:
             return None
@@ -205,5 +212,5 @@ class Replica:
         """Bytes of all bodies of all shelves."""
         return sum(shelf.bytes for shelf in self._shelves.values())
 
-    def _top(self, node: NodeName, shelf: Shelf) -> int:
+    def _top(self, node: str, shelf: Shelf) -> int:
         return self._seq if node == self._me else shelf.complete

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ class Record:
     __slots__ = (
         "accepted_at",
         "acknowledged_at",
+        "address",
         "beat",
         "beat_at",
         "clock_offset",
@@ -47,15 +49,19 @@ class Record:
         "direct_failed_at",
         "due",
         "eof",
+        "epoch",
         "facts",
         "grouped_at",
         "hopeful_place",
         "indirect_at",
         "indirect_via",
+        "info",
         "judged_since",
         "known",
+        "missed",
         "name",
         "obituary_at",
+        "presence",
         "refusals",
         "relay_via",
         "restarted_at",
@@ -67,9 +73,16 @@ class Record:
         "verdict",
     )
 
-    def __init__(self, name: NodeName, now: float) -> None:
+    def __init__(self, name: NodeName, known: Known, now: float) -> None:
         self.name = name
-        self.known = Known()
+        self.known = known
+        self.epoch: Epoch
+        """Its newest life."""
+        self.info: NodeInfo
+        """What it says of itself."""
+        self.address: Address
+        """Where it says that it listens."""
+        self.reread()
         self.tag = 0
         self.beat = 0
         self.beat_at = now
@@ -80,6 +93,8 @@ class Record:
         self.relay_via: str | None = None
         self.transport: str | None = None
         self.direct_failed_at = -1e18
+        self.missed = 0
+        """Probes in a row that it did not answer directly."""
         self.rtt: float | None = None
         self.clock_offset: float | None = None
         self.restarted_at = now
@@ -96,6 +111,8 @@ class Record:
         """When the first obituary of this life was heard, or my own proof found."""
         self.facts: deque[Fact] = deque(maxlen=FACTS)
         self.verdict: Verdict = FRESH
+        self.presence = Presence.FRESH
+        """The last verdict's word."""
         self.judged_since = now
         self.due = now
         """When its verdict may change by the mere passing of time."""
@@ -110,30 +127,16 @@ class Record:
         assert self.known.alive is not None
         return self.known.alive
 
-    @property
-    def info(self) -> NodeInfo:
-        """What it says of itself."""
-        return self.alive.info
-
-    @property
-    def epoch(self) -> Epoch:
-        """Its newest life."""
-        return Epoch(self.alive.epoch)
-
-    @property
-    def address(self) -> Address:
-        """Where it says that it listens."""
-        return Address(self.info.gossip_host, self.info.gossip_port)
-
-    @property
-    def presence(self) -> Presence:
-        """The last verdict's word."""
-        return self.verdict.presence
+    def reread(self) -> None:
+        """Take over its own newest word. Kept apart, because each packet sent or received asks for it."""
+        alive = self.alive
+        self.epoch, self.info = Epoch(alive.epoch), alive.info
+        self.address = Address(alive.info.gossip_host, alive.info.gossip_port)
 
     @property
     def is_gone(self) -> bool:
         """Whether ordinary probing and gossip leave it out: left, down, or silent for long."""
-        return self.verdict.presence in (Presence.LEFT, Presence.DOWN)
+        return self.presence in (Presence.LEFT, Presence.DOWN)
 
     @property
     def answering_at(self) -> float | None:
@@ -185,6 +188,7 @@ class Record:
         self.accepted_at = None
         self.acknowledged_at = None
         self.grouped_at = -1e18
+        self.missed = 0
         self.refusals.clear()
         self.eof = None
         self.obituary_at = None
@@ -197,10 +201,13 @@ class Roster:
         self._me = me
         self._rng = rng
         self._counts = counts
-        self._records: dict[NodeName, Record] = {}
+        self._records: dict[str, Record] = {}
         self._heard_of: dict[NodeName, Known] = {}
-        self._by_tag: dict[int, Record] = {}
+        self.tags: dict[int, Record] = {}
+        """Whose heartbeats carry which tag."""
         self._hopeful: list[Record] = []
+        self._order: list[NodeName] = []
+        """The names of the same, sorted: the ring along which snapshots are handed on."""
         self.doubted: dict[NodeName, Record] = {}
         """Members whose last verdict was anything but fresh."""
         self._ring: list[Record] = []
@@ -215,11 +222,11 @@ class Roster:
 
     def get(self, name: str) -> Record | None:
         """The record of an introduced member."""
-        return self._records.get(NodeName(name))
+        return self._records.get(name)
 
     def by_tag(self, tag: int) -> Record | None:
         """The record whose heartbeats carry this tag."""
-        return self._by_tag.get(tag)
+        return self.tags.get(tag)
 
     def add(self, claim: Claim, now: float) -> tuple[Record | None, bool]:
         """Merge a claim about anyone but myself: the record, if its subject has been introduced, and whether it told
@@ -234,8 +241,10 @@ class Roster:
         if record is not None:
             epoch = record.epoch
             news = record.known.add(claim)
-            if record.epoch != epoch:
-                self._retag(record, now)
+            if news and isinstance(claim, Alive):
+                record.reread()
+                if record.epoch != epoch:
+                    self._retag(record, now)
             return record, news
         return self._hear_of(name, claim, now)
 
@@ -251,8 +260,7 @@ class Roster:
         if known.alive is None:
             return None, news
         del self._heard_of[name]
-        record = Record(name, now)
-        record.known = known
+        record = Record(name, known, now)
         self._records[name] = record
         self.judged(record, record.verdict)
         self._retag(record, now)
@@ -261,10 +269,10 @@ class Roster:
         return record, news
 
     def _retag(self, record: Record, now: float) -> None:
-        if self._by_tag.get(record.tag) is record:
-            del self._by_tag[record.tag]
+        if self.tags.get(record.tag) is record:
+            del self.tags[record.tag]
         record.begin_life(now)
-        self._by_tag[record.tag] = record
+        self.tags[record.tag] = record
 
     def forget_strangers(self) -> None:
         """Make room among those who were only ever talked about. Push-pull tells again of who is real."""
@@ -275,7 +283,7 @@ class Roster:
         self._leave_hopeful(record)
         self.doubted.pop(record.name, None)
         self._records.pop(record.name, None)
-        self._by_tag.pop(record.tag, None)
+        self.tags.pop(record.tag, None)
         if record in self._ring:
             place = self._ring.index(record)
             del self._ring[place]
@@ -283,7 +291,7 @@ class Roster:
 
     def judged(self, record: Record, verdict: Verdict) -> None:
         """Keep a verdict, and with it who can be hoped to answer: asked for with every message, so never searched."""
-        record.verdict = verdict
+        record.verdict, record.presence = verdict, verdict.presence
         if verdict.presence is Presence.FRESH:
             self.doubted.pop(record.name, None)
         else:
@@ -293,11 +301,13 @@ class Roster:
         elif record.hopeful_place < 0:
             record.hopeful_place = len(self._hopeful)
             self._hopeful.append(record)
+            insort(self._order, record.name)
 
     def _leave_hopeful(self, record: Record) -> None:
         """The last takes its place."""
         place, record.hopeful_place = record.hopeful_place, -1
         if place >= 0:
+            del self._order[bisect_left(self._order, record.name)]
             last = self._hopeful.pop()
             if last is not record:
                 self._hopeful[place] = last
@@ -320,13 +330,56 @@ class Roster:
         drawn = self._rng.sample(self._hopeful, min(count + len(but), len(self._hopeful)))
         return [record for record in drawn if record.name not in but][:count]
 
+    @property
+    def hopeful(self) -> list[Record]:
+        """Members that can be hoped to answer, in no order that means anything. To be read only."""
+        return self._hopeful
+
+    def ahead(self, distance: int) -> Record | None:
+        """The member so many places after me in the ring of names, round and round; None if that is myself."""
+        order = self._order
+        mine = bisect_left(order, self._me)
+        place = (mine + distance) % (len(order) + 1)
+        return None if place == mine else self._records[order[place - (place > mine)]]
+
+    def share_out(self, until: str, parts: int, *, but: str, whole: bool) -> list[tuple[Record, NodeName]]:
+        """Everybody between me and `until` in the ring of names, but for `but`, in at most `parts` stretches of equal
+        length: of each its first, and the name at which it ends. `whole`: the whole ring, from a random place on.
+
+        Whoever is first of a stretch answers for the rest of it. Stretches never overlap, whoever cuts them, so
+        nobody is told twice; and members that only the first of a stretch knows are told by it.
+        """
+        order = self._order
+        if whole:
+            first = self._rng.randrange(len(order)) if order else 0
+            length = len(order)
+            until = order[first] if order else until
+        else:
+            first = bisect_right(order, self._me)
+            end = bisect_left(order, until)
+            length = end - first if self._me < until else len(order) - first + end
+        shares: list[tuple[Record, NodeName]] = []
+        parts, number = min(parts, length), len(order)
+        ends, stop = NodeName(until), length
+        for part in range(parts - 1, -1, -1):  # from the last on: a stretch ends where the next begins
+            start = place = part * length // parts
+            name = order[(first + place) % number]
+            if name == but and place + 1 < stop:
+                name = order[(first + place + 1) % number]
+            if name != but:
+                shares.append((self._records[name], ends))
+                ends = name
+            stop = start
+        return shares
+
     def gone(self) -> list[Record]:
         """Members that are tried again now and then: silent or down, but not those who said goodbye."""
         return [r for r in self._records.values() if r.presence in (Presence.UNREACHABLE, Presence.DOWN)]
 
-    def knowledge(self) -> list[Claim]:
-        """Every claim held of others, for push-pull."""
-        return [claim for record in self._records.values() for claim in record.known.claims()]
+    def worth_telling(self, gone_since: float) -> list[Record]:
+        """Whom push-pull tells of: all but those that were gone by `gone_since` already. Half a tombstone's time ago
+        everybody heard of that; who has forgotten them since must not be taught them anew."""
+        return [r for r in self._records.values() if not r.is_gone or r.judged_since > gone_since]
 
 
 HOPEFUL = (Presence.FRESH, Presence.STALE)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 REAP_EVERY = 60.0
 """Seconds between two looks for expired tombstones."""
 
-CLAIM_ROOM = 1_000
-"""Bytes of claims sent on their own, where no other datagram had room for them."""
+ROOM = 1_000
+"""Bytes of beats or claims sent on their own, where no other datagram carried them."""
 
 
 class Rounds:
@@ -34,10 +34,10 @@ class Rounds:
         self._member.prober.start(now, self._member.rng.uniform(0, timing.probe_interval))
         self._every(timing.beat_interval, now, self._beat, first=0.0)
         self._every(timing.gossip_interval, now, self._gossip)
-        self._every(timing.digest_interval, now, self._digest)
+        self._member.timers.at(now + self._member.rng.uniform(0, timing.digest_interval), self._digest)
         self._every(timing.push_pull_interval, now, self._push_pull)
         self._every(timing.gone_probe_interval, now, self._seek)
-        self._every(timing.heartbeat, now, lambda t: self._member.neighbours.review())
+        self._every(timing.heartbeat, now, self._review)
         self._every(REAP_EVERY, now, self._reap)
 
     def _every(self, interval: float, now: float, action: Callable[[float], None], first: float | None = None) -> None:
@@ -57,25 +57,34 @@ class Rounds:
     def _gossip(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
         member.judging.review(now)
-        hot = member.beats.take_hot(at)
+        late, alone = member.beats.late(at), member.beats.round_is_needed()
+        if not (late or alone or len(member.rumors)):
+            return
         peers = member.roster.sample(member.timing.fan_out)
-        for record in peers:
-            member.outbox.datagram(record, *hot)
-        late = member.beats.late(at)
         if peers and late:
             member.outbox.datagram(peers[0], *late)
-        if peers and not hot and len(member.rumors):
-            claims = member.rumors.take(CLAIM_ROOM, len(member.roster))
+        for record in peers if alone else ():
+            if (table := member.beats.take(ROOM, at)) is not None:
+                member.outbox.datagram(record, table)
+        if peers and not alone and len(member.rumors):
+            claims, _ = member.rumors.take(ROOM, len(member.roster))
             member.outbox.datagram(peers[-1], *claims)
 
     def _digest(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
-        member.spread.send_digest(at)
+        member.timers.at(now + member.spread.pause(now), self._digest)
+        member.spread.send_digest(at, now)
 
     def _push_pull(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
         for record in member.roster.sample(1):
             member.outbox.stream(record, *member.membership.everything(at, reply=True))
+
+    def _review(self, now: float) -> None:
+        member = self._member
+        member.neighbours.review()
+        if member.rows.review():
+            member.changes += 1
 
     def _seek(self, now: float) -> None:
         """Try one of the gone again, and a seed where few are left, so that a healed cut is noticed from either
@@ -98,4 +107,5 @@ class Rounds:
         for record in [r for r in member.roster if r.is_gone and at - r.judged_since > member.timing.tombstone]:
             member.roster.remove(record)
             member.replica.drop(record.name)
+            member.rows.forget(record.name)
             member.emit(Forgotten(record.name))

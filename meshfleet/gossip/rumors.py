@@ -52,10 +52,9 @@ class Rumors:
             del self._rumors[most_sent]
             self._counts["dropped_rumor"] += 1
 
-    def take(self, room: int, members: int) -> list[Claim]:
-        """Claims to send now, at most `room` bytes of them; each counts as sent once more."""
-        if not self._rumors:
-            return []
+    def take(self, room: int, members: int) -> tuple[list[Claim], int]:
+        """Claims to send now, at most `room` bytes of them, and their bytes; each counts as sent once more."""
+        before = room
         times = self._retransmit * ceil(log10(members + 2))
         taken: list[Claim] = []
         for slot in sorted(self._rumors, key=self._urgency):
@@ -69,7 +68,7 @@ class Rumors:
                 del self._rumors[slot]
             if room < _SMALLEST:
                 break
-        return taken
+        return taken, before - room
 
     def _urgency(self, slot: tuple[str, str]) -> tuple[bool, int]:
         rumor = self._rumors[slot]

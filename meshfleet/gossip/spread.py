@@ -1,36 +1,55 @@
-"""How snapshots reach everybody: a push to a few at first sight, digests for the rest.
+"""How snapshots reach everybody: handed on along the ring of names, digests for whom that missed.
 
-Each member passes each new snapshot on once, to `fan_out` random members: most have it within a few hops of
-milliseconds. Whom it missed finds out by digest (one number a node, see replica) and asks. Nothing is lost for good:
-what a push lost, the next digest repairs; what digests lost, push-pull repairs.
+The origin cuts the ring into `shares` stretches, at a random place, and sends its news to the first member of each,
+with the name at which the stretch ends; that member cuts its stretch in the same way, until nobody is left. So
+everybody gets one copy, in log n steps of milliseconds, and no links need to be kept or mended: each step uses the
+roster as it is then. (The scheme is that of broadcasts in structured overlays, El-Ansary and others, IPTPS 2003.)
+
+A datagram that is lost takes the rest of its stretch with it. Who lacks something learns of it by a digest (one number
+a node, see replica), waits a moment, for it may be on its way, and asks. Who had to ask sends digests of its own more
+often for a while: where one datagram was lost, others will be. What digests lost, push-pull repairs.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshfleet.fleet.names import Address, NodeName
-from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES
+from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, PENDING_DIGESTS
 from meshfleet.gossip.messages import Delta, Digest, Have, SnapshotMessage, Want
 
 if TYPE_CHECKING:
     from random import Random
 
+    from meshfleet.fleet.names import Address, NodeName
     from meshfleet.fleet.state import Snapshot
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.outbox import Outbox
     from meshfleet.gossip.replica import Replica
     from meshfleet.gossip.roster import Roster
-    from meshfleet.gossip.rumors import Measure
+    from meshfleet.gossip.timers import Timers
 
 HAVES = 40
 """Entries of one digest: about 25 bytes each, so that it fits a datagram beside other news."""
 
-CHANGED_FOR = 10.0
-"""Seconds for which a node whose snapshots changed is in every digest; the others take turns."""
+CHANGED_DIGESTS = 4
+"""Digests in which a node whose snapshots changed is named; then it takes turns with the others. Who missed a push is
+told of it in one of them, unless four members in a row missed it as well."""
 
 TURNS = 8
 """How many of the unchanged are in each digest besides."""
+
+LOSSY_TURNS = 40
+"""The same after a loss: what changed without me is among them."""
+
+PATIENCE = 0.1
+"""Seconds to wait for what a digest tells of before asking for it: some steps of a snapshot's way. Plumtree calls the
+same a graft timeout; corrosion's is 1 s, iroh-gossip's 80 ms."""
+
+HASTE = 5
+"""How many times as often digests are sent, for as many digest intervals after something had to be asked for."""
+
+PUSHED = DATAGRAM_BYTES - 400
+"""Bytes of a body that is pushed: with names and head it fits a datagram. A longer one is announced and fetched."""
 
 
 class Spread:
@@ -43,54 +62,108 @@ class Spread:
         roster: Roster,
         replica: Replica,
         outbox: Outbox,
-        measure: Measure,
+        timers: Timers,
         rng: Random,
     ) -> None:
         self._me = me
+        self._timers = timers
+        self._waiting = 0
+        """Digests whose news is still waited for."""
+        self._asked_at = -1e18
         self._timing = timing
         self._roster = roster
         self._replica = replica
         self._outbox = outbox
-        self._measure = measure
-        self._rng = rng
-        self._changed: dict[NodeName, float] = {}
+        self._changed: dict[str, float] = {}
+        """When each node's snapshots last changed here; the longest unchanged first."""
+        self._turns: list[str] = []
+        self._round = rng.randrange(64)
 
-    def push(self, snapshots: list[Snapshot], at: float, but: tuple[str, ...] = ()) -> None:
-        """Pass news on, at first sight of it. What doesn't fit a datagram is announced, and fetched by who lacks it."""
+    def push(self, snapshots: list[Snapshot], at: float) -> None:
+        """Send out news of my own, each to the first of some stretches of the ring."""
         for snapshot in snapshots:
-            self._changed[snapshot.node] = at
-            message: SnapshotMessage | Digest = SnapshotMessage(snapshot)
-            if self._measure(message) > DATAGRAM_BYTES - 200:
-                message = Digest((Have(snapshot.node, snapshot.epoch, snapshot.seq),))
-            for record in self._roster.sample(self._timing.fan_out, but=(snapshot.node, *but)):
-                self._outbox.datagram(record, message)
+            self._pass_on(snapshot, at, self._me, whole=True)
 
-    def send_digest(self, at: float) -> None:
-        """Tell one random member what is held: what changed of late, and some of the rest in turn."""
-        chosen = self._roster.sample(1)
-        if not chosen:
+    def _pass_on(self, snapshot: Snapshot, at: float, until: str, *, whole: bool) -> None:
+        self._note_change(snapshot.node, at)
+        if len(snapshot.body) > PUSHED:
+            have = Digest((Have(snapshot.node, snapshot.epoch, snapshot.seq),))
+            for record in self._roster.sample(self._timing.fan_out, but=(snapshot.node,)):
+                self._outbox.datagram(record, have)
             return
-        self._changed = {node: since for node, since in self._changed.items() if at - since < CHANGED_FOR}
-        everything = self._replica.have()
-        rest = [have for have in everything if NodeName(have.node) not in self._changed]
-        entries = [have for have in everything if NodeName(have.node) in self._changed]
-        entries += self._rng.sample(rest, min(TURNS, len(rest)))
+        for record, ends in self._roster.share_out(until, self._timing.shares, but=snapshot.node, whole=whole):
+            self._outbox.datagram(record, SnapshotMessage(snapshot, ends))
+
+    def _note_change(self, node: str, at: float) -> None:
+        self._changed.pop(node, None)  # so that the longest unchanged stay in front
+        self._changed[node] = at
+
+    def pause(self, now: float) -> float:
+        """Seconds until the next digest."""
+        return self._timing.digest_interval / (HASTE if self._is_lossy(now) else 1)
+
+    def _is_lossy(self, now: float) -> bool:
+        return now - self._asked_at < HASTE * self._timing.digest_interval
+
+    def send_digest(self, at: float, now: float) -> None:
+        """Tell one member what is held: what changed of late, and some of the rest in turn.
+
+        Whom: 1, 2, 4, … places on in the ring of names, turn by turn. So each member is told by log n others in turn,
+        none of them left to chance, and what one of them lacks spreads from the others in as many steps.
+        """
+        distance = 1 << self._round % max(1, len(self._roster.hopeful)).bit_length()
+        self._round += 1
+        to = self._roster.ahead(distance)
+        self._forget_old_changes(at)
+        if to is None:
+            return
+        nodes = [*self._changed, *self._take_turns(LOSSY_TURNS if self._is_lossy(now) else TURNS)]
+        entries = self._replica.have(nodes)
         for i in range(0, len(entries), HAVES):
-            self._outbox.datagram(chosen[0], Digest(tuple(entries[i : i + HAVES])))
+            self._outbox.datagram(to, Digest(tuple(entries[i : i + HAVES])))
+
+    def _forget_old_changes(self, at: float) -> None:
+        old = at - CHANGED_DIGESTS * self._timing.digest_interval
+        while self._changed:
+            node = next(iter(self._changed))
+            if self._changed[node] > old:
+                return
+            del self._changed[node]
+
+    def _take_turns(self, count: int) -> list[str]:
+        """The next few nodes of those held, changed or not: a queue that is filled anew when it is empty."""
+        if not self._turns:
+            self._turns = [node for node, _ in self._replica]
+        turns, self._turns = self._turns[-count:], self._turns[:-count]
+        return [node for node in turns if node not in self._changed]
 
     def everything(self) -> Digest:
         """The whole digest, for push-pull."""
         return Digest(tuple(self._replica.have()))
 
-    def on_digest(self, digest: Digest, source: Address, sender: NodeName) -> None:
-        """Ask for what I lack, send what the sender lacks."""
-        known = tuple(
-            have for have in digest.entries if have.node == self._me or self._roster.get(have.node) is not None
-        )
-        i_lack, they_lack = self._replica.compare(known)
+    def on_digest(
+        self, digest: Digest, source: Address, sender: NodeName, now: float, *, at_once: bool = False
+    ) -> None:
+        """Ask for what I lack, when it had time to come by itself or `at_once`; send what the sender lacks."""
+        i_lack, they_lack = self._replica.compare(digest.entries)
+        if i_lack and (at_once or self._waiting >= PENDING_DIGESTS):
+            self._ask(i_lack, source, sender)
+        elif i_lack:
+            self._waiting += 1
+            self._timers.at(now + PATIENCE, lambda t: self._ask_still(digest, source, sender, t))
+        self._answer(they_lack, source, sender)
+
+    def _ask_still(self, digest: Digest, source: Address, sender: NodeName, now: float) -> None:
+        self._waiting -= 1
+        if self._ask(self._replica.compare(digest.entries)[0], source, sender):
+            self._asked_at = now
+
+    def _ask(self, i_lack: list[Have], source: Address, sender: NodeName) -> bool:
+        """Ask for it; whether there was anything. Who was never introduced, or is forgotten, has no agents here."""
+        i_lack = [have for have in i_lack if self._roster.get(have.node) is not None]
         for i in range(0, len(i_lack), HAVES):
             self._outbox.datagram_to(source, sender, Want(tuple(i_lack[i : i + HAVES])))
-        self._answer(they_lack, source, sender)
+        return bool(i_lack)
 
     def on_want(self, want: Want, source: Address, sender: NodeName) -> None:
         """Send what is asked for."""
@@ -121,11 +194,13 @@ class Spread:
             room -= size
         return [*parts, Delta(delta.node, delta.epoch, after, delta.upto, tuple(taken))]
 
-    def on_snapshot(self, snapshot: Snapshot, at: float, sender: str) -> bool:
+    def on_snapshot(self, message: SnapshotMessage, at: float) -> bool:
         """Somebody's push; whether it was news. Who was never introduced, or is forgotten, has no agents here."""
+        snapshot = message.snapshot
         if self._roster.get(snapshot.node) is None or not self._replica.add(snapshot):
             return False
-        self.push([snapshot], at, but=(sender,))
+        if message.until is not None:
+            self._pass_on(snapshot, at, message.until, whole=False)
         return True
 
     def on_delta(self, delta: Delta, at: float) -> list[Snapshot]:
@@ -134,5 +209,5 @@ class Spread:
             return []
         news = self._replica.apply(delta)
         for snapshot in news:
-            self._changed[snapshot.node] = at
+            self._note_change(snapshot.node, at)
         return news

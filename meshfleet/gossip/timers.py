@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(slots=True, order=True)
 class Timer:
     """One thing to do at one time. `cancel` is cheap: the heap drops it when it surfaces."""
 
-    when: float
-    order: int
-    action: Callable[[float], None] | None = field(compare=False)
+    __slots__ = ("action", "when")
+
+    def __init__(self, when: float, action: Callable[[float], None]) -> None:
+        self.when = when
+        self.action: Callable[[float], None] | None = action
 
     def cancel(self) -> None:
         """Never run it. Harmless when it has run."""
@@ -28,28 +28,29 @@ class Timers:
     """Deadlines in order of time; equal ones in the order in which they were set."""
 
     def __init__(self) -> None:
-        self._heap: list[Timer] = []
+        self._heap: list[tuple[float, int, Timer]] = []
         self._count = 0
 
     def at(self, when: float, action: Callable[[float], None]) -> Timer:
         """Run `action(now)` at the first chance from `when` on."""
         self._count += 1
-        timer = Timer(when, self._count, action)
-        heapq.heappush(self._heap, timer)
+        timer = Timer(when, action)
+        heapq.heappush(self._heap, (when, self._count, timer))
         return timer
 
     def next(self) -> float:
         """When the next one is due; infinity when there is none."""
-        while self._heap and self._heap[0].action is None:
-            heapq.heappop(self._heap)
-        return self._heap[0].when if self._heap else inf
+        heap = self._heap
+        while heap and heap[0][2].action is None:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else inf
 
     def run_due(self, now: float) -> None:
         """Run all that is due by `now`. What they set anew for `now` or earlier waits for the next call."""
         last = self._count
         due: list[Timer] = []
-        while self._heap and self._heap[0].when <= now and self._heap[0].order <= last:
-            due.append(heapq.heappop(self._heap))
+        while self._heap and self._heap[0][0] <= now and self._heap[0][1] <= last:
+            due.append(heapq.heappop(self._heap)[2])
         for timer in due:
             if timer.action is not None:
                 timer.action(now)

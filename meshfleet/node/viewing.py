@@ -11,13 +11,13 @@ from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.presence import FRESH, Presence, Verdict
 from meshfleet.fleet.state import AgentState, Snapshot, Status
 from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView, ServedBy
-from meshfleet.gossip.roster import HOPEFUL, Record
 from meshfleet.wire.codec import decode_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from meshfleet.gossip.member import Member
+    from meshfleet.gossip.roster import Record
 
 LEFT_SHOWN = 3_600.0
 """Seconds for which a node that left, and its agents, are still shown."""
@@ -58,6 +58,13 @@ class Viewing:
         """The agents that this node carries."""
         return tuple(self._own(self._member.listening.at(now), wall))
 
+    def agents_of(self, name: NodeName, *, now: float, wall: float) -> tuple[AgentView, ...]:
+        """The agents of one other node, as they are in the view of the fleet; none of a node that is not."""
+        at = self._member.listening.at(now)
+        record = self._member.roster.get(name)
+        shown = record is not None and not self._is_history(record, at)
+        return tuple(self._agents_of(record, at, wall)) if record is not None and shown else ()
+
     def health(self, version: str) -> Health:
         """What is said to anyone who asks."""
         member = self._member
@@ -74,8 +81,7 @@ class Viewing:
 
     def _served_by(self, at: float, wall: float, lag: float) -> ServedBy:
         member = self._member
-        mine = [member.name, *(r.name for r in member.roster if r.presence in HOPEFUL)]
-        others = [tuple(NodeName(name) for name in group) for group in member.standing.groups]
+        islands = member.rows.islands(member.standing.groups)
         return ServedBy(
             node=member.name,
             standing=member.standing.standing,
@@ -83,7 +89,8 @@ class Viewing:
             reasons=member.standing.reasons,
             local_health=member.awareness.score,
             loop_lag_ms=round(1000 * lag, 1),
-            islands=(tuple(sorted(mine)), *others),
+            islands=tuple(tuple(NodeName(name) for name in island) for island in islands),
+            cuts=member.rows.cuts(),
         )
 
     def _myself(self, at: float, wall: float) -> NodeView:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-from meshfleet.sim.scenario import ScenarioError
+from meshfleet.sim.faults import Join
+from meshfleet.sim.scenario import Scenario, ScenarioError
 
 FOLDER = Path(__file__).resolve().parents[2] / "sims"
+
+SLOW = 5_000.0
+"""Node-seconds (nodes, joining ones among them, times duration) above which a scenario is slow. The tests run the
+others, a second or so each; a sweep runs all."""
+
+
+def is_slow(scenario: Scenario) -> bool:
+    """Whether it takes too long to be run with every test."""
+    joining = [fault.count for fault in scenario.fault if isinstance(fault, Join)]
+    return (scenario.fleet.nodes + sum(joining)) * scenario.duration > SLOW
 
 
 def files() -> list[Path]:

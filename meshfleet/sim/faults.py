@@ -6,7 +6,11 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
+LONGEST = 1e7
+"""Seconds: no time in a scenario is longer, and none is infinite."""
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
+Span = Annotated[float, msgspec.Meta(gt=0, le=LONGEST)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
@@ -14,8 +18,8 @@ Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 class Delay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds one way, lognormal."""
 
-    median: Annotated[float, msgspec.Meta(gt=0)] = 0.002
-    p99: Annotated[float, msgspec.Meta(gt=0)] = 0.020
+    median: Span = 0.002
+    p99: Span = 0.020
 
 
 class _Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
@@ -68,7 +72,7 @@ class Flap(_Fault, frozen=True, kw_only=True, tag="flap", rename={"source": "fro
 
     source: Names
     target: Names
-    period: Annotated[float, msgspec.Meta(gt=0)]
+    period: Annotated[float, msgspec.Meta(ge=0.001, le=LONGEST)]
     duty: Share = 0.5
 
 
@@ -106,8 +110,8 @@ class Starve(_Fault, frozen=True, kw_only=True, tag="starve", rename={"every": "
     """Runs for `slice` seconds out of each `of`."""
 
     nodes: Names
-    slice: Annotated[float, msgspec.Meta(gt=0)]
-    every: Annotated[float, msgspec.Meta(gt=0)]
+    slice: Span
+    every: Annotated[float, msgspec.Meta(ge=0.001, le=LONGEST)]
 
 
 class Suspend(_Fault, frozen=True, kw_only=True, tag="suspend"):
@@ -121,22 +125,23 @@ class AgentExit(_Fault, frozen=True, kw_only=True, tag="agent_exit"):
     """An agent's process ends; its node lives."""
 
     agents: Names
-    code: int = 0
+    code: Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)] = 0
 
 
 class Move(_Fault, frozen=True, kw_only=True, tag="move"):
-    """Back at a new address; the old one goes silent, or to a node of another fleet."""
+    """Back at a new address, in a new life; the old address goes silent, or to a node of another fleet."""
 
     nodes: Names
-    reused_by: str | None = None
+    reused_by: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """What the other fleet is called: any name, for the reader."""
 
 
 class Skew(_Fault, frozen=True, kw_only=True, tag="skew"):
-    """The wall clock is off by `offset` seconds and runs `drift` fast."""
+    """The wall clock is off by `offset` seconds and runs `drift` fast (1e-4: 100 ppm). The monotonic clock is not."""
 
     nodes: Names
-    offset: float = 0.0
-    drift: float = 0.0
+    offset: Annotated[float, msgspec.Meta(ge=-LONGEST, le=LONGEST)] = 0.0
+    drift: Annotated[float, msgspec.Meta(ge=-0.5, le=0.5)] = 0.0
 
 
 class OutboundOnly(_Fault, frozen=True, kw_only=True, tag="outbound_only"):

@@ -18,6 +18,12 @@ RECEIVE_BUFFER = 600
 BACKLOG = 4_096
 """Connections that a kernel accepts for a process that does not come round to it."""
 
+ASKED_US = 30_000_000
+"""How long a NAT lets answers to a datagram in: what Linux's connection tracking takes for UDP."""
+
+EPOCH_MS = 1_767_225_600_000
+"""What everybody's wall clock shows at the start, in Unix time: any day would do."""
+
 
 class Host:
     """A node's machine. The world tells it what happens; it remembers."""
@@ -39,6 +45,11 @@ class Host:
         self.asleep_us = 0
         self.nic_down = False
         self.outbound_only = False
+        self.asked_us: dict[int, int] = {}
+        """Behind NAT: peer's number -> when it was last sent a datagram, and so may answer."""
+        self._wall_off_us = 0
+        self._wall_drift = 0.0
+        self._wall_since_us = 0
         self.held: deque[tuple[Packet, Address, Via]] = deque()
         self.held_lost = 0
         self.accepted_unread = 0
@@ -56,8 +67,23 @@ class Host:
 
     def clock(self, now_us: int) -> float:
         """Its monotonic clock, in seconds: it stands still while the host is asleep."""
-        asleep = self.asleep_us + (now_us - self.asleep_since_us if self.asleep_since_us is not None else 0)
-        return (now_us - asleep) / MICROSECONDS
+        if self.asleep_since_us is not None:
+            now_us = self.asleep_since_us
+        return (now_us - self.asleep_us) / MICROSECONDS
+
+    def wall_ms(self, now_us: int) -> int:
+        """Its wall clock, Unix time: it goes on while the host is asleep, and is as wrong as `set_wall` made it."""
+        drifted_us = round(self._wall_drift * (now_us - self._wall_since_us))
+        return EPOCH_MS + (now_us + self._wall_off_us + drifted_us) // 1_000
+
+    def set_wall(self, now_us: int, offset_s: float, drift: float) -> None:
+        """From now on its wall clock is off by `offset_s` and runs `drift` too fast; zeroes set it right again."""
+        self._wall_off_us, self._wall_drift = round(offset_s * MICROSECONDS), drift
+        self._wall_since_us = now_us
+
+    def lets_in(self, peer: int, now_us: int) -> bool:
+        """Whether a datagram of `peer` gets in: behind NAT, only as an answer."""
+        return not self.outbound_only or now_us - self.asked_us.get(peer, -ASKED_US) < ASKED_US
 
     def hold(self, packet: Packet, source: Address, via: Via) -> None:
         """Its kernel keeps a packet for later; at the limit the newest is lost, as in a socket's buffer."""

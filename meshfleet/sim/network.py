@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import exp, log
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +18,18 @@ MICROSECONDS = 1_000_000
 
 Z99 = 2.3263478740408408
 """Standard deviations at the 99th percentile: the sigma of a lognormal is log(p99 / median) over this."""
+
+
+_BITS = 12
+
+
+@lru_cache(maxsize=256)
+def _delays(median_s: float, sigma: float) -> tuple[int, ...]:
+    """The lognormal as 4,096 equally likely delays, in whole microseconds: a draw takes a table, not exp and gauss."""
+    normal, count = NormalDist(), 1 << _BITS
+    return tuple(
+        max(1, round(median_s * exp(sigma * normal.inv_cdf((i + 0.5) / count)) * MICROSECONDS)) for i in range(count)
+    )
 
 
 class Quality(msgspec.Struct, frozen=True):
@@ -34,7 +48,32 @@ class Quality(msgspec.Struct, frozen=True):
 
     def draw_us(self, rng: Random) -> int:
         """One packet's way, rounded at once to whole microseconds: so the same on every machine."""
-        return max(1, round(self.median_s * exp(self.sigma * rng.gauss(0.0, 1.0)) * MICROSECONDS))
+        return _delays(self.median_s, self.sigma)[rng.getrandbits(_BITS)]
+
+
+class Worse:
+    """What a fault makes of a link: what it does not name stays as it was."""
+
+    def __init__(self, delay: Delay | None, loss: float | None, duplicate: float | None, reorder: float | None) -> None:
+        self._delay = delay
+        self._loss = loss
+        self._duplicate = duplicate
+        self._reorder = reorder
+        self._made: dict[Quality, Quality] = {}
+
+    def over(self, usual: Quality) -> Quality:
+        """The link's quality meanwhile."""
+        made = self._made.get(usual)
+        if made is None:
+            way = usual if self._delay is None else Quality.of(self._delay, 0.0, 0.0, 0.0)
+            made = self._made[usual] = Quality(
+                way.median_s,
+                way.sigma,
+                usual.loss if self._loss is None else self._loss,
+                usual.duplicate if self._duplicate is None else self._duplicate,
+                usual.reorder if self._reorder is None else self._reorder,
+            )
+        return made
 
 
 class Barrier(msgspec.Struct, frozen=True, eq=False):
@@ -53,7 +92,7 @@ class Network:
         self._usual = usual
         self._rng = rng
         self._special: dict[tuple[int, int], Quality] = {}
-        self._worse: list[tuple[frozenset[int], frozenset[int], Quality]] = []
+        self._worse: list[tuple[frozenset[int], frozenset[int], Worse]] = []
         self.barriers: list[Barrier] = []
         self.changes = 0
         """Grows with every change of who can reach whom."""
@@ -66,18 +105,19 @@ class Network:
 
     def quality(self, a: int, b: int) -> Quality:
         """How the link from `a` to `b` behaves now."""
-        for left, right, quality in reversed(self._worse):
+        quality = self._special.get((a, b), self._usual) if self._special else self._usual
+        for left, right, worse in self._worse:
             if (a in left and b in right) or (b in left and a in right):
-                return quality
-        return self._special.get((a, b), self._usual) if self._special else self._usual
+                quality = worse.over(quality)
+        return quality
 
-    def degrade(self, left: frozenset[int], right: frozenset[int], quality: Quality) -> None:
+    def degrade(self, left: frozenset[int], right: frozenset[int], worse: Worse) -> None:
         """Worse links, until `restore`."""
-        self._worse.append((left, right, quality))
+        self._worse.append((left, right, worse))
 
-    def restore(self, left: frozenset[int], right: frozenset[int], quality: Quality) -> None:
+    def restore(self, left: frozenset[int], right: frozenset[int], worse: Worse) -> None:
         """Undo one `degrade`."""
-        self._worse.remove((left, right, quality))
+        self._worse.remove((left, right, worse))
 
     def raise_barrier(self, barrier: Barrier) -> None:
         """Something comes between."""

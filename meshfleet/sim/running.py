@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshfleet import __version__
+from meshfleet.fleet.presence import Presence
+from meshfleet.sim.agents import BODY
 from meshfleet.sim.baselines import DETECTORS
 from meshfleet.sim.expect import Held, check
 from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.scenario import Scenario, ScenarioError
 from meshfleet.sim.score import Score, shares
-from meshfleet.sim.staging import BODY, Stage
+from meshfleet.sim.staging import Stage
+from meshfleet.sim.truth import Truth
+from meshfleet.sim.views import Views, wanted
 from meshfleet.sim.world import World
 
 if TYPE_CHECKING:
@@ -59,6 +63,7 @@ class Run:
         self._stage = Stage(scenario, seed)
         timing = scenario.patience()
         self.score = Score(timing)
+        self.score.views = Views(wanted(scenario.expect, self._stage.cast))
         watcher = self.score if record is None else record.beside(self.score)
         self.world = World(self._stage.network, timing, DETECTORS[scenario.detector], str(seed), watcher)
         self.score.attach(self.world)
@@ -125,7 +130,9 @@ def _latencies(deaths: list[list[float]]) -> dict[str, float | None]:
 
 
 def _table(score: Score) -> dict[str, dict[str, float]]:
-    table: dict[str, dict[str, float]] = {}
-    for (truth, said), micros in sorted(score.confusion_us.items()):
-        table.setdefault(truth, {})[said] = round(micros / MICROSECONDS, 1)
-    return table
+    return {
+        truth.value: {
+            said.value: round(score.confusion_us[truth.value, said.value] / MICROSECONDS, 1) for said in Presence
+        }
+        for truth in Truth
+    }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -16,7 +16,8 @@ from meshfleet.errors import ConfigError
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.timing import PRESETS, Timing
-from meshfleet.sim.faults import KINDS, Delay, Fault, Join, Seconds, Share
+from meshfleet.sim.faults import KINDS, LONGEST, Degrade, Delay, Fault, Join, Move, Names, Seconds, Share, Span, Starve
+from meshfleet.sim.mistakes import explain, nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,16 +32,16 @@ class FleetPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     nodes: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     agents_per_node: Annotated[int, msgspec.Meta(ge=0, le=256)] = 1
-    update_every: Annotated[float, msgspec.Meta(gt=0)] = 2.0
-    zones: dict[str, tuple[str, ...]] = {}
-    hosts: dict[str, tuple[str, ...]] = {}
+    update_every: Annotated[float, msgspec.Meta(ge=0.001, le=LONGEST)] = 2.0
+    zones: dict[str, Names] = {}
+    hosts: dict[str, Names] = {}
 
 
 class Between(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Links between two sets of nodes that differ from the rest, both ways."""
 
-    a: tuple[str, ...]
-    b: tuple[str, ...]
+    a: Names
+    b: Names
     delay: Delay | None = None
     loss: Share | None = None
     duplicate: Share | None = None
@@ -63,7 +64,7 @@ Word = Annotated[str, msgspec.Meta(min_length=1)]
 class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"start": "from", "end": "to"}):
     """What observers must, or must never, say of subjects or of themselves."""
 
-    observers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    observers: Names
     subjects: tuple[str, ...] = ()
     start: Seconds = 0.0
     end: Seconds | None = None
@@ -78,8 +79,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     name: Word
     about: str = ""
-    duration: Annotated[float, msgspec.Meta(gt=0)]
-    timing: str | dict[str, str | float] = "lan"
+    duration: Span
+    timing: str | dict[str, str | int | float] = "lan"
     mode: Literal["core", "stack"] = "core"
     detector: Literal["meshfleet", "swim", "lifeguard"] = "meshfleet"
     fleet: FleetPlan
@@ -92,47 +93,60 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         given = {"preset": self.timing} if isinstance(self.timing, str) else dict(self.timing)
         preset = given.pop("preset", "lan")
         if preset not in PRESETS:
-            raise ScenarioError(f"timing.preset: {preset!r} is no preset{_nearest(str(preset), list(PRESETS))}.")
+            raise ScenarioError(f"timing.preset: {preset!r} is no preset{nearest(str(preset), PRESETS)}.")
         base = msgspec.to_builtins(PRESETS[preset])
         for field in given:
             if field not in base:
-                raise ScenarioError(f"timing.{field} is no field of Timing{_nearest(field, list(base))}.")
+                raise ScenarioError(f"timing.{field} is no field of Timing{nearest(field, base)}.")
         try:
             return msgspec.convert({**base, **given}, Timing)
         except msgspec.ValidationError as error:
-            raise ScenarioError(f"timing: {error}.") from error
+            said, _, place = str(error).partition(" - at `$")
+            raise ScenarioError(f"timing{place.rstrip('`')}: {said[:1].lower()}{said[1:]}.") from error
 
 
 def load(path: Path) -> Scenario:
     """The scenario in a file."""
     try:
         return parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path} can't be read: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path} is not UTF-8: byte {error.start} can't be read. TOML is.") from error
+    except OSError as error:
+        raise ScenarioError(f"{path} can't be read: {error.strerror or error}.") from error
 
 
 def parse(text: str, where: str = "scenario") -> Scenario:
     """The scenario in a text; ScenarioError names `where`, the key's path and the nearest valid word."""
+    data: dict[str, object] = {}
     try:
-        scenario = msgspec.convert(tomllib.loads(text), Scenario)
+        data = tomllib.loads(text)
+        scenario = msgspec.convert(data, Scenario)
+        scenario.patience()
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{where}: not valid TOML: {error}.") from error
     except msgspec.ValidationError as error:
-        raise ScenarioError(f"{where}: {_explain(str(error))}") from error
-    scenario.patience()
+        raise ScenarioError(f"{where}: {explain(str(error), data, partial(_keys, data), _WORDS)}") from error
+    except ConfigError as error:
+        raise ScenarioError(f"{where}: {error}") from error
     _check_times(scenario, where)
     return scenario
 
 
 def _check_times(scenario: Scenario, where: str) -> None:
     for i, fault in enumerate(scenario.fault):
+        _check_fault(fault, f"{where}: fault[{i}]")
         _in_time(fault.at, scenario.duration, f"{where}: fault[{i}].at")
         if fault.until is not None:
             _in_time(fault.until, scenario.duration, f"{where}: fault[{i}].until")
             if fault.until <= fault.at:
                 raise ScenarioError(f"{where}: fault[{i}].until is {fault.until}, not after its at, {fault.at}.")
-            if isinstance(fault, Join):
-                raise ScenarioError(f"{where}: fault[{i}].until: a join can't be undone; let the nodes leave.")
+            if isinstance(fault, Join | Move):
+                kind = type(fault).__name__.lower()
+                raise ScenarioError(f"{where}: fault[{i}].until: a {kind} can't be undone; write another fault.")
+    _check_delay(scenario.network.delay, f"{where}: network.delay")
+    for i, between in enumerate(scenario.network.between):
+        if between.delay is not None:
+            _check_delay(between.delay, f"{where}: network.between[{i}].delay")
     for i, expect in enumerate(scenario.expect):
         path = f"{where}: expect[{i}]"
         _in_time(expect.start, scenario.duration, f"{path}.from")
@@ -140,10 +154,35 @@ def _check_times(scenario: Scenario, where: str) -> None:
             _in_time(expect.end, scenario.duration, f"{path}.to")
             if expect.end <= expect.start:
                 raise ScenarioError(f"{path}.to is {expect.end}, not after its from, {expect.start}.")
+        end = scenario.duration if expect.end is None else expect.end
+        due = expect.start + (expect.within if expect.reach or expect.standing else 0.0)
+        if expect.start >= end:
+            raise ScenarioError(f"{path}.from is {expect.start}, not before the end at {end}: nothing would be asked.")
+        if due >= end:
+            raise ScenarioError(f"{path}.within reaches to {due}, not before the end at {end}: nothing would be asked.")
         if not (expect.never or expect.reach or expect.standing):
             raise ScenarioError(f"{path} expects nothing. Give never, reach or standing.")
         if (expect.never or expect.reach) and not expect.subjects:
             raise ScenarioError(f"{path}.subjects is missing: of whom is it to be said?")
+
+
+def _check_fault(fault: Fault, path: str) -> None:
+    delay = getattr(fault, "delay", None)
+    if isinstance(delay, Delay):
+        _check_delay(delay, f"{path}.delay")
+    match fault:
+        case Starve() if fault.slice > fault.every:
+            raise ScenarioError(f"{path}.slice is {fault.slice}, more than its `of`, {fault.every}.")
+        case Degrade(loss=None, delay=None, duplicate=None, reorder=None):
+            raise ScenarioError(f"{path} degrades nothing. Give loss, delay, duplicate or reorder.")
+        case _:
+            pass
+
+
+def _check_delay(delay: Delay, path: str) -> None:
+    """ScenarioError for a 99th percentile below the median."""
+    if delay.p99 < delay.median:
+        raise ScenarioError(f"{path}.p99 is {delay.p99}, less than its median, {delay.median}.")
 
 
 def _in_time(value: float, duration: float, path: str) -> None:
@@ -161,30 +200,15 @@ _WORDS = {
 }
 
 
-def _explain(error: str) -> str:
-    """msgspec's words, with the path as people write it and the nearest valid word."""
-    said, _, path = error.partition(" - at ")
-    place = path.strip("`").removeprefix("$").removeprefix(".") or "the file"
-    place = re.sub(r"\[\.\.\.\]", "[]", place)
-    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", said)
-    if unknown:
-        key = unknown.group(1)
-        return f"{place}: {key!r} is no key here{_nearest(key, _keys())}."
-    invalid = re.fullmatch(r"Invalid (?:enum )?value '?(.*?)'?", said)
-    if invalid:
-        last = re.sub(r"\[\d*\]$", "", place).rpartition(".")[2]
-        word = invalid.group(1)
-        return f"{place}: {word!r} is not a word for this{_nearest(word, _WORDS.get(last, []))}."
-    return f"{place}: {said[:1].lower()}{said[1:]}."
-
-
-def _keys() -> list[str]:
-    structs = [Scenario, FleetPlan, NetworkPlan, Between, Expect, Delay, *Fault.__args__]
-    return sorted({name for struct in structs for name in struct.__struct_encode_fields__})
-
-
-def _nearest(word: str, words: list[str]) -> str:
-    near = get_close_matches(word, words, n=1, cutoff=0.5)
-    if near:
-        return f"; the nearest is {near[0]!r}"
-    return f"; there are {', '.join(words)}" if 0 < len(words) < 20 else ""
+def _keys(data: dict[str, object], place: str) -> list[str]:
+    """The keys that there are at a place of the file."""
+    if place.endswith("delay"):
+        return list(Delay.__struct_encode_fields__)
+    table = re.sub(r"\[\d+\]$", "", place)
+    if table == "fault":
+        faults = data.get("fault")
+        given = faults[int(place[len("fault[") : -1])] if isinstance(faults, list) else {}
+        kind = next((k for k in Fault.__args__ if k.__struct_config__.tag == given.get("kind")), None)
+        return ["kind", *(kind.__struct_encode_fields__ if kind is not None else ())]
+    structs = {"": Scenario, "fleet": FleetPlan, "network": NetworkPlan, "network.between": Between, "expect": Expect}
+    return list(structs[table].__struct_encode_fields__) if table in structs else []

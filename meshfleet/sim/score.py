@@ -8,12 +8,13 @@ from math import fsum
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.presence import Certainty, Presence
-from meshfleet.gossip.events import Arrived, Event, Judged, Stands
+from meshfleet.fleet.standing import Standing
+from meshfleet.gossip.events import Arrived, Event, Joined, Judged, Stands
 from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.truth import Truth, islands, truth_of
+from meshfleet.sim.views import Views
 
 if TYPE_CHECKING:
-    from meshfleet.fleet.standing import Standing
     from meshfleet.fleet.timing import Timing
     from meshfleet.sim.host import Host
     from meshfleet.sim.world import World
@@ -27,7 +28,8 @@ class Pair:
     __slots__ = ("said", "since_us", "together_until_us", "truth", "truth_since_us")
 
     def __init__(self, now_us: int, truth: Truth) -> None:
-        self.said = Presence.FRESH
+        self.said: Presence | None = None
+        """None: the observer does not know the subject."""
         self.truth = truth
         self.since_us = now_us
         self.truth_since_us = now_us
@@ -49,6 +51,12 @@ class Score:
         self.details: list[str] = []
         self.said: dict[tuple[int, int], list[tuple[int, Presence]]] = {}
         self.stood: dict[int, list[tuple[int, Standing]]] = {}
+        self.reasons: dict[tuple[int, str, int], tuple[str, ...]] = {}
+        """Observer, of whom, when -> why it said so."""
+        self.views = Views({})
+        self._unknown_since: dict[tuple[int, int], list[int]] = {}
+        """Observer and subject -> when the observer began lives in which it did not know the subject yet."""
+        self._lives: dict[int, int] = {}
         self._died_at_us: dict[int, int] = {}
         self.seen: dict[str, dict[int, list[float]]] = {"exited": {}, "host_down": {}}
         """Kind of death -> subject's death -> seconds until each observer said down."""
@@ -78,15 +86,20 @@ class Score:
                 presence = event.verdict.presence
                 self._world.note(host.name, "says", event.name, presence.value, event.verdict.certainty or "")
                 self._judged(host, int(event.name[1:]), event, now_us)
+                self._look(host, event.name, now_us)
+            case Joined():
+                self._met(host, int(event.name[1:]), now_us)
             case Stands():
                 self._world.note(host.name, "stands", event.now.standing.value)
                 self.stood.setdefault(host.number, []).append((now_us, event.now.standing))
+                self.reasons[host.number, host.name, now_us] = event.now.reasons
             case Arrived():
                 self.arrived += 1
                 snapshot = event.snapshot
                 began = self._published_us.get((snapshot.node, snapshot.epoch, snapshot.seq))
                 if began is not None:
                     self.spread_s.append((now_us - began) / MICROSECONDS)
+                self._look(host, snapshot.node, now_us)
             case _:
                 pass
 
@@ -95,8 +108,11 @@ class Score:
         assert self._world is not None
         hosts = self._world.hosts
         island = islands(hosts, self._world.network)
-        sizes = Counter(number for number in island if number >= 0)
+        # A group is of several machines, as in fleet.standing: what one machine holds goes together.
+        sizes = Counter(number for number, _ in dict.fromkeys(zip(island, (h.host for h in hosts), strict=True)))
         for observer in hosts:
+            if observer.running and self._lives.get(observer.number) != observer.epoch:
+                self._begins(observer, now_us)
             for subject in hosts:
                 if observer is not subject:
                     self._pair_changed(observer, subject, island, sizes, now_us)
@@ -116,6 +132,40 @@ class Score:
         if truth in DEAD and subject.died_at_us is not None:
             self._died_at_us[subject.number] = subject.died_at_us
 
+    def _begins(self, host: Host, now_us: int) -> None:
+        """A new life knows nobody, and has lost nobody."""
+        assert self._world is not None
+        self._lives[host.number] = host.epoch
+        if host.number in self.stood:
+            self.stood[host.number].append((now_us, Standing.CONNECTED))
+        self.views.forget(host, now_us)
+        for subject in self._world.hosts:
+            key = (host.number, subject.number)
+            self._unknown_since.setdefault(key, []).append(now_us)
+            if key in self._pairs:
+                self._account(self._pairs[key], now_us)
+                self._pairs[key].said = None
+
+    def _met(self, host: Host, subject: int, now_us: int) -> None:
+        """From now on it says something of that member."""
+        pair = self._pairs.setdefault((host.number, subject), Pair(now_us, Truth.REACHABLE))
+        if pair.said is None:
+            self._account(pair, now_us)
+            pair.said = Presence.FRESH
+            self.said.setdefault((host.number, subject), []).append((now_us, Presence.FRESH))
+
+    def _look(self, host: Host, carrier: str, now_us: int) -> None:
+        for agent, reasons in self.views.look(host, carrier, now_us):
+            self.reasons[host.number, agent, now_us] = reasons
+
+    def told(self, observer: int, subject: str) -> list[tuple[int, Presence | None]]:
+        """What that observer said of a node or an agent: from when on, which word; None while it did not know it."""
+        if "/" in subject:
+            return self.views.said.get((observer, subject), [])
+        key = (observer, int(subject[1:]))
+        nothing: list[tuple[int, Presence | None]] = [(since, None) for since in self._unknown_since.get(key, [])]
+        return sorted([*nothing, *self.said.get(key, [])], key=lambda told: told[0])
+
     def _judged(self, host: Host, subject: int, event: Judged, now_us: int) -> None:
         assert self._world is not None
         presence = event.verdict.presence
@@ -123,6 +173,7 @@ class Score:
         self._account(pair, now_us)
         before, pair.said = pair.said, presence
         self.said.setdefault((host.number, subject), []).append((now_us, presence))
+        self.reasons[host.number, event.name, now_us] = event.verdict.reasons
         if presence is not Presence.DOWN or before is Presence.DOWN:
             return
         if pair.truth in DEAD:
@@ -151,7 +202,7 @@ class Score:
     def _account(self, pair: Pair, now_us: int) -> None:
         """Add what has passed since to truth x verdict, but for the settling time after a change of truth."""
         begin = max(pair.since_us, pair.truth_since_us + self._settle_us)
-        if now_us > begin:
+        if now_us > begin and pair.said is not None:
             self.confusion_us[pair.truth.value, pair.said.value] += now_us - begin
         pair.since_us = now_us
 
@@ -163,15 +214,20 @@ class Score:
         hosts = self._world.hosts
         island = islands(hosts, self._world.network)
         sizes = Counter(number for number in island if number >= 0)
-        most = max(sizes.values(), default=0)
+        members = len([host for host in hosts if host.member is not None and not host.left])
         missed = 0
         for (observer, subject), pair in sorted(self._pairs.items()):
             self._account(pair, now_us)
             dead_for = (now_us - self._died_at_us.get(subject, now_us)) / MICROSECONDS
-            watching = hosts[observer].listens and sizes[island[observer]] == most
+            watching = hosts[observer].listens and 2 * sizes[island[observer]] > members
             late = pair.truth in DEAD and dead_for > 25 * self._timing.heartbeat
-            if watching and late and pair.said not in (Presence.DOWN, Presence.LEFT):
+            if watching and late and pair.said not in (None, Presence.DOWN, Presence.LEFT):
                 missed += 1
+                if missed <= 20:
+                    self.details.append(
+                        f"at the end {hosts[observer].name} says {pair.said.value} of {hosts[subject].name}, "
+                        f"{pair.truth.value} for {dead_for:.0f} s"
+                    )
         return missed
 
 

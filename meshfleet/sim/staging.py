@@ -9,6 +9,8 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Protocol, assert_never
 
+from meshfleet.sim.agents import exited, working
+from meshfleet.sim.checking import check
 from meshfleet.sim.faults import (
     AgentExit,
     Crash,
@@ -29,18 +31,15 @@ from meshfleet.sim.faults import (
     Suspend,
     UdpBlocked,
 )
-from meshfleet.sim.network import MICROSECONDS, Barrier, Network, Quality
+from meshfleet.sim.network import MICROSECONDS, Barrier, Network, Quality, Worse
 from meshfleet.sim.scenario import Scenario, ScenarioError
-from meshfleet.sim.selectors import cast
+from meshfleet.sim.selectors import cast, newcomers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshfleet.sim.expect import Span
     from meshfleet.sim.host import Host
-
-BODY = 400
-"""Bytes of a snapshot's state: what the benchmarks of real processes use."""
 
 
 class Theatre(Protocol):
@@ -90,6 +89,10 @@ class Theatre(Protocol):
         """It wakes."""
         ...
 
+    def readdress(self, here: Host, *, reused: bool) -> None:
+        """It moves to a new address; at the old one is nobody, or (`reused`) a node of another fleet."""
+        ...
+
     def publish(self, here: Host, agent: str, body: bytes) -> None:
         """An agent has news."""
         ...
@@ -104,8 +107,11 @@ class Stage:
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._scenario = scenario
-        self._joining = sum(f.count for f in scenario.fault if isinstance(f, Join))
-        self.cast = cast(scenario, self._joining)
+        try:
+            self.cast = cast(scenario)
+            check(scenario, self.cast)
+        except ScenarioError as error:
+            raise ScenarioError(f"{scenario.name}: {error}") from error
         plan = scenario.network
         self.network = Network(
             Quality.of(plan.delay, plan.loss, plan.duplicate, plan.reorder), Random(f"{seed}/network")
@@ -115,10 +121,11 @@ class Stage:
         self.silent: dict[int, list[Span]] = {}
         """When each host's process does not run, by the faults planned for it."""
         self._exited: set[str] = set()
+        self._bodies: dict[str, bytes] = {}
         self.world: Theatre
 
     def set_on(self, world: Theatre) -> None:
-        """Hosts, links, the first nodes, and every fault at its time. ScenarioError for names that mean nobody."""
+        """Hosts, links, the first nodes, and every fault at its time."""
         self.world = world
         for name in self.cast.nodes:
             self.world.add(name, self.cast.hosts[name], self.cast.zones.get(name))
@@ -141,6 +148,11 @@ class Stage:
             self._start_agents(host)
         for i, fault in enumerate(self._scenario.fault):
             self._plan(fault, f"fault[{i}]")
+        for i, numbers in newcomers(self._scenario).items():
+            begin = round(self._scenario.fault[i].at * MICROSECONDS)
+            for number in numbers:
+                self.world.at(begin, self._restart, self.world.hosts[number])
+                self.silent.setdefault(number, []).append((0, begin))
 
     # Agents
 
@@ -148,39 +160,36 @@ class Stage:
         every = round(self._scenario.fleet.update_every * MICROSECONDS)
         for i in range(self._scenario.fleet.agents_per_node):
             first = round(self._agents.random() * every)
-            self.world.after(first, self._update, host, host.epoch, f"{host.name}/a{i}", every)
+            agent = f"{host.name}/a{i}"
+            self._bodies[agent] = working(agent)
+            self.world.after(first, self._update, host, host.epoch, agent, every)
 
     def _update(self, host: Host, epoch: int, agent: str, every: int) -> None:
         if host.epoch != epoch or agent in self._exited:
             return
-        self.world.publish(host, agent, b"w" * BODY)
+        self.world.publish(host, agent, self._bodies[agent])
         self.world.after(round(every * self._agents.uniform(0.9, 1.1)), self._update, host, epoch, agent, every)
 
     # Faults
 
     def _numbers(self, patterns: tuple[str, ...], path: str) -> frozenset[int]:
-        return frozenset(int(name[1:]) for name in self.cast.select(patterns, path))
+        return frozenset(int(name[1:]) for name in self.cast.nodes_of(patterns, path))
 
-    def _hosts(self, patterns: tuple[str, ...], path: str) -> list[Host]:
-        return [self.world.hosts[number] for number in sorted(self._numbers(patterns, path))]
+    def _host(self, name: str) -> Host:
+        return self.world.hosts[int(name.partition("/")[0][1:])]
 
     def _plan(self, fault: Fault, path: str) -> None:
         begin = round(fault.at * MICROSECONDS)
         end = None if fault.until is None else round(fault.until * MICROSECONDS)
         match fault:
-            case Crash() | Leave() | Pause() | NicDown() | OutboundOnly() | Starve():
-                for host in self._hosts(fault.nodes, f"{path}.nodes"):
-                    self._plan_one(fault, host, begin, end)
+            case Crash() | Leave() | Pause() | NicDown() | OutboundOnly() | Starve() | Move() | Skew():
+                for name in self.cast.nodes_of(fault.nodes, f"{path}.nodes"):
+                    self._plan_one(fault, self._host(name), begin, end)
             case HostDown() | Suspend():
-                patterns = (*fault.nodes, *(f"host:{name}" for name in fault.hosts))
-                if not patterns:
-                    raise ScenarioError(f"{path}: whose host? Give hosts or nodes.")
-                for host in self._hosts(patterns, path):
-                    self._plan_one(fault, host, begin, end)
+                for name in self.cast.machines(fault.nodes, fault.hosts, path):
+                    self._plan_one(fault, self._host(name), begin, end)
             case Partition():
                 groups = [self._numbers(g, f"{path}.groups[{i}]") for i, g in enumerate(fault.groups)]
-                if sum(map(len, groups)) != len(frozenset().union(*groups)):
-                    raise ScenarioError(f"{path}.groups: a node is in two of them.")
                 for left in groups:
                     for right in groups:
                         if left is not right:
@@ -194,17 +203,12 @@ class Stage:
             case Degrade():
                 self._plan_degrade(fault, path, begin, end)
             case Join():
-                for _ in range(fault.count):
-                    number = self._scenario.fleet.nodes + self._joining - 1
-                    self._joining -= 1
-                    self.world.at(begin, self._restart, self.world.hosts[number])
+                pass  # set_on starts them all
             case AgentExit():
-                for agent in self.cast.select(fault.agents, f"{path}.agents"):
+                for agent in self.cast.agents_of(fault.agents, f"{path}.agents"):
                     self.world.at(begin, self._exit, agent, fault.code)
                     if end is not None:
                         self.world.at(end, self._agent_again, agent)
-            case Move() | Skew():
-                raise ScenarioError(f"{path}: the fault {type(fault).__name__.lower()!r} is not simulated yet.")
             case _:
                 assert_never(fault)
 
@@ -237,16 +241,10 @@ class Stage:
 
     def _plan_degrade(self, fault: Degrade, path: str, begin: int, end: int | None) -> None:
         left, right = self._ends(fault.source, fault.target, path)
-        usual = self._scenario.network
-        quality = Quality.of(
-            fault.delay or usual.delay,
-            usual.loss if fault.loss is None else fault.loss,
-            usual.duplicate if fault.duplicate is None else fault.duplicate,
-            usual.reorder if fault.reorder is None else fault.reorder,
-        )
-        self.world.at(begin, self.network.degrade, left, right, quality)
+        worse = Worse(fault.delay, fault.loss, fault.duplicate, fault.reorder)
+        self.world.at(begin, self.network.degrade, left, right, worse)
         if end is not None:
-            self.world.at(end, self.network.restore, left, right, quality)
+            self.world.at(end, self.network.restore, left, right, worse)
 
     def _plan_one(self, fault: Fault, host: Host, begin: int, end: int | None) -> None:
         """A fault of one node: what begins, what ends it, and whether it can be held to its word meanwhile."""
@@ -254,7 +252,9 @@ class Stage:
         self.world.at(begin, begins)
         if end is not None and ends is not None:
             self.world.at(end, ends)
-        if not isinstance(fault, NicDown | OutboundOnly | Starve):
+        if isinstance(fault, Move):
+            self.silent.setdefault(host.number, []).append((begin, begin + 1))
+        elif not isinstance(fault, NicDown | OutboundOnly | Starve | Skew):
             last = round(self._scenario.duration * MICROSECONDS)
             self.silent.setdefault(host.number, []).append((begin, last + 1 if end is None else end))
 
@@ -278,6 +278,10 @@ class Stage:
                 return partial(self._nat, host, True), partial(self._nat, host, False)
             case Starve():
                 return partial(self._starve, fault, host, end), None
+            case Move():
+                return partial(self._move, fault, host), None
+            case Skew():
+                return partial(self._skew, host, fault.offset, fault.drift), partial(self._skew, host, 0.0, 0.0)
             case _:
                 raise AssertionError(f"{fault} is not a fault of one node")
 
@@ -286,6 +290,14 @@ class Stage:
         others = [h for h in self.world.hosts if h.listens and h is not host]
         self.world.start(host, self._stage.choice(others) if others else None)
         self._start_agents(host)
+
+    def _move(self, fault: Move, host: Host) -> None:
+        self.world.kill(host, silently=True)
+        self.world.readdress(host, reused=fault.reused_by is not None)
+        self._restart(host)
+
+    def _skew(self, host: Host, offset: float, drift: float) -> None:
+        host.set_wall(self.world.now_us, offset, drift)
 
     def _nic(self, host: Host, down: bool) -> None:
         host.nic_down = down
@@ -300,16 +312,23 @@ class Stage:
             return
         self.world.pause(host)
         run_again = now + round((fault.every - fault.slice) * MICROSECONDS)
-        self.world.at(run_again, self.world.resume, host)
+        self.world.at(run_again if end is None else min(run_again, end), self.world.resume, host)
         self.world.at(now + round(fault.every * MICROSECONDS), self._starve, fault, host, end)
 
     def _exit(self, agent: str, code: int) -> None:
         self._exited.add(agent)
-        host = self.world.hosts[int(agent.partition("/")[0][1:])]
-        self.world.publish(host, agent, b"exited %d" % code)
+        self._tell_exit(agent, exited(agent, code))
+
+    def _tell_exit(self, agent: str, body: bytes) -> None:
+        """Its node reports it, as soon as it runs."""
+        host = self._host(agent)
+        if host.listens:
+            self.world.publish(host, agent, body)
+        elif agent in self._exited and host.running:
+            self.world.after(500_000, self._tell_exit, agent, body)
 
     def _agent_again(self, agent: str) -> None:
         self._exited.discard(agent)
-        host = self.world.hosts[int(agent.partition("/")[0][1:])]
+        host = self._host(agent)
         every = round(self._scenario.fleet.update_every * MICROSECONDS)
         self.world.after(1, self._update, host, host.epoch, agent, every)

@@ -10,6 +10,7 @@ from meshfleet.gossip.messages import Connect, Packet, StreamEnd, Via
 from meshfleet.sim.host import BACKLOG, Host
 
 if TYPE_CHECKING:
+    from meshfleet.fleet.names import Address
     from meshfleet.sim.world import World
 
 KNOCK_US = 3_500_000
@@ -30,11 +31,20 @@ class Streams:
     def __init__(self, world: World) -> None:
         self._world = world
         self._opened = 0
+        self._ends: dict[int, dict[int, tuple[int, Address]]] = {}
+        """Number of a connection -> number of each host -> the life and address at which it has that end."""
 
     def send(self, here: Host, to: Host, packet: Packet) -> None:
         """A packet over the stream that stands. It stalls behind a barrier, and goes through if that is lifted in
         time."""
-        if self.passes(here, to):
+        connection = here.streams.get(to.number, -1)
+        life, address = self._ends.get(connection, {}).get(to.number, (to.epoch, to.address))
+        if life != to.epoch and self.passes(here, to):
+            # That end died unheard. A later life's kernel knows no such connection; where nobody is, nothing answers.
+            if address == to.address or self._world.is_foreign(address):
+                trip = self.way(here, to) + self.way(to, here)
+                self._world.after(trip, self.ends, here, to.number, connection, StreamEnd.RESET)
+        elif self.passes(here, to):
             self._world.after(self.way(here, to), self._world.arrive, to, packet, here.address, Via.STREAM)
         elif to.number in here.streams:  # it stalls, and goes through if the way opens before the stream is given up
             self._world.after(1_000_000, self._retry, here, here.epoch, to, here.streams[to.number], packet)
@@ -64,10 +74,13 @@ class Streams:
         """One way over a stream, in microseconds."""
         return self._world.network.stream_us(a.number, b.number)
 
-    def _answer(self, a: Host, b: Host) -> tuple[Connect, int]:
-        """How a connection attempt from `a` to `b` ends, and after how long."""
+    def _answer(self, a: Host, b: Host, address: Address) -> tuple[Connect, int]:
+        """How a connection attempt from `a` to `b`, sought at `address`, ends, and after how long."""
         if a.nic_down:
             return Connect.OWN_ERROR, 100
+        if address != b.address:
+            foreign = self._world.is_foreign(address)
+            return (Connect.ACCEPTED, self.way(a, b) + self.way(b, a)) if foreign else (Connect.SILENT, KNOCK_US)
         there = self._world.network.barrier(a.number, b.number, datagram=False)
         back = self._world.network.barrier(b.number, a.number, datagram=False)
         if there is not None or back is not None:
@@ -76,6 +89,8 @@ class Streams:
         if b.dark or b.nic_down or b.asleep_since_us is not None or b.outbound_only:
             return Connect.SILENT, KNOCK_US
         trip = self.way(a, b) + self.way(b, a)
+        if trip > KNOCK_US:
+            return Connect.SILENT, KNOCK_US
         if not b.running:
             return Connect.REFUSED, trip
         if b.paused:
@@ -84,9 +99,9 @@ class Streams:
             b.accepted_unread += 1
         return Connect.ACCEPTED, trip
 
-    def knock(self, here: Host, name: str, epoch: int) -> None:
+    def knock(self, here: Host, name: str, epoch: int, address: Address) -> None:
         """TryConnect: how the kernel there answers."""
-        outcome, after = self._answer(here, self._world.hosts[number_of(name)])
+        outcome, after = self._answer(here, self._world.hosts[number_of(name)], address)
         self._world.after(after, self._answered, here, here.epoch, name, epoch, outcome)
 
     def _answered(self, here: Host, life: int, name: str, epoch: int, outcome: Connect) -> None:
@@ -94,16 +109,17 @@ class Streams:
             here.member.connect_answered(NodeName(name), epoch, outcome, self._world.clock(here))
             self._world.flush(here)
 
-    def open(self, here: Host, to: Host) -> bool:
+    def open(self, here: Host, to: Host, address: Address) -> bool:
         """Open a stream, if the way and the other process allow it; else the attempt's outcome is told in time."""
         if to.number in here.streams:
             return True
-        outcome, after = self._answer(here, to)
-        if outcome is not Connect.ACCEPTED or not to.listens:
+        outcome, after = self._answer(here, to, address)
+        if outcome is not Connect.ACCEPTED or not to.listens or address != to.address:
             self._world.after(after, self._failed, here, here.epoch, to.name, outcome)
             return False
         self._opened += 1
         here.streams[to.number] = to.streams[here.number] = self._opened
+        self._ends[self._opened] = {one.number: (one.epoch, one.address) for one in (here, to)}
         for one, other in ((here, to), (to, here)):
             self._world.after(after, self._stream_up, one, one.epoch, other.name)
         return True

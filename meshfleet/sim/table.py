@@ -15,7 +15,7 @@ import msgspec
 
 from meshfleet.errors import ConfigError
 from meshfleet.sim.baselines import DETECTORS
-from meshfleet.sim.catalogue import files
+from meshfleet.sim.catalogue import files, is_slow
 from meshfleet.sim.running import Report, Run
 from meshfleet.sim.scenario import load
 from meshfleet.sim.score import shares
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 BEGIN = "<!-- results: begin; written by `make sims` -->"
 END = "<!-- results: end -->"
 """Between these lines of a file the table is written."""
-
-SLOW = 5_000.0
-"""Nodes times virtual seconds beyond which a scenario takes minutes: such is run only if asked for."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -71,7 +68,7 @@ def chosen(paths: Sequence[Path] | None = None, *, slow: bool = False) -> list[P
     found: list[Path] = []
     for path in files() if paths is None else paths:
         scenario = load(path)
-        if scenario.mode == "core" and (slow or scenario.fleet.nodes * scenario.duration <= SLOW):
+        if scenario.mode == "core" and (slow or not is_slow(scenario)):
             found.append(path)
     return found
 

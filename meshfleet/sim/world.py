@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     from meshfleet.gossip.events import Event
     from meshfleet.gossip.rules import Rules
 
+WITNESS_US = 1_000
+"""How soon a process's end is known on its own machine."""
+
+JOINED_BY = 8
+"""Seeds and members of an earlier life by which a node joins at its start, as node.node has it."""
+
 OVERHEAD = 80
 """Bytes of a packet beside its messages: seal 36, head about 44."""
 
@@ -90,7 +96,11 @@ class World:
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0
         self.streams = Streams(self)
-        self._by_address: dict[Address, Host] = {}
+        self._by_address: dict[tuple[str, int], Host] = {}
+        self._moves = 0
+        self._strangers: set[tuple[str, int]] = set()
+        self.foreign = 0
+        """Packets that went to a node of another fleet, whose key does not open them."""
 
     # Time
 
@@ -101,7 +111,8 @@ class World:
 
     def after(self, delay_us: int, action: Callable[..., None], *args: object) -> None:
         """Have something happen later."""
-        self.at(self.now_us + delay_us, action, *args)
+        self._count += 1
+        heapq.heappush(self._heap, (self.now_us + delay_us, self._count, action, args))
 
     def run(self, until_us: int) -> None:
         """Let time pass."""
@@ -128,9 +139,11 @@ class World:
         here.epoch += 1
         here.running, here.left, here.died_at_us, here.woken_at_us = True, False, None, -1
         here.held.clear()
-        here.accepted_unread = 0
+        here.accepted_unread = here.paused = 0
         info = NodeInfo(here.host, here.address.host, here.address.port, here.zone, "agent")
         rng = Random(f"{self._seed}/{here.name}/{here.epoch}")
+        before, at = here.member, self.clock(here)
+        known = [] if before is None else [record.address for record in before.roster if not record.is_gone]
         here.member = Member(
             NodeName(here.name),
             Epoch(here.epoch),
@@ -139,12 +152,13 @@ class World:
             rng,
             measure,
             OVERHEAD,
-            self.clock(here),
+            at,
             self._rules,
         )
-        if join is not None:
-            here.member.join(join.address, self.clock(here))
-            here.member.keep_seeds((join.address,))
+        seeds = tuple(dict.fromkeys([*([] if join is None else [join.address]), *known]))
+        here.member.keep_seeds(seeds)
+        for seed in seeds[:JOINED_BY]:
+            here.member.join(seed, at)
         self.note("start", here.name, here.epoch)
         self._watcher.truth_changed(self.now_us)
         self.flush(here)
@@ -167,8 +181,32 @@ class World:
             else:
                 self.after(KEEPALIVE_US, self.streams.ends, other, here.number, connection, StreamEnd.RESET)
         here.streams.clear()
+        for beside in self.hosts:
+            if not silently and beside is not here and beside.host == here.host:
+                self.after(WITNESS_US, self._witnessed, beside, here.name, here.epoch)
         self.note("dark" if silently else "kill", here.name)
         self._watcher.truth_changed(self.now_us)
+
+    def _witnessed(self, here: Host, name: str, epoch: int) -> None:
+        """Whoever runs on the same machine sees the process end."""
+        if here.listens and here.member is not None:
+            here.member.witnessed_end(NodeName(name), epoch, self.clock(here))
+            self.flush(here)
+        elif here.running and not here.dark:
+            self.after(500_000, self._witnessed, here, name, epoch)
+
+    def readdress(self, here: Host, *, reused: bool) -> None:
+        """A machine moves to a new address. At the old one is nobody, or (`reused`) a node of another fleet."""
+        if reused:
+            self._strangers.add(here.address)
+        del self._by_address[here.address]
+        self._moves += 1
+        here.address = Address(f"172.16.{self._moves >> 8 & 255}.{self._moves & 255}", 7878)
+        self._by_address[here.address] = here
+
+    def is_foreign(self, address: Address) -> bool:
+        """Whether a node of another fleet is there."""
+        return address in self._strangers
 
     def leave(self, here: Host) -> None:
         """A goodbye; half a second later the process ends."""
@@ -250,7 +288,7 @@ class World:
         held, here.accepted_unread = list(here.held), 0
         here.held.clear()
         for packet, source, via in held:
-            here.member.receive(packet, source, via, self.clock(here), 0.0)
+            self._receive(here, here.member, packet, source, via)
         here.member.handle_timer(self.clock(here))
         self.flush(here)
 
@@ -260,7 +298,10 @@ class World:
         assert member is not None
         clock = self.clock(here)
         for out in member.outgoing(clock):
-            self._send(here, member, out, clock)
+            if type(out) is SendPacket:
+                self._send_packet(here, member, out, clock)
+            else:
+                self._order(here, out)
         for event in member.events():
             self._watcher.happened(here, event, self.now_us)
         # Never early, and never in this same microsecond: a tick before its time would only ask for itself again.
@@ -277,35 +318,33 @@ class World:
             here.member.handle_timer(self.clock(here))
             self.flush(here)
 
-    def _send(self, here: Host, member: Member, out: Outgoing, clock: float) -> None:
+    def _order(self, here: Host, out: Outgoing) -> None:
         match out:
-            case SendPacket():
-                self._send_packet(here, member, out, clock)
             case TryConnect():
-                self.streams.knock(here, out.to, out.epoch)
+                self.streams.knock(here, out.to, out.epoch, Address(out.host, out.port))
             case KeepStream():
-                self.streams.open(here, self.hosts[number_of(out.to)])
+                self.streams.open(here, self.hosts[number_of(out.to)], Address(out.host, out.port))
             case DropStream():
                 self.streams.close(here, self.hosts[number_of(out.to)])
 
     def _send_packet(self, here: Host, member: Member, out: SendPacket, clock: float) -> None:
-        size = OVERHEAD
-        for message in out.messages:
-            size += measure(message)
-        self.bytes_sent[here.number] += size
+        self.bytes_sent[here.number] += out.size
         self.datagrams_sent[here.number] += out.via is Via.DATAGRAM
         if here.nic_down:
             member.send_refused(clock)
             return
-        to = self._by_address.get(Address(out.host, out.port))
+        to = self._by_address.get((out.host, out.port))
         if to is None:
+            self.foreign += (out.host, out.port) in self._strangers
             return
-        packet = member.envelope(out.messages, clock, 0)
+        packet = member.envelope(out.messages, clock, here.wall_ms(self.now_us))
         if out.via is Via.DATAGRAM:
-            if not to.outbound_only or here.number in to.streams:
+            if here.outbound_only:
+                here.asked_us[to.number] = self.now_us
+            if to.lets_in(here.number, self.now_us):
                 for way in self.network.arrivals_us(here.number, to.number):
                     self.after(way, self.arrive, to, packet, here.address, out.via)
-        elif to.number in here.streams or self.streams.open(here, to):
+        elif to.number in here.streams or self.streams.open(here, to, Address(out.host, out.port)):
             self.streams.send(here, to, packet)
 
     def arrive(self, to: Host, packet: Packet, source: Address, via: Via) -> None:
@@ -316,5 +355,9 @@ class World:
             to.hold(packet, source, via)
             return
         assert to.member is not None
-        to.member.receive(packet, source, via, self.clock(to), 0.0)
+        self._receive(to, to.member, packet, source, via)
         self.flush(to)
+
+    def _receive(self, here: Host, member: Member, packet: Packet, source: Address, via: Via) -> None:
+        offset = (packet.wall_ms - here.wall_ms(self.now_us)) / 1000
+        member.receive(packet, source, via, self.clock(here), offset)

@@ -38,6 +38,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Row,
     SnapshotMessage,
     Suspect,
     Sync,
@@ -99,6 +100,7 @@ class _Shot(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class _ShotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
     snapshot: _Shot
+    until: Name | None = None
 
 
 class _Shots(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):
@@ -118,6 +120,7 @@ class _Push(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
     beats: list[object]
     digest: list[object]
     reply: bool
+    rows: list[list[object]] = []
 
 
 def encode_packet(packet: Packet) -> bytes:
@@ -159,7 +162,8 @@ def _plain(message: Message) -> object:
         return [11, message.seq, message.target, round(message.within * 1000)]
     if isinstance(message, Sync):
         claims = [_plain(claim) for claim in message.claims]
-        return [30, claims, _plain(message.beats), _plain(message.digest), message.reply]
+        rows = [_plain(row) for row in message.rows]
+        return [30, claims, _plain(message.beats), _plain(message.digest), message.reply, rows]
     plain: object = msgspec.to_builtins(message, builtin_types=(bytes,))
     return plain
 
@@ -210,7 +214,10 @@ def _read_request(item: list[object], counts: Counter[str]) -> PingReq:
 
 
 def _read_snapshot(item: list[object], counts: Counter[str]) -> SnapshotMessage:
-    return SnapshotMessage(_snapshot(msgspec.convert(item, _ShotMessage, builtin_types=(bytes,)).snapshot))
+    shot = msgspec.convert(item, _ShotMessage, builtin_types=(bytes,))
+    if shot.until is not None:
+        _check_name(shot.until)
+    return SnapshotMessage(_snapshot(shot.snapshot), shot.until)
 
 
 def _read_delta(item: list[object], counts: Counter[str]) -> Delta:
@@ -237,7 +244,15 @@ def _read_sync(item: list[object], counts: Counter[str]) -> Sync:
     for claim in _messages(push.claims, _CLAIM_READERS, counts):
         assert isinstance(claim, Alive | Suspect | Left | Obituary), "claim readers read claims"
         claims.append(claim)
-    return Sync(tuple(claims), _read_beats(push.beats, counts), _read_digest(push.digest, counts), push.reply)
+    rows = tuple([_read_row(row, counts) for row in push.rows])
+    return Sync(tuple(claims), _read_beats(push.beats, counts), _read_digest(push.digest, counts), push.reply, rows)
+
+
+def _read_row(item: list[object], counts: Counter[str]) -> Row:
+    row = msgspec.convert(item, Row)
+    for name in (row.name, *row.unreached) if row.until is None else (row.name, row.until, *row.unreached):
+        _check_name(name)
+    return row
 
 
 def _snapshot(shot: _Shot) -> Snapshot:
@@ -286,6 +301,7 @@ _CLAIM_READERS: dict[int, _Reader] = {
 
 _READERS: dict[int, _Reader] = _CLAIM_READERS | {
     5: _read_beats,
+    6: _read_row,
     10: _reader(Ping, "target"),
     11: _read_request,
     12: _reader(Ack, "subject"),

@@ -15,13 +15,17 @@ from meshfleet.fleet.state import Snapshot
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip import limits
 from meshfleet.gossip.awareness import Awareness
+from meshfleet.gossip.beats import Heartbeats
 from meshfleet.gossip.listening import Listening
 from meshfleet.gossip.messages import (
+    Ack,
     Alive,
+    Beats,
     Left,
     Message,
     NodeInfo,
     Obituary,
+    Ping,
     SendPacket,
     SnapshotMessage,
     Suspect,
@@ -161,15 +165,19 @@ def rumors(counts: Counter[str] | None = None) -> Rumors:
     return Rumors(LAN, measure, Counter() if counts is None else counts)
 
 
+def taken(it: Rumors, room: int, members: int) -> list[Claim]:
+    return it.take(room, members)[0]
+
+
 def test_a_rumor_is_sent_a_bounded_number_of_times() -> None:
     it = rumors()
     it.add(Suspect("a", 1, 0, "x"))
     sent = 0
-    while it.take(1_000, 5):
+    while taken(it, 1_000, 5):
         sent += 1
     assert sent == LAN.retransmit * 1
     it.add(Suspect("a", 1, 0, "x"))
-    assert sum(1 for _ in range(99) if it.take(1_000, 98)) == LAN.retransmit * 2
+    assert sum(1 for _ in range(99) if taken(it, 1_000, 98)) == LAN.retransmit * 2
 
 
 def test_the_newest_about_a_node_replaces_the_older() -> None:
@@ -179,7 +187,7 @@ def test_the_newest_about_a_node_replaces_the_older() -> None:
     it.add(Obituary("a", 1, 0, "y", "seen"))
     it.add(Suspect("b", 1, 0, "x"))
     it.add(Alive("a", 1, 1, INFO))
-    assert set(it.take(1_000, 5)) == {Alive("a", 1, 1, INFO), Suspect("b", 1, 0, "x")}
+    assert set(taken(it, 1_000, 5)) == {Alive("a", 1, 1, INFO), Suspect("b", 1, 0, "x")}
 
 
 def test_obituaries_and_goodbyes_go_first_then_the_least_sent() -> None:
@@ -189,7 +197,7 @@ def test_obituaries_and_goodbyes_go_first_then_the_least_sent() -> None:
     it.add(Suspect("b", 1, 0, "x"))
     it.add(Obituary("c", 1, 0, "x", "seen"))
     it.add(Left("d", 1, "d"))
-    assert [c.name for c in it.take(1_000, 5)] == ["c", "d", "b", "a"]
+    assert [c.name for c in taken(it, 1_000, 5)] == ["c", "d", "b", "a"]
 
 
 @given(st.lists(claims(), max_size=30), st.integers(0, 300))
@@ -197,7 +205,8 @@ def test_rumors_never_take_more_room_than_there_is(told: list[Claim], room: int)
     it = rumors()
     for claim in told:
         it.add(claim)
-    assert sum(measure(c) for c in it.take(room, 5)) <= room
+    chosen, size = it.take(room, 5)
+    assert sum(measure(c) for c in chosen) == size <= room
 
 
 def test_rumors_are_bounded_and_what_was_sent_most_goes() -> None:
@@ -208,12 +217,14 @@ def test_rumors_are_bounded_and_what_was_sent_most_goes() -> None:
     for i in range(limits.RUMORS):
         it.add(Suspect(f"n{i}", 1, 0, "x"))
     assert (len(it), counts["dropped_rumor"]) == (limits.RUMORS, 1)
-    assert all(c.name != "first" for _ in range(200) for c in it.take(1_000_000, 5))
+    assert all(c.name != "first" for _ in range(200) for c in taken(it, 1_000_000, 5))
 
 
 def outbox(counts: Counter[str] | None = None) -> Outbox:
     counts = Counter() if counts is None else counts
-    return Outbox(measure, OVERHEAD, rumors(counts), counts)
+    roster = Roster(NodeName("me"), Random(1), counts)
+    beats = Heartbeats("me", 1, LAN, roster, counts, 0.0)
+    return Outbox(measure, OVERHEAD, rumors(counts), beats, counts)
 
 
 HERE = Address("10.0.0.1", 7878)
@@ -227,12 +238,13 @@ def test_every_datagram_fits_and_nothing_is_lost(bodies: list[bytes]) -> None:
         message = SnapshotMessage(Snapshot(NodeName("n"), Epoch(1), i, 0, 0, AgentId("a"), body))
         sent.append(message)
         it.datagram_to(HERE, NodeName("n"), message)
-    packets = [p for p in it.drain(5) if isinstance(p, SendPacket)]
+    packets = [p for p in it.drain(5, 0.0) if isinstance(p, SendPacket)]
     assert sorted(repr(m) for p in packets for m in p.messages) == sorted(map(repr, sent))
     for packet in packets:
         if packet.via is Via.DATAGRAM:
-            assert sum(measure(m) for m in packet.messages) + OVERHEAD <= limits.DATAGRAM_BYTES
-    assert list(it.drain(5)) == []
+            assert packet.size <= limits.DATAGRAM_BYTES
+        assert sum(measure(m) for m in packet.messages) + OVERHEAD == packet.size
+    assert list(it.drain(5, 0.0)) == []
 
 
 def test_rumors_fill_the_room_that_is_left_in_datagrams_alone() -> None:
@@ -240,9 +252,22 @@ def test_rumors_fill_the_room_that_is_left_in_datagrams_alone() -> None:
     it._rumors.add(Suspect("a", 1, 0, "x"))
     it.stream_to(HERE, NodeName("n"), Left("b", 1, "b"))
     it.datagram_to(HERE, NodeName("n"), Left("c", 1, "c"))
-    by_way = {p.via: p.messages for p in it.drain(5) if isinstance(p, SendPacket)}
+    by_way = {p.via: p.messages for p in it.drain(5, 0.0) if isinstance(p, SendPacket)}
     assert by_way[Via.STREAM] == (Left("b", 1, "b"),)
     assert by_way[Via.DATAGRAM] == (Left("c", 1, "c"), Suspect("a", 1, 0, "x"))
+
+
+def test_beats_ride_along_but_not_with_an_ack_to_who_just_told_its_own() -> None:
+    it = outbox()
+    it._beats.raise_mine(1.0)
+    it.datagram_to(HERE, NodeName("n"), Ack(1, "me", 1))
+    for port in range(LAN.fan_out + 1):
+        it.datagram_to(Address("10.0.0.2", port), NodeName("m"), Ping(2, "m"))
+    ack, *pings, last = (p for p in it.drain(5, 1.5) if isinstance(p, SendPacket))
+    assert len(ack.messages) == len(last.messages) == 1
+    ages = [[beat.age for m in p.messages if isinstance(m, Beats) for beat in m.entries] for p in pings]
+    assert ages == [[0.5]] * LAN.fan_out
+    assert [p.size for p in pings] == [OVERHEAD + sum(map(measure, p.messages)) for p in pings]
 
 
 def test_an_outbox_that_nobody_empties_is_bounded() -> None:
@@ -251,6 +276,6 @@ def test_an_outbox_that_nobody_empties_is_bounded() -> None:
     it.drop_stream(NodeName("first to go"))
     for i in range(limits.OUTBOX + 9):
         it.datagram_to(HERE, NodeName(f"n{i % 3}"), Left(f"n{i}", 1, "n"))
-    packets = [p for p in it.drain(5) if isinstance(p, SendPacket)]
+    packets = [p for p in it.drain(5, 0.0) if isinstance(p, SendPacket)]
     assert sum(len(p.messages) for p in packets) == limits.OUTBOX
     assert counts["dropped_outgoing"] == 10

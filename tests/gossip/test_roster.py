@@ -13,7 +13,7 @@ from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence, Verdict
 from meshfleet.fleet.timing import PRESETS
-from meshfleet.gossip.beats import ENTRIES, Heartbeats, tables
+from meshfleet.gossip.beats import ENTRIES, ENTRY, HEAD, Heartbeats, tables
 from meshfleet.gossip.messages import (
     Alive,
     Beat,
@@ -90,16 +90,72 @@ def test_the_newest_counter_wins_in_any_order(heard: list[tuple[int, float]]) ->
     assert a.beat == max(counter for counter, _ in heard)
 
 
-def test_a_heartbeat_is_passed_on_once_with_the_time_it_was_held() -> None:
+def test_a_heartbeat_is_passed_on_to_a_few_with_the_time_it_was_held() -> None:
     it = roster("a")
     table = beats(it)
     table.hear(record(it, "a"), 7, 1.0, 10.0, None, "udp")
-    (passed,) = table.take_hot(10.5)
-    assert passed == Beats((Beat(beat_tag("a", 1), 7, 1.5),))
-    assert table.take_hot(11.0) == []
+    for i in range(LAN.fan_out):
+        assert table.take(1_000, 10.5 + i) == Beats((Beat(beat_tag("a", 1), 7, 1.5 + i),))
+    assert table.take(1_000, 20.0) is None
+    table.raise_mine(21.0)
+    assert table.take(1_000, 21.25) == Beats((Beat(beat_tag("me", 1), 1, 0.25),))
+
+
+def test_beats_take_turns_where_room_is_short_and_get_packets_of_their_own_only_if_few_carried_them() -> None:
+    it = roster("a", "b")
+    table = beats(it)
+    for name in ("a", "b"):
+        table.hear(record(it, name), 7, 1.0, 10.0, None, "udp")
+    assert table.round_is_needed()
+    told = [table.take(HEAD + ENTRY, 10.0) for _ in range(2 * LAN.fan_out)]
+    tags = [beat.tag for beats in told if beats is not None for beat in beats.entries]
+    assert tags == [beat_tag("a", 1), beat_tag("b", 1)] * LAN.fan_out
     table.raise_mine(11.0)
-    (mine,) = table.take_hot(11.25)
-    assert mine.entries == (Beat(beat_tag("me", 1), 1, 0.25),)
+    assert not table.round_is_needed()
+    assert table.round_is_needed()
+    assert table.take(HEAD, 11.0) is None
+
+
+def ring(names: list[str], me: str, seed: int) -> Roster:
+    it = Roster(NodeName(me), Random(seed), Counter())
+    for name in names:
+        if name != me:
+            it.add(Alive(name, 1, 0, INFO), 0.0)
+    return it
+
+
+def hand_on(rosters: dict[str, Roster], origin: str, parts: int) -> list[str]:
+    told: list[str] = []
+    waiting = rosters[origin].share_out(origin, parts, but=origin, whole=True)
+    while waiting:
+        who, until = waiting.pop()
+        told.append(who.name)
+        waiting += rosters[who.name].share_out(until, parts, but=origin, whole=False)
+    return told
+
+
+@given(st.integers(1, 40), st.integers(2, 9), st.integers(0, 1_000), st.integers(0, 39))
+def test_handed_on_along_the_ring_everybody_is_told_once(n: int, parts: int, seed: int, origin: int) -> None:
+    names = [f"n{i:02}" for i in range(n)]
+    told = hand_on({me: ring(names, me, seed) for me in names}, names[origin % n], parts)
+    assert sorted(told) == [name for name in names if name != names[origin % n]]
+
+
+@given(st.integers(3, 20), st.integers(2, 9), st.integers(0, 1_000), st.data())
+def test_nobody_is_told_twice_though_members_know_different_others(
+    n: int, parts: int, seed: int, data: st.DataObject
+) -> None:
+    names = [f"n{i:02}" for i in range(n)]
+    knows = data.draw(st.lists(st.lists(st.sampled_from(names), unique=True, min_size=2), min_size=n, max_size=n))
+    told = hand_on({me: ring(knows[i], me, seed) for i, me in enumerate(names)}, "n00", parts)
+    assert len(told) == len(set(told))
+
+
+def test_the_ring_of_names_goes_round_and_comes_by_myself() -> None:
+    it = roster("a", "n", "z")
+    ahead = [it.ahead(i) for i in range(1, 9)]
+    assert [None if r is None else r.name for r in ahead] == ["n", "z", "a", None, "n", "z", "a", None]
+    assert roster().ahead(1) is None
 
 
 def test_who_is_told_an_older_heartbeat_answers_with_the_newer_and_strangers_are_counted() -> None:
@@ -126,7 +182,7 @@ def test_who_is_late_is_asked_for_by_telling_the_old_one() -> None:
     table = beats(it)
     for name, at in (("a", 10.0), ("b", 12.0), ("gone", 5.0)):
         table.hear(record(it, name), 1, 0.0, at, None, "udp")
-    record(it, "gone").verdict = Verdict(Presence.UNREACHABLE)
+    it.judged(record(it, "gone"), Verdict(Presence.UNREACHABLE))
     (late,) = table.late(13.6)
     assert [e.tag for e in late.entries] == [beat_tag("a", 1)]
 
@@ -154,7 +210,7 @@ def test_any_order_of_the_same_news_gives_the_same_roster(told: list[Claim], rng
 
 def test_everybody_is_probed_once_before_anybody_twice_and_the_gone_are_not() -> None:
     it = roster(*"abcdef")
-    record(it, "c").verdict = Verdict(Presence.DOWN)
+    it.judged(record(it, "c"), Verdict(Presence.DOWN))
     for _ in range(4):
         turn = [it.next_to_probe() for _ in range(5)]
         assert sorted(r.name for r in turn if r is not None) == list("abdef")
@@ -216,7 +272,8 @@ def test_facts_keep_how_it_began_and_how_it_is() -> None:
 
 
 def test_reach_is_said_by_round_trips() -> None:
-    it = record(roster("a"), "a")
+    members = roster("a")
+    it = record(members, "a")
     assert it.reach == "direct"
     it.direct_failed_at, it.relay_via = 10.0, "c"
     assert it.reach == "relay via c"
@@ -224,5 +281,5 @@ def test_reach_is_said_by_round_trips() -> None:
     assert it.reach == "indirect via b"
     it.direct_at = 12.0
     assert it.reach == "direct"
-    it.verdict = Verdict(Presence.DOWN)
+    members.judged(it, Verdict(Presence.DOWN))
     assert it.reach is None

@@ -252,7 +252,8 @@ def test_an_observer_whose_own_network_refuses_to_send_blames_nobody() -> None:
         world.run(1)
     assert standings(world, "n0") == {Standing.ISOLATED}
     assert world.says("n0", of="n1") == {UNREACHABLE}
-    assert [c for c in world.hosts["n0"].member.roster.knowledge() if isinstance(c, Suspect) and c.by == "n0"] == []
+    claims = [c for record in world.hosts["n0"].member.roster for c in record.known.claims()]
+    assert [c for c in claims if isinstance(c, Suspect) and c.by == "n0"] == []
 
 
 def test_a_reset_stream_proves_nothing() -> None:

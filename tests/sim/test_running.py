@@ -25,7 +25,7 @@ from meshfleet.gossip.messages import (
     SnapshotMessage,
     Suspect,
 )
-from meshfleet.sim.catalogue import files, find
+from meshfleet.sim.catalogue import files, find, is_slow
 from meshfleet.sim.running import Report, Run
 from meshfleet.sim.scenario import load, parse
 from meshfleet.sim.world import measure
@@ -37,11 +37,16 @@ def run(name: str, seed: int = 0, detector: str = "meshfleet") -> Report:
     return Run(msgspec.structs.replace(scenario, detector=detector), seed).run()
 
 
-@pytest.mark.parametrize("name", [file.stem for file in files()])
+@pytest.mark.parametrize("name", [file.stem for file in files() if not is_slow(load(file))])
 def test_the_catalogue_holds(name: str) -> None:
     report = run(name)
     assert [held.detail for held in report.expect if not held.ok] == []
     assert (report.false_down, report.missed_down) == (0, 0), report.details
+
+
+def test_what_the_tests_leave_out_for_its_size_is_little() -> None:
+    slow = [file.stem for file in files() if is_slow(load(file))]
+    assert slow == ["flapping-node", "starved-1-of-128", "starved-32-of-128", "starved-8-of-128"]
 
 
 def test_the_same_seed_gives_the_same_run_in_any_process_whatever_its_hash_seed() -> None:
@@ -74,7 +79,9 @@ def test_an_expectation_that_does_not_hold_says_who_said_what_when() -> None:
     assert not report.ok
     assert [held.ok for held in report.expect] == [False, False, False]
     assert report.expect[0].detail.startswith("n000 said down of n003 at 20.")
-    assert report.expect[2].detail == "n000 stood connected at 30.00 s"
+    assert "(stream ended without a goodbye; connection refused: nobody listens there)" in report.expect[0].detail
+    assert report.expect[1].detail.endswith(", not fresh")
+    assert report.expect[2].detail == "n000 stood connected at 30.00 s, not split"
 
 
 @pytest.mark.parametrize("detector", ["swim", "lifeguard"])
@@ -89,7 +96,7 @@ def test_a_death_is_timed_and_a_cut_is_counted_by_what_was_said() -> None:
     assert crash.detect_s["exited"]["last_p50"] is not None
     assert crash.detect_s["exited"]["last_p50"] < 2.0
     cut = run("minority-cut").confusion["running_cut_off"]
-    assert set(cut) == {Presence.UNREACHABLE.value}
+    assert {word for word, seconds in cut.items() if seconds} == {Presence.UNREACHABLE.value}
     assert cut["unreachable"] > 24 * 30
 
 

@@ -26,6 +26,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Row,
     SnapshotMessage,
     Suspect,
     Sync,
@@ -68,6 +69,7 @@ alives = st.builds(Alive, names, numbers, numbers, infos)
 suspects = st.builds(Suspect, names, numbers, numbers, names)
 lefts = st.builds(Left, names, numbers, names, shorts)
 obituaries = st.builds(Obituary, names, numbers, numbers, names, shorts)
+rows = st.builds(Row, names, numbers, numbers, st.lists(names, max_size=5).map(tuple), st.none() | names)
 claims = alives | suspects | lefts | obituaries
 
 BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
@@ -76,15 +78,23 @@ BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
     Left: lefts,
     Obituary: obituaries,
     Beats: tables,
+    Row: rows,
     Ping: st.builds(Ping, numbers, names),
     PingReq: st.builds(PingReq, numbers, names, st.integers(0, 10**10).map(lambda ms: ms / 1000)),
     Ack: st.builds(Ack, numbers, names, numbers),
     Nack: st.builds(Nack, numbers, names, numbers, st.sampled_from(Trouble)),
-    SnapshotMessage: st.builds(SnapshotMessage, snapshots),
+    SnapshotMessage: st.builds(SnapshotMessage, snapshots, st.none() | names),
     Digest: digests,
     Want: st.builds(Want, st.lists(haves, max_size=5).map(tuple)),
     Delta: st.builds(Delta, names, numbers, numbers, numbers, st.lists(snapshots, max_size=3).map(tuple)),
-    Sync: st.builds(Sync, st.lists(claims, max_size=3).map(tuple), tables, digests, st.booleans()),
+    Sync: st.builds(
+        Sync,
+        st.lists(claims, max_size=3).map(tuple),
+        tables,
+        digests,
+        st.booleans(),
+        st.lists(rows, max_size=2).map(tuple),
+    ),
     Goodbye: st.builds(Goodbye),
 }
 assert set(BY_KIND) == set(get_args(Message)), "every kind of message needs a strategy, and so a test"

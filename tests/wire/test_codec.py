@@ -56,6 +56,7 @@ def test_the_numbers_of_messages_never_change() -> None:
         "Left": 3,
         "Obituary": 4,
         "Beats": 5,
+        "Row": 6,
         "Ping": 10,
         "PingReq": 11,
         "Ack": 12,

@@ -27,6 +27,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Row,
     SnapshotMessage,
     Suspect,
     Sync,
@@ -48,7 +49,8 @@ DIGEST = Digest((Have("n1", EPOCH, 5), Have("n2", EPOCH, 9)))
 ALIVE = Alive("n3", EPOCH, 1, NodeInfo("box-3", "10.0.0.3", 7878, "east", "agent", "http://10.0.0.3:7900", "0.1"))
 TYPICAL: tuple[tuple[Message, ...], ...] = (
     (Ping(7, "n2"), TABLE, Suspect("n3", EPOCH, 0, "n1")),
-    (SnapshotMessage(SHOT), DIGEST),
+    (SnapshotMessage(SHOT, "n9"), DIGEST),
+    (Row("n1", EPOCH, 3, ("n4", "n5"), "n9"),),
     (ALIVE, PingReq(8, "n3", 0.48)),
     (Delta("n1", EPOCH, 3, 5, (SHOT,)),),
     (Sync((ALIVE, Suspect("n3", EPOCH, 0, "n1")), TABLE, DIGEST, True),),

@@ -13,12 +13,22 @@ export function showNodes(view, now) {
   keyed(document.getElementById("nodes-rows"), nodes, (node) => node.name, (node) => makeRow(node, own), now);
   show(document.getElementById("nodes-empty"), view.nodes.length <= 1);
   showIslands(view.served_by.islands);
+  showCuts(view.served_by.cuts);
 }
 
 function showIslands(islands) {
   const element = document.getElementById("islands");
   show(element, islands.length > 1);
   say(element, `${islands.length} islands, as far as this node can tell: ${islands.map((names) => names.join(" ")).join("  |  ")}`);
+}
+
+function showCuts(cuts) {
+  const element = document.getElementById("cuts");
+  show(element, cuts.length > 0);
+  say(element, cuts.map(({ left, right, bridges }) => {
+    const over = bridges.length ? `; ${bridges.join(" ")} ${bridges.length === 1 ? "reaches" : "reach"} both` : "";
+    return `nothing passes directly between ${left.join(" ")} and ${right.join(" ")}${over}`;
+  }).join("  |  "));
 }
 
 function cell(label, className, ...children) {

@@ -1,0 +1,255 @@
+"""Breaks the judge, the merge and the spread, one rule at a time, and sees whether anybody notices: `make mutants`.
+
+Each mutant is one edit of one line or two, in a copy of the tree. It is caught when the tests of the core fail, or,
+should they pass, when a swarm of 200 seeds does. A mutant that survives is a rule that nothing holds to; exit 1 then.
+An edit that no longer fits the source is an error (exit 2), so that this list cannot rot in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+TESTS = ["tests/fleet", "tests/gossip"]
+SWARM = ["-m", "meshfleet", "sim", "sweep", "--swarm", "--seeds", "0:200"]
+
+
+class Mutant(NamedTuple):
+    """One rule, and how it is broken."""
+
+    rule: str
+    file: str
+    was: str
+    becomes: str
+
+
+MUTANTS = (
+    # The judge
+    Mutant(
+        "who is cut off itself says down of nobody", "fleet/presence.py", "    if standing.is_cut_off:", "    if False:"
+    ),
+    Mutant(
+        "nobody is presumed down before 3T",
+        "fleet/presence.py",
+        "evidence.age > timing.presumed_after",
+        "evidence.age > timing.unreachable_after",
+    ),
+    Mutant("a group loss is a cut, not deaths", "fleet/presence.py", "and evidence.group is None", "and True"),
+    Mutant("who still accepts is not presumed down", "fleet/presence.py", "and not evidence.accepts", "and True"),
+    Mutant(
+        "where nobody can confirm, nobody is presumed down",
+        "fleet/presence.py",
+        "and evidence.could_confirm > 0",
+        "and True",
+    ),
+    Mutant(
+        "a word newer than the end of its stream is a veto",
+        "fleet/presence.py",
+        "if evidence.eof is not None and evidence.heard_at <= evidence.eof.at:",
+        "if evidence.eof is not None:",
+    ),
+    Mutant(
+        "a refusal proves only soon after a bare end",
+        "fleet/presence.py",
+        "if 0 <= refusal.at - evidence.eof.at <= timing.eof_window:",
+        "if True:",
+    ),
+    Mutant(
+        "half and half: both sides are partitioned",
+        "fleet/standing.py",
+        "if 2 * len(group) >= len(group) + len(fresh) + 1:",
+        "if 2 * len(group) > len(group) + len(fresh) + 1:",
+    ),
+    Mutant("a group is of at least two hosts", "fleet/standing.py", "or len({p.host for p in group}) < 2", "or False"),
+    Mutant(
+        "another's obituary alone proves nothing",
+        "gossip/judging.py",
+        "if obituary.by == self._me or refused or silent:",
+        "if True:",
+    ),
+    Mutant(
+        "a group loss is held only for group_hold",
+        "gossip/judging.py",
+        "if at - latest > self._timing.group_hold:",
+        "if False:",
+    ),
+    Mutant(
+        "who was cut off gives others 2T to follow",
+        "gossip/judging.py",
+        "if at - self._cut_off_at < follow:",
+        "if False:",
+    ),
+    Mutant(
+        "who was in a lost group has 2T to follow",
+        "gossip/judging.py",
+        "if at - record.grouped_at < follow:",
+        "if False:",
+    ),
+    Mutant(
+        "too few confirmers mean the longest suspicion",
+        "gossip/suspicion.py",
+        "if could_confirm < timing.confirmations:",
+        "if False:",
+    ),
+    Mutant(
+        "silence counts only while listening", "gossip/listening.py", "self._deaf += gap - self._counts_at_most", "pass"
+    ),
+    Mutant(
+        "two of three silent helpers are evidence about me",
+        "gossip/awareness.py",
+        "if asked and 3 * silent >= 2 * asked:",
+        "if asked and silent:",
+    ),
+    # The merge
+    Mutant(
+        "at equal numbers the worse news wins",
+        "gossip/claims.py",
+        "return number > NEVER and number >= self.number and not settled",
+        "return number > NEVER and number > self.number and not settled",
+    ),
+    Mutant(
+        "a goodbye is final for its epoch",
+        "gossip/claims.py",
+        "self.left.epoch >= self.alive.epoch",
+        "self.left.epoch > self.alive.epoch",
+    ),
+    Mutant(
+        "the newest snapshot wins",
+        "gossip/replica.py",
+        "if known is not None and known.seq >= snapshot.seq:",
+        "if known is not None and known.seq > snapshot.seq + 1:",
+    ),
+    Mutant(
+        "complete never claims a gap",
+        "gossip/replica.py",
+        "if after <= self.complete < upto:",
+        "if self.complete < upto:",
+    ),
+    Mutant("nothing below the floor lives", "gossip/replica.py", "        self.raise_floor(snapshot.floor)\n", ""),
+    Mutant(
+        "nobody tells me about my own agents",
+        "gossip/replica.py",
+        "        if snapshot.node == self._me:\n            return False",
+        "        if False:\n            return False",
+    ),
+    Mutant(
+        "a heartbeat that comes late does not make fresh",
+        "gossip/beats.py",
+        "record.beat_at = raised_at if record.beat == 0 else max(record.beat_at, raised_at)",
+        "record.beat_at = at",
+    ),
+    Mutant(
+        "whoever is told an older heartbeat answers with the newer",
+        "gossip/beats.py",
+        "newer_here.append(_beat(record, at))",
+        "pass",
+    ),
+    Mutant(
+        "who is suspected refutes",
+        "gossip/membership.py",
+        '        self.announce()\n        self._counts["refuted"] += 1',
+        '        self._counts["refuted"] += 1',
+    ),
+    Mutant(
+        "an incarnation may not leap",
+        "gossip/membership.py",
+        "if claim.incarnation > self.me.incarnation + INCARNATION_LEAP:",
+        "if False:",
+    ),
+    Mutant(
+        "nobody is told its own accusations",
+        "gossip/membership.py",
+        "if isinstance(claim, Suspect | Obituary) and claim.by == self.name:",
+        "if False:",
+    ),
+    # Probes and spread
+    Mutant("an ack counts for the life that was pinged", "gossip/prober.py", "probing.epoch != ack.epoch", "False"),
+    Mutant(
+        "a ping for another is not answered",
+        "gossip/prober.py",
+        "        if ping.target != self._me:",
+        "        if False:",
+    ),
+    Mutant(
+        "a probe asks over a stream as well",
+        "gossip/prober.py",
+        "self._outbox.stream(record, Ping(seq, record.name))",
+        "pass",
+    ),
+    Mutant(
+        "an end without goodbye is followed by a knock",
+        "gossip/neighbours.py",
+        "        self.knock(record)\n        if not record.is_gone:",
+        "        if not record.is_gone:",
+    ),
+    Mutant(
+        "the gone are tried again",
+        "gossip/rounds.py",
+        "            member.prober.probe(record, now)",
+        "            pass",
+    ),
+    Mutant("a snapshot is handed on", "gossip/spread.py", "        if message.until is not None:", "        if False:"),
+    Mutant("stretches of the ring do not overlap", "gossip/roster.py", "                ends = name\n", ""),
+    Mutant("a rumor is sent a bounded number of times", "gossip/rumors.py", "if rumor.sent >= times:", "if False:"),
+    Mutant(
+        "the gone are not probed in turn",
+        "gossip/roster.py",
+        "            if not record.is_gone:\n                return record",
+        "            return record",
+    ),
+)
+
+
+def main() -> int:
+    """Try each mutant; 0 if all are caught, 1 if one survives, 2 if one no longer fits."""
+    wanted = [m for m in MUTANTS if len(sys.argv) < 2 or sys.argv[1] in m.rule]
+    for mutant in wanted:
+        text = (ROOT / "meshfleet" / mutant.file).read_text(encoding="utf-8")
+        if text.count(mutant.was) != 1:
+            print(
+                f"{mutant.file} holds {mutant.was!r} {text.count(mutant.was)} times, not once: mend tests/mutants.py."
+            )
+            return 2
+    survivors = 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        tree = Path(folder) / "tree"
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        for number, mutant in enumerate(wanted, 1):
+            began = time.monotonic()
+            by = caught_by(mutant, tree)
+            survivors += by is None
+            said = f"caught by {by}" if by else "SURVIVED"
+            print(f"{number:2}/{len(wanted)}  {mutant.rule}: {said}, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{len(wanted)} mutants, {survivors} survived.")
+    return 1 if survivors else 0
+
+
+def caught_by(mutant: Mutant, tree: Path) -> str | None:
+    """What notices that this rule is broken; None where nothing does."""
+    file = tree / "meshfleet" / mutant.file
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace(mutant.was, mutant.becomes), encoding="utf-8")
+    try:
+        if fails(tree, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *TESTS):
+            return "a test"
+        return "the swarm" if fails(tree, *SWARM) else None
+    finally:
+        file.write_text(text, encoding="utf-8")
+
+
+def fails(tree: Path, *arguments: str) -> bool:
+    """Whether a Python program run in that tree ends badly."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run([sys.executable, *arguments], cwd=tree, env=environment, capture_output=True, check=False)
+    return run.returncode != 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -51,7 +51,8 @@ def _figures(report: Report) -> Table:
     table = Table.grid(padding=(0, 2))
     held = len([each for each in report.expect if each.ok])
     judged = report.detector == "meshfleet"
-    table.add_row("expectations held", _count(held, len(report.expect), wrong=held < len(report.expect)))
+    if report.expect:
+        table.add_row("expectations held", _count(held, len(report.expect), wrong=held < len(report.expect)))
     table.add_row("wrongly called down", _count(report.false_down, wrong=judged and report.false_down > 0))
     table.add_row("deaths missed", _count(report.missed_down, wrong=judged and report.missed_down > 0))
     table.add_row("presumed of who was cut off", _count(report.presumed_wrong))

@@ -3,6 +3,7 @@ mail. What a cell shows is the worst that was so in it: a moment is not lost bet
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -103,7 +104,7 @@ def timeline(
     for wall in walls:
         arrow = "<->" if wall.both_ways else "-->"
         how = "refused" if wall.reject else "cut"
-        text = f"{how}: {names(wall.left)} {arrow} {names(wall.right)}".replace("–", "-")
+        text = f"{how}: {names(wall.left)} {arrow} {names(wall.right)}"
         lines += _bar(text + (" (datagrams)" if wall.datagrams_only else ""), wall.spans, columns)
     for kind, whom, spans in faults:
         lines += _bar(f"{kind} {whom}", spans, columns)
@@ -113,10 +114,14 @@ def timeline(
     if rest:
         quiet = [lane.number for lane in rest if not lane.interest_us]
         odd = [lane.number for lane in rest if lane.interest_us]
-        lines += [Line("", "")]
-        lines += [Line("", f"nothing to tell of {names(quiet)}".replace("–", "-"), "note")] if quiet else []
-        lines += [Line("", f"not drawn: {names(odd)}; --report has them".replace("–", "-"), "note")] if odd else []
+        lines.append(Line("", ""))
+        lines += _note(f"nothing to tell of {names(quiet)}", columns) if quiet else []
+        lines += _note(f"not drawn: {names(odd)}; --report has them", columns) if odd else []
     return lines
+
+
+def _note(text: str, columns: Columns) -> list[Line]:
+    return [Line("", part, "note") for part in wrap(text.replace("–", "-"), columns.width)]
 
 
 def _chosen(lanes: Sequence[Lane], most: int) -> tuple[list[Lane], list[Lane]]:
@@ -132,7 +137,7 @@ def _bar(text: str, spans: Sequence[tuple[int, int]], columns: Columns) -> list[
     for begin, end in spans:
         for i in columns.cells(begin, end):
             cells[i] = "#"
-    return [Line("", text, "note"), Line("", "".join(cells).rstrip(), "bar")]
+    return [*_note(text, columns), Line("", "".join(cells).rstrip(), "bar")]
 
 
 def _lane(lane: Lane, columns: Columns) -> list[Line]:

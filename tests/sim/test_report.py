@@ -224,6 +224,13 @@ def test_the_page_says_what_did_not_hold() -> None:
     assert played().report.expect[0].detail in text
 
 
+def test_a_run_in_which_nothing_happens_has_a_page_too() -> None:
+    scenario, record = parse('name = "quiet"\nduration = 10.0\n[fleet]\nnodes = 2\n'), Record()
+    run = Run(scenario, 0, record=record)
+    text = page(scenario, run.run(), record, run.score, run.world.hosts)
+    assert "nothing was expected" in " ".join(read(text).text)
+
+
 def test_the_same_run_gives_the_same_page() -> None:
     again = Record()
     run = Run(parse(PLAN), 3, record=again)

@@ -33,9 +33,8 @@ def expectations(scenario: Scenario, report: Report) -> Html:
         )
         if held.detail:
             rows.append(element("tr", element("td"), element("td", held.detail, colspan=3, class_="detail")))
-    head = element(
-        "tr", *(element("th", word, scope="col") for word in ("", "observers", "what they must say", "when"))
-    )
+    words = ("", "observers", "what they must say", "when")
+    head = element("tr", *(element("th", word, scope="col", class_="n" if word == "when" else None) for word in words))
     table = element("table", element("thead", head), element("tbody", *rows))
     return element("div", table, class_="scroll", tabindex=0, role="region", aria_label="Expectations")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
-from meshfleet.sim.lanes import Barred, Being, Change, Lane, Mix, Own, names, seconds, told
+from meshfleet.sim.lanes import Barred, Being, Change, Lane, Mix, names, seconds, told
 from meshfleet.sim.record import Process
 from meshfleet.sim.report.markup import Html, element, joined, percent
 
@@ -25,9 +25,14 @@ HEIGHT = 34
 LEAST = 0.0015
 """The least width of anything but `fresh`, as a share of the whole: what lasted a millisecond must be seen."""
 
-MOST_MIXES = 400
+WORDS_HEIGHT = 9
+"""More, where what it says of itself is written under its line."""
+
+CELLS = 800
+"""Into how many parts a lane is cut: changes within one can't be told apart by eye. It bounds what a lane takes."""
+
 MOST_CHANGES = 60
-"""Limits of one lane, so that a page of many nodes still opens."""
+"""Rows of a lane's table, so that a page of many nodes still opens."""
 
 COLUMNS = ("s", "who", "says", "because")
 
@@ -56,11 +61,12 @@ class Scale:
 def lane(each: Lane, scale: Scale) -> Html:
     """One node: the bands are what is clicked, the table of changes is what opens."""
     inside = [_truth(span, scale) for span in each.being]
-    inside += [_mix(mix, scale) for mix in _fewer(each.said)]
+    inside += [_mix(mix, scale) for mix in _coarse(each.said, scale.end_us // CELLS)]
     inside += _words(each, scale)
     inside += [_own(span.begin_us, span.end_us, span.standing, scale) for span in each.own]
-    inside += _own_words(each, scale)
-    picture = element("svg", *inside, class_="band", height=HEIGHT, role="img", aria_label=told(each))
+    words = _own_words(each, scale)
+    height = HEIGHT + (WORDS_HEIGHT if words else 0)
+    picture = element("svg", *inside, *words, class_="band", height=height, role="img", aria_label=told(each))
     name = element("span", each.name, element("small", each.zone) if each.zone else "", class_="name")
     summary = element("summary", name, element("span", picture, class_="plot"))
     return element("details", summary, _table(each), class_="lane")
@@ -106,17 +112,17 @@ def _mix(mix: Mix, scale: Scale) -> Html:
     return element("g", *parts)
 
 
-def _fewer(said: Sequence[Mix]) -> Sequence[Mix]:
-    """All of it, or, where that is too much to draw, the worst moment of each cell."""
-    if len(said) <= MOST_MIXES:
-        return said
-    cell = max(1, (said[-1].end_us - said[0].begin_us) // MOST_MIXES)
-    kept: dict[int, Mix] = {}
+def _coarse(said: Sequence[Mix], cell_us: int) -> list[Mix]:
+    """What can be seen of it: of changes within one cell the worst, for as long as they all lasted."""
+    seen: list[Mix] = []
     for mix in said:
-        before = kept.get(mix.begin_us // cell)
-        if before is None or _badness(mix) > _badness(before):
-            kept[mix.begin_us // cell] = mix
-    return list(kept.values())
+        before = seen[-1] if seen else None
+        if before is None or mix.end_us - before.begin_us > cell_us:
+            seen.append(mix)
+            continue
+        worst = max(before, mix, key=_badness)
+        seen[-1] = Mix(before.begin_us, mix.end_us, worst.counts, worst.asked)
+    return seen
 
 
 def _badness(mix: Mix) -> tuple[int, ...]:
@@ -160,22 +166,11 @@ def _own(begin_us: int, end_us: int, standing: Standing, scale: Scale) -> Html:
 
 
 def _own_words(each: Lane, scale: Scale) -> list[Html]:
-    """What it says of itself, written after the line for it, where nothing else follows for so long. Where one word
-    followed the other at once, that which stood longest."""
-    runs: list[list[Own]] = []
-    for span in each.own:
-        if span.standing is Standing.CONNECTED:
-            continue
-        if runs and runs[-1][-1].end_us == span.begin_us:
-            runs[-1].append(span)
-        else:
-            runs.append([span])
-    begins = [run[0].begin_us for run in runs[1:]] + [scale.end_us]
-    labels: list[Html] = []
-    for run, free_until in zip(runs, begins, strict=True):
-        longest = max(run, key=lambda span: span.end_us - span.begin_us)
-        end = run[-1].end_us
-        labels.append(label(longest.standing.value, end, free_until, scale, y=OWN_TOP + 6, kind="own-word"))
+    """What it says of itself, written under the line for it, where there is room."""
+    odd = [span for span in each.own if span.standing is not Standing.CONNECTED]
+    labels = [
+        label(span.standing.value, span.begin_us, span.end_us, scale, y=OWN_TOP + 13, kind="own-word") for span in odd
+    ]
     return [each for each in labels if each]
 
 

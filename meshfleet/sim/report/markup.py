@@ -41,4 +41,4 @@ def element(name: str, /, *inside: object, **attributes: object) -> Html:
 
 def percent(share: float) -> str:
     """`12.5%`: a place or a width, as a share of the whole."""
-    return f"{100 * share:.3f}".rstrip("0").rstrip(".") + "%"
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + "%"

@@ -86,7 +86,7 @@ def _write(page: Path, text: str) -> None:
 @contextmanager
 def _progress(scenario: Scenario, *, shown: bool) -> Iterator[Callable[[float], None] | None]:
     """A bar of virtual time on a terminal, once a run has taken a second; nothing elsewhere."""
-    if not shown or not sys.stderr.isatty():
+    if not (shown and sys.stdout.isatty() and sys.stderr.isatty()):
         yield None
         return
     from rich.console import Console

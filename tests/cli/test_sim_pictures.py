@@ -118,5 +118,6 @@ def test_a_sentence_is_cut_at_its_end_or_at_a_word() -> None:
 def test_speed_is_measured_in_a_process_of_its_own() -> None:
     result = measure(Case(nodes=3, update_every_s=2.0, virtual_s=1.0, goal=1.0))
     assert result.virtual_s == 1.0
-    assert min(result.cpu_s, result.rss_mb, result.events_per_cpu_s) > 0
+    assert result.events_per_cpu_s > 0
+    assert 10 < result.rss_mb < 80  # its own memory, not that of the tests
     assert max(map(len, summary([result]).splitlines())) <= 80

@@ -34,7 +34,7 @@ class Case(msgspec.Struct, frozen=True):
 
 CASES = (Case(8, 2.0, 600.0, 1_000.0), Case(128, 10.0, 120.0, 40.0), Case(1_000, 60.0, 60.0, 4.0))
 QUICK = (Case(8, 2.0, 60.0, 1_000.0), Case(128, 10.0, 20.0, 40.0))
-"""Without the fleet of a thousand, which takes minutes to begin."""
+"""Without the fleet of a thousand, which takes long to begin."""
 
 
 class Speed(msgspec.Struct, frozen=True):
@@ -96,6 +96,7 @@ def bench(cases: tuple[Case, ...], say: Callable[[str], None]) -> list[Result]:
     for case in cases:
         say(f"{case.nodes} nodes for {case.virtual_s:g} virtual s")
         results.append(measure(case))
+        say(f"    {results[-1].virtual_s_per_cpu_s:,.1f} virtual s a second of CPU, {results[-1].rss_mb:,.0f} MB")
     return results
 
 

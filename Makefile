@@ -6,6 +6,7 @@
 #   make test T=tests/fleet    some of them, without it
 #   make lint                  ruff, mypy --strict, import contracts
 #   make format                lets ruff put the code in shape
+#   make sims                  all scenarios with all detectors, three seeds each (SEEDS=0:10 for more), into sims/README.md
 #   make bench                 what the mesh costs and how fast it is, measured on loopback
 #
 # PYTHON=/path/to/python3.12 picks the interpreter.
@@ -18,6 +19,7 @@ PARTS := fleet gossip
 BRANCHES := 95
 T :=
 ARGS :=
+SEEDS := 0:3
 
 # Both stamps hold the folder they were made in: a venv that was moved or copied still runs the code of its old place.
 RUN_STAMP := $(VENV)/.made-to-run
@@ -28,7 +30,7 @@ $(RUN_STAMP): FORCE
 endif
 endif
 
-.PHONY: demo up test lint format bench sweep clean FORCE
+.PHONY: demo up test lint format bench sims sweep clean FORCE
 FORCE:
 
 demo: $(RUN_STAMP)
@@ -39,6 +41,9 @@ up: $(RUN_STAMP)
 
 bench: $(RUN_STAMP)
 	@exec $(FLEET) bench mesh $(ARGS)
+
+sims: $(RUN_STAMP)
+	@exec $(FLEET) sim table --seeds $(SEEDS) --write sims/README.md $(ARGS)
 
 sweep:
 	@echo 'make sweep: sweeps over many seeds are not there yet. "meshfleet sim run NAME --seed N" runs one; CHANGELOG.md will say when they come.' >&2

@@ -57,6 +57,23 @@ def bench_mesh(
     print(msgspec.json.encode(result).decode() if as_json else summary(result))
 
 
+@bench_app.command("sim")
+def bench_sim(
+    quick: Annotated[bool, typer.Option("--quick", help="Seconds instead of minutes, without 1,000 nodes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How fast virtual time passes in the simulator, on one core, and in how much memory."""
+    import msgspec
+
+    from meshfleet.cli.bench_sim import CASES, QUICK, bench, summary
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    results = bench(QUICK if quick else CASES, say)
+    print(msgspec.json.encode(results).decode() if as_json else summary(results))
+
+
 sim_app = typer.Typer(help="Runs outages in virtual time.", rich_markup_mode=None)
 app.add_typer(sim_app, name="sim")
 
@@ -76,9 +93,13 @@ def sim_run(
     mode: Annotated[
         str | None, typer.Option(metavar="MODE", help="core or stack (the real node), instead of the file's.")
     ] = None,
+    report: Annotated[str | None, typer.Option(metavar="FILE.html", help="Write a page of what happened.")] = None,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Draw the swimlanes in characters.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run one scenario. Exits 1 where an expectation did not hold or somebody alive was called dead."""
+    from pathlib import Path
+
     from meshfleet.cli.sim import run as run_sim
 
     if detector not in (None, "meshfleet", "swim", "lifeguard"):
@@ -87,7 +108,11 @@ def sim_run(
     if mode not in (None, "core", "stack"):
         complain(f"--mode: {mode!r} is neither core nor stack.")
         raise typer.Exit(WRONG_USAGE)
-    raise typer.Exit(run_sim(scenario, seed, detector, mode, as_json=as_json))
+    if timeline and as_json:
+        complain("--timeline is drawn for people, and --json prints one object: give one of them.")
+        raise typer.Exit(WRONG_USAGE)
+    page = None if report is None else Path(report)
+    raise typer.Exit(run_sim(scenario, seed, detector, mode, as_json=as_json, page=page, timeline=timeline))
 
 
 @sim_app.command("list")
@@ -96,6 +121,25 @@ def sim_list(as_json: AsJson = False) -> None:
     from meshfleet.cli.sim import catalogue
 
     catalogue(as_json=as_json)
+
+
+@sim_app.command("table")
+def sim_table(
+    seeds: Annotated[str, typer.Option(metavar="FROM:TO", help="Which seeds: from the first up to before TO.")] = "0:3",
+    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes. [one for each core]")] = None,
+    write: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the table between the marks of FILE.")
+    ] = None,
+    slow: Annotated[bool, typer.Option("--slow", help="Also the scenarios that take minutes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the catalogue with every detector, and put them side by side. Exits 1 where meshfleet did not hold."""
+    from pathlib import Path
+
+    from meshfleet.cli.sim_table import table
+
+    target = None if write is None else Path(write)
+    raise typer.Exit(table(seeds, jobs, target, slow=slow, as_json=as_json))
 
 
 @app.command()

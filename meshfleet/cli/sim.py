@@ -4,38 +4,117 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshfleet.errors import ConfigError
 from meshfleet.sim.catalogue import files, find
-from meshfleet.sim.running import Report, Run
+from meshfleet.sim.lanes import barred, lanes
+from meshfleet.sim.network import MICROSECONDS
+from meshfleet.sim.record import Record
+from meshfleet.sim.report import page as report_page
+from meshfleet.sim.running import Run
 from meshfleet.sim.scenario import load
+from meshfleet.sim.telling import alike
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
     from rich.console import RenderableType
 
+    from meshfleet.sim.scenario import Scenario
 
-def run(name: str, seed: int, detector: str | None, mode: str | None = None, *, as_json: bool) -> int:
+
+PATIENCE = 1.0
+"""Seconds after which a run tells how far it is."""
+
+
+def run(
+    name: str,
+    seed: int,
+    detector: str | None,
+    mode: str | None = None,
+    *,
+    as_json: bool,
+    page: Path | None = None,
+    timeline: bool = False,
+) -> int:
     """Run one scenario and print what came of it; 0 if all expectations held and nobody was wrongly called dead."""
     scenario = load(find(name))
     instead = {"detector": detector, "mode": mode}
     said = {key: word for key, word in instead.items() if word is not None}
     if said:
         scenario = msgspec.convert({**msgspec.to_builtins(scenario), **said}, type(scenario))
+    if page is not None and not page.parent.is_dir():
+        raise ConfigError(f"--report: there is no folder {page.parent} to write {page.name} to.")
+    record = Record() if page is not None or timeline else None
     began = time.perf_counter()
-    report = Run(scenario, seed).run()
+    with _progress(scenario, shown=not as_json) as say:
+        played = Run(scenario, seed, record=record)
+        report = played.run(say=say)
     report = msgspec.structs.replace(report, wall_s=round(time.perf_counter() - began, 3))
+    if page is not None and record is not None:
+        _write(page, report_page(scenario, report, record, played.score, played.world.hosts))
     if as_json:
         fields = msgspec.to_builtins(report)
         for detail in fields.pop("details"):
             print(detail, file=sys.stderr)
         print(msgspec.json.encode(fields).decode())
     else:
-        from meshfleet.cli import showing
+        from meshfleet.cli import showing, sim_shown
 
-        showing.console().print(_shown(report))
+        showing.console().print(sim_shown.outcome(scenario, report))
+        if timeline and record is not None:
+            showing.console().print()
+            showing.console().print(_timeline(scenario, record, played))
     return 0 if report.ok else 1
+
+
+def _timeline(scenario: Scenario, record: Record, played: Run) -> RenderableType:
+    from meshfleet.cli import showing, sim_shown
+    from meshfleet.sim.timeline import timeline
+
+    end_us = round(scenario.duration * MICROSECONDS)
+    patience_us = round(scenario.patience().heartbeat * MICROSECONDS)
+    every = lanes(record, played.world.hosts, end_us, patience_us)
+    faults = alike(scenario.fault, scenario.duration)
+    width = max(60, min(160, showing.console().width))
+    return sim_shown.lanes(timeline(every, barred(record.walls, end_us), faults, end_us, width))
+
+
+def _write(page: Path, text: str) -> None:
+    try:
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--report: {page} can't be written: {error.strerror}.") from error
+
+
+@contextmanager
+def _progress(scenario: Scenario, *, shown: bool) -> Iterator[Callable[[float], None] | None]:
+    """A bar of virtual time on a terminal, once a run has taken a second; nothing elsewhere."""
+    if not (shown and sys.stdout.isatty() and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.completed:.0f} of {task.total:.0f} virtual s"), BarColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = progress.add_task("", total=scenario.duration)
+    began = time.perf_counter()
+
+    def say(virtual_s: float) -> None:
+        progress.update(task, completed=virtual_s)
+        if time.perf_counter() - began > PATIENCE:
+            progress.start()
+
+    try:
+        yield say
+    finally:
+        progress.stop()
 
 
 def catalogue(*, as_json: bool) -> None:
@@ -48,37 +127,3 @@ def catalogue(*, as_json: bool) -> None:
         print(f"{name:24}  {about}")
     if not scenarios:
         print("No scenarios here: they come with a checkout of the project, in its folder sims/.")
-
-
-def _shown(report: Report) -> RenderableType:
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    told = f"{report.scenario}, seed {report.seed}, {report.mode}, {report.detector}"
-    lines: list[RenderableType] = [
-        Text(f"{told}: {'held' if report.ok else 'DID NOT HOLD'}"),
-        Text(f"{report.virtual_s:.0f} virtual s in {report.wall_s:.2f} s; trace {report.trace_sha256[:16]}"),
-        Text(
-            f"wrongly down {report.false_down}; presumed of who was cut off {report.presumed_wrong}; "
-            f"deaths missed {report.missed_down}"
-        ),
-    ]
-    for kind, seen in report.detect_s.items():
-        if seen["first_p50"] is not None:
-            lines.append(Text(f"{kind}: first said down after {seen['first_p50']} s, last after {seen['last_p50']} s"))
-    spread, cost = report.spread_s, report.cost
-    lines.append(Text(f"snapshots: p50 {spread['p50']} s, p99 {spread['p99']} s, max {spread['max']} s"))
-    lines.append(
-        Text(f"cost: {cost['bytes_per_node_s']} bytes/s a node, {cost['copies_per_snapshot']} copies a snapshot")
-    )
-    words = ["fresh", "stale", "unreachable", "down", "left"]
-    table = Table("TRUTH \\ SAID (s)", *words, box=None, pad_edge=False)
-    for truth, said in report.confusion.items():
-        if not any(said.values()):
-            continue
-        table.add_row(truth.replace("_", " "), *(f"{said[word]:,.0f}" if said.get(word) else "-" for word in words))
-    lines += [Text(), table]
-    lines += [Text(f"expect[{held.index}]: {held.detail}") for held in report.expect if not held.ok]
-    lines += [Text(detail) for detail in report.details]
-    return Group(*lines)

@@ -20,8 +20,15 @@ from meshfleet.sim.views import Views, wanted
 from meshfleet.sim.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meshfleet.fleet.timing import Timing
+    from meshfleet.sim.record import Record
     from meshfleet.sim.stack import StackWorld
+    from meshfleet.sim.world import Watcher
+
+STEPS = 100
+"""In how many steps a run tells how far it is."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,23 +56,26 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run:
-    """One scenario, one seed."""
+    """One scenario, one seed. A `record` remembers what a picture needs."""
 
-    def __init__(self, scenario: Scenario, seed: int) -> None:
+    def __init__(self, scenario: Scenario, seed: int, *, record: Record | None = None) -> None:
         self._scenario = scenario
         self._seed = seed
         self._stage = Stage(scenario, seed)
         timing = scenario.patience()
         self.score = Score(timing)
         self.score.views = Views(wanted(scenario.expect, self._stage.cast))
-        self.world = self._world(scenario, timing)
+        watcher = self.score if record is None else record.beside(self.score)
+        self.world = self._world(scenario, timing, watcher)
         self.score.attach(self.world)
+        if record is not None:
+            record.attach(self.world)
         self._stage.set_on(self.world)
 
-    def _world(self, scenario: Scenario, timing: Timing) -> World | StackWorld:
+    def _world(self, scenario: Scenario, timing: Timing, watcher: Watcher) -> World | StackWorld:
         """The world that plays it."""
         if scenario.mode == "core":
-            return World(self._stage.network, timing, DETECTORS[scenario.detector], str(self._seed), self.score)
+            return World(self._stage.network, timing, DETECTORS[scenario.detector], str(self._seed), watcher)
         if scenario.detector != "meshfleet":
             raise ScenarioError(
                 f"{scenario.name}: the detector {scenario.detector!r} is there for comparison in mode 'core'; "
@@ -73,11 +83,14 @@ class Run:
             )
         from meshfleet.sim.stack import StackWorld
 
-        return StackWorld(self._stage.network, timing, str(self._seed), self.score)
+        return StackWorld(self._stage.network, timing, str(self._seed), watcher)
 
-    def run(self, wall: float = 0.0) -> Report:
-        """Let it happen. `wall` is filled in by who has a clock."""
+    def run(self, wall: float = 0.0, *, say: Callable[[float], None] | None = None) -> Report:
+        """Let it happen. `wall` is filled in by who has a clock; `say` is told how many virtual seconds have passed."""
         end_us = round(self._scenario.duration * MICROSECONDS)
+        steps = 0 if say is None else STEPS
+        for step in range(steps):
+            self.world.at(end_us * step // STEPS, self._tell, say)
         self.world.run(end_us)
         missed = self.score.finish(end_us)
         held = tuple(
@@ -95,7 +108,7 @@ class Run:
             trace_sha256=self.world.trace.hexdigest(),
             virtual_s=plan.duration,
             wall_s=wall,
-            events=self.world.events,
+            events=self.world.events - steps,
             false_down=score.false_down,
             presumed_wrong=score.presumed_wrong,
             missed_down=missed,
@@ -106,6 +119,9 @@ class Run:
             expect=held,
             details=tuple(score.details),
         )
+
+    def _tell(self, say: Callable[[float], None]) -> None:
+        say(self.world.now_us / MICROSECONDS)
 
     def _cost(self) -> dict[str, float]:
         world, plan = self.world, self._scenario

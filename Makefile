@@ -7,6 +7,7 @@
 #   make lint                  ruff, mypy --strict, import contracts
 #   make format                lets ruff put the code in shape
 #   make sims                  all scenarios with all detectors, three seeds each (SEEDS=0:10 for more), into sims/README.md
+#   make sweep                 the simulator's catalogue with 20 seeds each, then 2,000 drawn plans (SEEDS=500, JOBS=2)
 #   make bench                 what the mesh costs and how fast it is, measured on loopback
 #
 # PYTHON=/path/to/python3.12 picks the interpreter.
@@ -19,7 +20,8 @@ PARTS := fleet gossip
 BRANCHES := 95
 T :=
 ARGS :=
-SEEDS := 0:3
+SEEDS :=
+JOBS :=
 
 # Both stamps hold the folder they were made in: a venv that was moved or copied still runs the code of its old place.
 RUN_STAMP := $(VENV)/.made-to-run
@@ -43,11 +45,11 @@ bench: $(RUN_STAMP)
 	@exec $(FLEET) bench mesh $(ARGS)
 
 sims: $(RUN_STAMP)
-	@exec $(FLEET) sim table --seeds $(SEEDS) --write sims/README.md $(ARGS)
+	@exec $(FLEET) sim table --seeds $(or $(SEEDS),0:3) --write sims/README.md $(ARGS)
 
-sweep:
-	@echo 'make sweep: sweeps over many seeds are not there yet. "meshfleet sim run NAME --seed N" runs one; CHANGELOG.md will say when they come.' >&2
-	@exit 2
+sweep: $(RUN_STAMP)
+	@$(FLEET) sim sweep $(patsubst sims/%.toml,%,$(wildcard sims/*.toml)) --seeds 0:20 $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+	@$(FLEET) sim sweep --swarm --seeds 0:$(or $(SEEDS),2000) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 ifeq ($(T),)
 test: $(DEV_STAMP)

@@ -6,9 +6,23 @@ from typing import Annotated
 
 import typer
 
+from meshfleet.cli.outcome import WRONG_USAGE, complain
+
 NodeUrl = Annotated[
     str | None, typer.Option("--node", metavar="URL", help="The node to ask, such as http://127.0.0.1:7879.")
 ]
 StateDir = Annotated[str | None, typer.Option("--state-dir", metavar="DIR", help="The node's folder for its state.")]
 Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="A meshfleet.toml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Detector = Annotated[
+    str | None,
+    typer.Option("--detector", metavar="NAME", help="meshfleet, swim or lifeguard, instead of the file's."),
+]
+
+
+def chosen(detector: str | None) -> str | None:
+    """A detector's name, if it is one; else the command ends."""
+    if detector not in (None, "meshfleet", "swim", "lifeguard"):
+        complain(f"--detector: {detector!r} is none of meshfleet, swim, lifeguard.")
+        raise typer.Exit(WRONG_USAGE)
+    return detector

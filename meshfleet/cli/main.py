@@ -14,8 +14,9 @@ import typer
 
 from meshfleet import __version__
 from meshfleet.cli.demo.commands import app as demo_app
-from meshfleet.cli.flags import AsJson, Config, NodeUrl, StateDir
+from meshfleet.cli.flags import AsJson, Config, Detector, NodeUrl, StateDir, chosen
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
+from meshfleet.cli.sim_commands import check, shrink, sweep
 
 app = typer.Typer(
     help="Shows every AI agent of a fleet, from any node, without a hub.",
@@ -86,10 +87,8 @@ def sim() -> None:
 @sim_app.command("run")
 def sim_run(
     scenario: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A scenario file, or a name from `sim list`.")],
-    seed: Annotated[int, typer.Option(metavar="N", help="What everything random is drawn from.")] = 0,
-    detector: Annotated[
-        str | None, typer.Option(metavar="NAME", help="meshfleet, swim or lifeguard, instead of the file's.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="What everything random is drawn from. [0]")] = None,
+    detector: Detector = None,
     mode: Annotated[
         str | None, typer.Option(metavar="MODE", help="core or stack (the real node), instead of the file's.")
     ] = None,
@@ -102,9 +101,6 @@ def sim_run(
 
     from meshfleet.cli.sim import run as run_sim
 
-    if detector not in (None, "meshfleet", "swim", "lifeguard"):
-        complain(f"--detector: {detector!r} is none of meshfleet, swim, lifeguard.")
-        raise typer.Exit(WRONG_USAGE)
     if mode not in (None, "core", "stack"):
         complain(f"--mode: {mode!r} is neither core nor stack.")
         raise typer.Exit(WRONG_USAGE)
@@ -112,7 +108,7 @@ def sim_run(
         complain("--timeline is drawn for people, and --json prints one object: give one of them.")
         raise typer.Exit(WRONG_USAGE)
     page = None if report is None else Path(report)
-    raise typer.Exit(run_sim(scenario, seed, detector, mode, as_json=as_json, page=page, timeline=timeline))
+    raise typer.Exit(run_sim(scenario, seed, chosen(detector), mode, as_json=as_json, page=page, timeline=timeline))
 
 
 @sim_app.command("list")
@@ -140,6 +136,11 @@ def sim_table(
 
     target = None if write is None else Path(write)
     raise typer.Exit(table(seeds, jobs, target, slow=slow, as_json=as_json))
+
+
+sim_app.command("sweep")(sweep)
+sim_app.command("check")(check)
+sim_app.command("shrink")(shrink)
 
 
 @app.command()

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshfleet.errors import ConfigError
-from meshfleet.sim.catalogue import files, find
+from meshfleet.sim.catalogue import files, plan
 from meshfleet.sim.lanes import barred, lanes
 from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.record import Record
 from meshfleet.sim.report import page as report_page
 from meshfleet.sim.running import Run
 from meshfleet.sim.scenario import load
+from meshfleet.sim.sweep import altered
 from meshfleet.sim.telling import alike
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ PATIENCE = 1.0
 
 def run(
     name: str,
-    seed: int,
+    seed: int | None,
     detector: str | None,
     mode: str | None = None,
     *,
@@ -43,17 +44,13 @@ def run(
     timeline: bool = False,
 ) -> int:
     """Run one scenario and print what came of it; 0 if all expectations held and nobody was wrongly called dead."""
-    scenario = load(find(name))
-    instead = {"detector": detector, "mode": mode}
-    said = {key: word for key, word in instead.items() if word is not None}
-    if said:
-        scenario = msgspec.convert({**msgspec.to_builtins(scenario), **said}, type(scenario))
+    scenario = altered(plan(name), detector=detector, mode=mode)
     if page is not None and not page.parent.is_dir():
         raise ConfigError(f"--report: there is no folder {page.parent} to write {page.name} to.")
     record = Record() if page is not None or timeline else None
     began = time.perf_counter()
     with _progress(scenario, shown=not as_json) as say:
-        played = Run(scenario, seed, record=record)
+        played = Run(scenario, scenario.seed if seed is None else seed, record=record)
         report = played.run(say=say)
     report = msgspec.structs.replace(report, wall_s=round(time.perf_counter() - began, 3))
     if page is not None and record is not None:

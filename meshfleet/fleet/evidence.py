@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from math import inf
 
 import msgspec
 
@@ -54,6 +55,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     age: float
     """How long ago the member raised the newest heartbeat that is known here."""
+    heard_ago: float = inf
+    """How long ago any word of it was said, or its kernel answered: signs of life, though no newer heartbeat."""
     heard_at: float = 0.0
     """When the newest of its words was said, by the same count."""
     goodbye: Fact | None = None

@@ -130,13 +130,14 @@ class Judging:
         """All that the rules look at."""
         spoken_at = max(record.beat_at, self._listening.resumed_at)
         age = max(0.0, at - spoken_at)
-        accepts = record.answering_at is not None and record.answering_at > record.heard_at
+        accepts = self._accepts(record, at)
         # Else nobody asks how far the suspicion has come.
         silent = age > self._timing.stale_after or self._rules.suspects_early
         confirmed, could, expired = self._suspicion(record, at) if silent else (0, 0, False)
         contact = record.indirect_via if record.suspicion and record.indirect_at > record.suspicion.began else None
         return Evidence(
             age=age,
+            heard_ago=max(0.0, at - max(record.heard_at, record.answered_at)),
             # A packet sent just before a death may be read just after its sign; so much is forgiven.
             heard_at=record.heard_at - self._timing.grace,
             goodbye=self._goodbye(record, at),
@@ -151,6 +152,13 @@ class Judging:
             contact_by=contact,
             recent=tuple(record.facts)[-RECENT:],
         )
+
+    def _accepts(self, record: Record, at: float) -> bool:
+        """Whether its kernel answers for it. A power cut after a stop sends neither refusal nor end of stream: an
+        accept is outlived by attempts that met nothing but silence for as long as a group loss is held."""
+        if record.answering_at is None or record.answering_at <= record.heard_at:
+            return False
+        return record.unanswered_since is None or at - record.unanswered_since <= self._timing.group_hold
 
     def _goodbye(self, record: Record, at: float) -> Fact | None:
         left = record.known.left
@@ -211,7 +219,8 @@ class Judging:
             # Also what is left of a larger one: others may come back from another cut than these are behind.
             record.grouped_at = at
             latest = max((r.beat_at for name in group if (r := self._roster.get(name)) is not None), default=at)
-            if at - latest > self._timing.group_hold:
+            # The last heartbeat may have been raised that long before the silence began, as in presumed_after.
+            if at - latest > self._timing.group_hold + self._timing.beat_interval:
                 return None
             together = f"fell silent together with {len(group) - 1} other{'s' if len(group) != 2 else ''}"
             return f"{together}: a cut is likelier than as many deaths"

@@ -129,7 +129,8 @@ class Neighbours:
     def acknowledged(self, record: Record, age: float, now: float) -> None:
         """Its kernel acknowledged something on a stream `age` seconds ago. Unlike accepts these don't run out: the
         backlog of a stopped process fills, its keepalives are answered for as long as it is stopped."""
-        record.acknowledged_at = self._listening.at(now) - age
+        record.acknowledged_at = record.answered_at = self._listening.at(now) - age
+        record.unanswered_since = None
 
     def knock(self, record: Record) -> None:
         """Ask the kernel at that address whether anybody listens."""
@@ -143,9 +144,11 @@ class Neighbours:
         """How a kernel answered a connection attempt."""
         at = self._listening.at(now)
         self._knocking = max(0, self._knocking - 1)
+        if outcome in (Connect.ACCEPTED, Connect.REFUSED):
+            record.unanswered_since = None
         match outcome:
             case Connect.ACCEPTED:
-                record.accepted_at = at
+                record.accepted_at = record.answered_at = at
                 record.note(Kind.ACCEPTED, at, self._me, "its kernel accepts connections", self._host)
                 self._knock_again(record, at, now)
             case Connect.REFUSED:
@@ -155,7 +158,9 @@ class Neighbours:
                 self._confirm_refusal(record, now)
             case Connect.NO_ROUTE:
                 record.note(Kind.NO_ROUTE, at, self._me, "no route to it, says the network on the way", self._host)
-            case Connect.SILENT | Connect.OWN_ERROR:
+            case Connect.SILENT:
+                record.unanswered_since = at if record.unanswered_since is None else record.unanswered_since
+            case Connect.OWN_ERROR:
                 pass
         self._prober.on_connect(record, outcome)
 

@@ -42,6 +42,7 @@ class Record:
         "accepted_at",
         "acknowledged_at",
         "address",
+        "answered_at",
         "beat",
         "beat_at",
         "clock_offset",
@@ -70,6 +71,7 @@ class Record:
         "tag",
         "touched",
         "transport",
+        "unanswered_since",
         "verdict",
     )
 
@@ -103,6 +105,10 @@ class Record:
         """Its kernel accepted a connection, and none was refused nor a stream ended since."""
         self.acknowledged_at: float | None = None
         """Its kernel acknowledged something on a standing stream."""
+        self.answered_at = -1e18
+        """When its kernel last answered for it, whatever came after."""
+        self.unanswered_since: float | None = None
+        """Since when attempts to connect to it have met nothing but silence."""
         self.grouped_at = -1e18
         """When it was last one of a group that fell silent together."""
         self.refusals: deque[Fact] = deque(maxlen=REFUSALS)
@@ -187,6 +193,8 @@ class Record:
         self.suspicion = None
         self.accepted_at = None
         self.acknowledged_at = None
+        self.answered_at = -1e18
+        self.unanswered_since = None
         self.grouped_at = -1e18
         self.missed = 0
         self.refusals.clear()

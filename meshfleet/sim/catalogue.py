@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from meshfleet.sim.faults import Join
-from meshfleet.sim.scenario import Scenario, ScenarioError
+from meshfleet.sim.scenario import Scenario, ScenarioError, load
+from meshfleet.sim.swarm import SWARM, draw
 
 FOLDER = Path(__file__).resolve().parents[2] / "sims"
 
@@ -37,3 +38,13 @@ def find(name: str) -> Path:
     near = get_close_matches(name, [file.stem for file in files()], n=1, cutoff=0.4)
     hint = f"; the nearest is {near[0]!r}" if near else ""
     raise ScenarioError(f"there is no file and no scenario {name!r}{hint}. `meshfleet sim list` names them all.")
+
+
+def plan(name: str) -> Scenario:
+    """What `name` means: a file, a name of the catalogue, or `swarm:17`, the plan that is drawn from seed 17."""
+    if not name.startswith(SWARM):
+        return load(find(name))
+    seed = name.removeprefix(SWARM)
+    if not seed.isdecimal():
+        raise ScenarioError(f"{name!r}: after {SWARM!r} a seed is wanted, as in {SWARM}17.")
+    return draw(int(seed))

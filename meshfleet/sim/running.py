@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,21 +13,24 @@ from meshfleet.fleet.presence import Presence
 from meshfleet.sim.agents import BODY
 from meshfleet.sim.baselines import DETECTORS
 from meshfleet.sim.expect import Held, check
+from meshfleet.sim.invariants import Broken, Guard
+from meshfleet.sim.liveness import Latest, amiss, missed
+from meshfleet.sim.marks import SUSPICIOUS, Marks, Overheard
 from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.scenario import Scenario, ScenarioError
 from meshfleet.sim.score import Score, shares
 from meshfleet.sim.staging import Stage
 from meshfleet.sim.truth import Truth
 from meshfleet.sim.views import Views, wanted
-from meshfleet.sim.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.rules import Rules
     from meshfleet.sim.record import Record
     from meshfleet.sim.stack import StackWorld
-    from meshfleet.sim.world import Watcher
+    from meshfleet.sim.world import Watcher, World
 
 STEPS = 100
 """In how many steps a run tells how far it is."""
@@ -53,29 +58,57 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     confusion: dict[str, dict[str, float]]
     expect: tuple[Held, ...]
     details: tuple[str, ...] = ()
+    broken: str = ""
+    """The invariant that broke, and ended the run: when, who, of whom, what."""
+    liveness: tuple[str, ...] = ()
+    """What had not come about in the healed core."""
+    marks: dict[str, int] = {}
+    """What of the mesh the run exercised."""
+
+    @property
+    def showed_nothing(self) -> bool:
+        """Whether nothing was put to the test: no expectation, and nothing went wrong."""
+        return self.ok and not self.expect and not any(mark in self.marks for mark in SUSPICIOUS)
 
 
 class Run:
-    """One scenario, one seed. A `record` remembers what a picture needs."""
+    """One scenario, one seed. A `record` remembers what a picture needs. `rules` judge instead of those of the
+    scenario's detector; `world` is what core mode is played on."""
 
-    def __init__(self, scenario: Scenario, seed: int, *, record: Record | None = None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        *,
+        record: Record | None = None,
+        rules: Rules | None = None,
+        world: type[Overheard] = Overheard,
+    ) -> None:
         self._scenario = scenario
         self._seed = seed
         self._stage = Stage(scenario, seed)
         timing = scenario.patience()
         self.score = Score(timing)
         self.score.views = Views(wanted(scenario.expect, self._stage.cast))
-        watcher = self.score if record is None else record.beside(self.score)
-        self.world = self._world(scenario, timing, watcher)
+        self._marks = Marks()
+        guard = Guard(self.score, self._marks)
+        watcher = guard if record is None else record.beside(guard)
+        self.world = self._world(timing, watcher, rules, world)
         self.score.attach(self.world)
+        guard.attach(self.world, len(self._stage.cast.nodes))
         if record is not None:
             record.attach(self.world)
         self._stage.set_on(self.world)
 
-    def _world(self, scenario: Scenario, timing: Timing, watcher: Watcher) -> World | StackWorld:
+    def _world(
+        self, timing: Timing, watcher: Watcher, rules: Rules | None, world: type[Overheard]
+    ) -> World | StackWorld:
         """The world that plays it."""
+        scenario = self._scenario
         if scenario.mode == "core":
-            return World(self._stage.network, timing, DETECTORS[scenario.detector], str(self._seed), watcher)
+            made = world(self._stage.network, timing, rules or DETECTORS[scenario.detector], str(self._seed), watcher)
+            made.marks = self._marks
+            return made
         if scenario.detector != "meshfleet":
             raise ScenarioError(
                 f"{scenario.name}: the detector {scenario.detector!r} is there for comparison in mode 'core'; "
@@ -91,8 +124,15 @@ class Run:
         steps = 0 if say is None else STEPS
         for step in range(steps):
             self.world.at(end_us * step // STEPS, self._tell, say)
-        self.world.run(end_us)
-        missed = self.score.finish(end_us)
+        broken = ""
+        live: list[str] = []
+        dead: list[str] = []
+        try:
+            live, dead = self._play(end_us)
+        except Exception as error:  # whatever the core raises, it must not
+            broken = _told(error) or f"{self.world.now_us / MICROSECONDS:.3f} s: raised {_where(error)}"
+        late = self.score.finish(self.world.now_us)
+        missed = late if self._scenario.liveness is None else len(dead)
         held = tuple(
             check(i, expect, self._stage.cast, self.score, self._stage.silent, end_us)
             for i, expect in enumerate(self._scenario.expect)
@@ -104,7 +144,9 @@ class Run:
             version=__version__,
             mode=plan.mode,
             detector=plan.detector,
-            ok=all(h.ok for h in held) and not (plan.detector == "meshfleet" and (score.false_down or missed)),
+            ok=not (broken or live)
+            and all(h.ok for h in held)
+            and not (plan.detector == "meshfleet" and (score.false_down or missed)),
             trace_sha256=self.world.trace.hexdigest(),
             virtual_s=plan.duration,
             wall_s=wall,
@@ -117,8 +159,24 @@ class Run:
             cost=self._cost(),
             confusion=_table(score),
             expect=held,
-            details=tuple(score.details),
+            details=(*score.details, *dead[:20]),
+            broken=broken,
+            liveness=tuple(live[:20]),
+            marks=self._marks.total(),
         )
+
+    def _play(self, end_us: int) -> tuple[list[str], list[str]]:
+        """Let it happen to the end; what is amiss then in a healed core, and which deaths it has missed."""
+        plan = self._scenario.liveness
+        if plan is None:
+            self.world.run(end_us)
+            return [], []
+        core = [self.world.hosts[int(name[1:])] for name in self._stage.cast.select(plan.core, "liveness.core")]
+        timing, latest = self._scenario.patience(), Latest()
+        self.world.at(end_us - round(2 * timing.heartbeat * MICROSECONDS), latest.take, core)
+        self.world.run(end_us)
+        wrong = [*amiss(plan, latest.core, self.world, self.score, timing), *latest.missing()]
+        return wrong, list(missed(plan, latest.core, self.world))
 
     def _tell(self, say: Callable[[float], None]) -> None:
         say(self.world.now_us / MICROSECONDS)
@@ -136,6 +194,20 @@ class Run:
             "copies_per_snapshot": round(copies / max(1, self.score.arrived), 3),
             "bytes_over_minimum": round(sent / least, 3),
         }
+
+
+def _told(error: Exception) -> str:
+    """What the invariant says that broke, maybe within Trio's group of errors; nothing if it was none."""
+    if isinstance(error, ExceptionGroup):
+        return next(filter(None, map(_told, error.exceptions)), "")
+    return str(error) if isinstance(error, Broken) else ""
+
+
+def _where(error: Exception) -> str:
+    """An error and the line that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def _latencies(deaths: list[list[float]]) -> dict[str, float | None]:

@@ -74,6 +74,17 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"s
     standing: Standing | tuple[Standing, ...] = ()
 
 
+class Liveness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"start": "from"}):
+    """What must come right after the faults: from `from` on the core runs, and its nodes reach each other well."""
+
+    core: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    start: Seconds
+    within: Seconds
+    """Seconds until all of the core see each other fresh, and hold each other's newest snapshots."""
+    deaths_within: Seconds
+    """Seconds until all of the core have noticed whoever is dead, wherever enough of them are left to tell."""
+
+
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file."""
 
@@ -87,6 +98,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     network: NetworkPlan = NetworkPlan()
     fault: tuple[Fault, ...] = ()
     expect: tuple[Expect, ...] = ()
+    liveness: Liveness | None = None
+    seed: int = 0
+    """The seed that it is run with where none is given: for plans that are kept because of what one seed showed."""
 
     def patience(self) -> Timing:
         """The Timing that `timing` names or describes."""
@@ -164,6 +178,8 @@ def _check_times(scenario: Scenario, where: str) -> None:
             raise ScenarioError(f"{path} expects nothing. Give never, reach or standing.")
         if (expect.never or expect.reach) and not expect.subjects:
             raise ScenarioError(f"{path}.subjects is missing: of whom is it to be said?")
+    if (live := scenario.liveness) is not None:
+        _in_time(live.start + max(live.within, live.deaths_within), scenario.duration, f"{where}: liveness")
 
 
 def _check_fault(fault: Fault, path: str) -> None:

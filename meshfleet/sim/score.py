@@ -11,7 +11,7 @@ from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.gossip.events import Arrived, Event, Joined, Judged, Stands
 from meshfleet.sim.network import MICROSECONDS
-from meshfleet.sim.truth import Truth, islands, truth_of
+from meshfleet.sim.truth import Truth, directly, islands, truth_of
 from meshfleet.sim.views import Views
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ DEAD = (Truth.EXITED, Truth.HOST_DOWN)
 class Pair:
     """One observer's word about one subject, beside the truth."""
 
-    __slots__ = ("said", "since_us", "together_until_us", "truth", "truth_since_us")
+    __slots__ = (
+        "apart_since_us", "asked_until_us", "direct_since_us", "group", "path_since_us", "said", "since_us", "truth",
+        "truth_since_us",
+    )  # fmt: skip
 
     def __init__(self, now_us: int, truth: Truth) -> None:
         self.said: Presence | None = None
@@ -33,7 +36,23 @@ class Pair:
         self.truth = truth
         self.since_us = now_us
         self.truth_since_us = now_us
-        self.together_until_us = now_us
+        self.apart_since_us = now_us
+        """When the last path between them ended that stood long enough for a heartbeat to pass."""
+        self.path_since_us = -(10**12)
+        self.direct_since_us: int | None = now_us
+        self.asked_until_us = now_us
+        """When the last direct path ended that stood long enough to ask by. A stopped process answers by no other."""
+        self.group: tuple[int, ...] = ()
+        """Who was cut off together with the subject then, itself included."""
+
+    def direct(self, there: bool, now_us: int, long_enough_us: int) -> None:
+        """Whether either could open a stream to the other now."""
+        if there:
+            self.direct_since_us = now_us if self.direct_since_us is None else self.direct_since_us
+        elif self.direct_since_us is not None:
+            if now_us - self.direct_since_us >= long_enough_us:
+                self.asked_until_us = now_us
+            self.direct_since_us = None
 
 
 class Score:
@@ -44,7 +63,10 @@ class Score:
         self._settle_us = round(4 * timing.heartbeat * MICROSECONDS)
         self._pairs: dict[tuple[int, int], Pair] = {}
         self._world: Theatre | None = None
-        self._cut_sizes: dict[tuple[int, int], int] = {}
+        self._passing_us = round((timing.beat_interval + 2 * timing.gossip_interval) * MICROSECONDS)
+        """In which a heartbeat comes through as a rule: a path that stood for less may have carried none."""
+        self._asking_us = round(3 * timing.heartbeat * MICROSECONDS)
+        """In which each has asked each itself as a rule."""
         self.confusion_us: Counter[tuple[str, str]] = Counter()
         self.false_down = 0
         self.presumed_wrong = 0
@@ -56,8 +78,9 @@ class Score:
         self.views = Views({})
         self._unknown_since: dict[tuple[int, int], list[int]] = {}
         """Observer and subject -> when the observer began lives in which it did not know the subject yet."""
-        self._lives: dict[int, int] = {}
         self._died_at_us: dict[int, int] = {}
+        self._lives: dict[int, int] = {}
+        self._setting_on = False
         self.seen: dict[str, dict[int, list[float]]] = {"exited": {}, "host_down": {}}
         """Kind of death -> subject's death -> seconds until each observer said down."""
         self._published_us: dict[tuple[str, int, int], int] = {}
@@ -81,6 +104,9 @@ class Score:
     def happened(self, host: Host, event: Event, now_us: int) -> None:
         """A member said something."""
         assert self._world is not None
+        if self._setting_on and self._world.events:
+            self._setting_on = False
+            self._survey(0)
         match event:
             case Judged():
                 presence = event.verdict.presence
@@ -106,31 +132,32 @@ class Score:
     def truth_changed(self, now_us: int) -> None:
         """Who runs, or who reaches whom, is not what it was."""
         assert self._world is not None
+        self._setting_on = not self._world.events  # all start at once: looked at once, when the first thing happens
+        if not self._setting_on:
+            self._survey(now_us)
+
+    def _survey(self, now_us: int) -> None:
+        assert self._world is not None
         hosts = self._world.hosts
         island = islands(hosts, self._world.network)
-        # A group is of several machines, as in fleet.standing: what one machine holds goes together.
-        sizes = Counter(number for number, _ in dict.fromkeys(zip(island, (h.host for h in hosts), strict=True)))
+        together: dict[int, list[int]] = {}
+        whole = not self._world.network.barriers and not any(host.outbound_only for host in hosts)
+        for host in hosts:
+            together.setdefault(island[host.number], []).append(host.number)
         for observer in hosts:
             if observer.running and self._lives.get(observer.number) != observer.epoch:
                 self._begins(observer, now_us)
             for subject in hosts:
                 if observer is not subject:
-                    self._pair_changed(observer, subject, island, sizes, now_us)
-
-    def _pair_changed(self, observer: Host, subject: Host, island: list[int], sizes: Counter[int], now_us: int) -> None:
-        key = (observer.number, subject.number)
-        truth = truth_of(subject, island[observer.number], island[subject.number])
-        pair = self._pairs.get(key)
-        if pair is None:
-            pair = self._pairs[key] = Pair(now_us, truth)
-        elif truth is not pair.truth:
-            self._account(pair, now_us)
-            if pair.truth is Truth.REACHABLE:
-                pair.together_until_us = now_us
-                self._cut_sizes[key] = sizes[island[subject.number]] if island[subject.number] >= 0 else 1
-            pair.truth, pair.truth_since_us = truth, now_us
-        if truth in DEAD and subject.died_at_us is not None:
-            self._died_at_us[subject.number] = subject.died_at_us
+                    at = island[subject.number]
+                    group = together[at] if at >= 0 else [subject.number]
+                    same = at == island[observer.number] >= 0
+                    direct = same if whole else directly(observer, subject, island, self._world.network)
+                    truth = truth_of(subject, reached=same or direct)
+                    pair = self._pair_changed((observer.number, subject.number), truth, group, now_us)
+                    pair.direct(direct, now_us, self._asking_us)
+                    if truth in DEAD and subject.died_at_us is not None:
+                        self._died_at_us[subject.number] = subject.died_at_us
 
     def _begins(self, host: Host, now_us: int) -> None:
         """A new life knows nobody, and has lost nobody."""
@@ -166,6 +193,20 @@ class Score:
         nothing: list[tuple[int, Presence | None]] = [(since, None) for since in self._unknown_since.get(key, [])]
         return sorted([*nothing, *self.said.get(key, [])], key=lambda told: told[0])
 
+    def _pair_changed(self, key: tuple[int, int], truth: Truth, group: list[int], now_us: int) -> Pair:
+        """What is so of one pair; `group`: those that reach the subject, itself included."""
+        pair = self._pairs.get(key)
+        if pair is None:
+            pair = self._pairs[key] = Pair(now_us, truth)
+        elif truth is not pair.truth:
+            self._account(pair, now_us)
+            if pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._passing_us:
+                pair.apart_since_us, pair.group = now_us, tuple(group)
+            elif truth is Truth.REACHABLE:
+                pair.path_since_us = now_us
+            pair.truth, pair.truth_since_us = truth, now_us
+        return pair
+
     def _judged(self, host: Host, subject: int, event: Judged, now_us: int) -> None:
         assert self._world is not None
         presence = event.verdict.presence
@@ -180,14 +221,26 @@ class Score:
             latency = (now_us - self._died_at_us.get(subject, now_us)) / MICROSECONDS
             kind = "exited" if pair.truth is Truth.EXITED else "host_down"
             self.seen[kind].setdefault(self._died_at_us.get(subject, 0) * 100_000 + subject, []).append(latency)
-        elif pair.truth in (Truth.REACHABLE, Truth.CUT_OFF):
+        elif pair.truth in (Truth.REACHABLE, Truth.CUT_OFF) and not self._of_an_old_life(host, subject):
             self._wrong(host, self._world.hosts[subject], pair, event, now_us)
+
+    def _of_an_old_life(self, observer: Host, subject: int) -> bool:
+        """Whether the observer has not heard of the present life yet: of the one it knows it is right."""
+        assert self._world is not None
+        assert observer.member is not None
+        record = observer.member.roster.get(self._world.hosts[subject].name)
+        return record is not None and record.epoch < self._world.hosts[subject].epoch
 
     def _wrong(self, observer: Host, subject: Host, pair: Pair, event: Judged, now_us: int) -> None:
         """Down was said of a process that runs: an error, or the price of presuming."""
-        apart_s = 0.0 if pair.truth is Truth.REACHABLE else (now_us - pair.together_until_us) / MICROSECONDS
-        together = self._cut_sizes.get((observer.number, subject.number), 1) > 1
+        assert self._world is not None
+        apart_s, group = self._apart(observer, subject, pair, now_us)
+        others = (number for number in group if number != observer.number)
+        silent = [number for number in others if self._is_silent(observer, number, now_us)]
+        machines = {self._world.hosts[number].host for number in silent}  # one is no group, as in fleet.standing
+        together = len(machines) > 1 and subject.number in silent
         hold = self._timing.group_hold if together else 3 * self._timing.heartbeat
+        hold -= 2 * self._timing.gossip_interval  # a heartbeat may have been on its way by others when the path ended
         if event.verdict.certainty is Certainty.PROVEN or apart_s < hold:
             self.false_down += 1
             why = "; ".join(event.verdict.reasons)
@@ -198,6 +251,33 @@ class Score:
                 self.details.append(said)
         else:
             self.presumed_wrong += 1
+
+    def _apart(self, observer: Host, subject: Host, pair: Pair, now_us: int) -> tuple[float, tuple[int, ...]]:
+        """For how many seconds nothing could have told of the subject, and who was lost together with it."""
+        assert self._world is not None
+        if subject.paused:  # its kernel answers for it, to whoever asks, and nobody passes that on
+            since = pair.direct_since_us
+            asked = since is not None and now_us - since >= self._asking_us
+            return (0.0 if asked else (now_us - pair.asked_until_us) / MICROSECONDS), (subject.number,)
+        if pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._passing_us:
+            return 0.0, ()
+        # Of those on the observer's side whoever lost the subject last: by their word the observer knew of it.
+        island = islands(self._world.hosts, self._world.network)
+        side = [number for number, at in enumerate(island) if at >= 0 and at == island[observer.number]]
+        pairs = [pair, *(self._pairs[n, subject.number] for n in side if n not in (observer.number, subject.number))]
+        last = max(pairs, key=lambda p: p.apart_since_us)
+        return (now_us - last.apart_since_us) / MICROSECONDS, last.group
+
+    def _is_silent(self, observer: Host, number: int, now_us: int) -> bool:
+        """Whether nothing of another host has got through to this one for a while, be there a way back or not."""
+        assert self._world is not None
+        pair = self._pairs[observer.number, number]
+        if pair.truth is Truth.REACHABLE or now_us - pair.truth_since_us < self._passing_us:
+            return False
+        other = self._world.hosts[number]
+        if other.dark or other.nic_down or observer.nic_down or other.asleep_since_us is not None:
+            return True
+        return self._world.network.barrier(number, observer.number, datagram=False) is not None
 
     def _account(self, pair: Pair, now_us: int) -> None:
         """Add what has passed since to truth x verdict, but for the settling time after a change of truth."""
@@ -211,6 +291,8 @@ class Score:
     def finish(self, now_us: int) -> int:
         """Close the books; how many deaths were missed by somebody with a path to the majority."""
         assert self._world is not None
+        if self._setting_on:
+            self._survey(0)
         hosts = self._world.hosts
         island = islands(hosts, self._world.network)
         sizes = Counter(number for number in island if number >= 0)

@@ -12,7 +12,6 @@ from collections import Counter
 from contextlib import contextmanager
 from contextvars import Context, copy_context
 from functools import partial
-from hashlib import sha256
 from math import ceil, isinf
 from random import Random
 from typing import TYPE_CHECKING
@@ -30,6 +29,7 @@ from meshfleet.sim.fabric import Fabric
 from meshfleet.sim.host import Host
 from meshfleet.sim.network import MICROSECONDS, Network
 from meshfleet.sim.scheduling import PROCESS, Holding, deterministic
+from meshfleet.sim.trace import Trace
 from meshfleet.sim.world import WITNESS_US
 from meshfleet.wire.keyring import KEY_BYTES
 from meshfleet.wire.states import decode_state
@@ -107,7 +107,7 @@ class StackWorld:
     def __init__(self, network: Network, timing: Timing, seed: str, watcher: Watcher) -> None:
         self.network = network
         self.hosts: list[Host] = []
-        self.trace = sha256()
+        self.trace = Trace()
         self.fabric = Fabric(network)
         self.faults: list[str] = []
         """Inputs that a node could not handle, and parts of one that failed: none, unless the node has a bug."""
@@ -182,18 +182,25 @@ class StackWorld:
             over.set()
 
         self._holding = Holding()
-        async with trio.open_nursery() as self._nursery:
-            self.fabric.at(until_us + 1, end)
-            self._nursery.start_soon(self.fabric.run)
-            await over.wait()
-            for here in self.hosts:  # who is stopped could not be cancelled
-                self._holding.release(here.number)
-            self._nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as self._nursery:
+                self.fabric.at(until_us + 1, end)
+                self._nursery.start_soon(self.fabric.run)
+                await over.wait()
+                self._release_all()
+                self._nursery.cancel_scope.cancel()
+        finally:
+            if self._ended_us is None:
+                self._ended_us = self.fabric.now_us
+
+    def _release_all(self) -> None:
+        for here in self.hosts:  # who is stopped could not be cancelled
+            self._holding.release(here.number)
 
     def note(self, *what: object) -> None:
         """One line of the trace."""
         if self._ended_us is None:
-            self.trace.update(f"{self.now_us} {' '.join(map(str, what))}\n".encode())
+            self.trace.note(self.now_us, *what)
 
     # Hosts
 

@@ -53,6 +53,15 @@ class Theatre(Protocol):
         """What time it is."""
         ...
 
+    @property
+    def events(self) -> int:
+        """How much has happened."""
+        ...
+
+    def clock(self, here: Host) -> float:
+        """The host's own monotonic clock, now."""
+        ...
+
     def note(self, *what: object) -> None:
         """One line of the trace."""
         ...
@@ -313,6 +322,7 @@ class Stage:
 
     def _nat(self, host: Host, behind: bool) -> None:
         host.outbound_only = behind
+        self.world.barrier_changed()
 
     def _starve(self, fault: Starve, host: Host, end: int | None) -> None:
         now = self.world.now_us

@@ -105,7 +105,9 @@ class Streams:
         self._world.after(after, self._answered, here, here.epoch, name, epoch, outcome)
 
     def _answered(self, here: Host, life: int, name: str, epoch: int, outcome: Connect) -> None:
-        if here.epoch == life and here.listens and here.member is not None:
+        if here.epoch == life and here.running and not here.listens:  # its process learns of it when it runs again
+            self._world.after(500_000, self._answered, here, life, name, epoch, outcome)
+        elif here.epoch == life and here.listens and here.member is not None:
             here.member.connect_answered(NodeName(name), epoch, outcome, self._world.clock(here))
             self._world.flush(here)
 

@@ -23,13 +23,13 @@ class Truth(str, Enum):
 
 
 def islands(hosts: list[Host], network: Network) -> list[int]:
-    """For each host the number of its island: hosts with two-way paths between them, over others too. -1: none.
+    """For each host the number of its island: hosts with two-way paths for datagrams, over others too. -1: none.
 
     A stopped process keeps its place: its host answers. A sleeping or dark host, and one whose link is down, has none.
     """
     there = [h.number for h in hosts if h.running and not (h.dark or h.nic_down) and h.asleep_since_us is None]
     island = [-1] * len(hosts)
-    if not network.barriers:
+    if not network.barriers and not any(h.outbound_only for h in hosts):
         for number in there:
             island[number] = 0
         return island
@@ -41,21 +41,32 @@ def islands(hosts: list[Host], network: Network) -> list[int]:
         while front:
             a = front.pop()
             island[a] = current
-            near = [b for b in sorted(todo) if _two_way(network, a, b)]
+            near = [b for b in sorted(todo) if _two_way(network, hosts[a], hosts[b])]
             todo.difference_update(near)
             front += near
     return island
 
 
-def _two_way(network: Network, a: int, b: int) -> bool:
-    return network.barrier(a, b, datagram=False) is None and network.barrier(b, a, datagram=False) is None
+def _two_way(network: Network, a: Host, b: Host, *, datagram: bool = True) -> bool:
+    """Whether each can send to the other: datagrams, which is how news is passed on, or streams at least."""
+    if a.outbound_only and b.outbound_only and b.number not in a.streams:
+        return False  # neither can begin
+    if not network.barriers:
+        return True
+    return all(network.barrier(x.number, y.number, datagram=datagram) is None for x, y in ((a, b), (b, a)))
 
 
-def truth_of(subject: Host, island_of_observer: int, island_of_subject: int) -> Truth:
-    """The truth about one subject for an observer on an island."""
+def directly(observer: Host, subject: Host, island: list[int], network: Network) -> bool:
+    """Whether one could open a stream to the other, or the other way round: a path too, where no datagrams pass."""
+    if island[observer.number] < 0 or island[subject.number] < 0:
+        return False
+    return _two_way(network, observer, subject, datagram=False)
+
+
+def truth_of(subject: Host, *, reached: bool) -> Truth:
+    """The truth about one subject, which a path leads to or not."""
     if subject.left:
         return Truth.LEFT
     if not subject.running:
         return Truth.HOST_DOWN if subject.dark else Truth.EXITED
-    same = island_of_observer >= 0 and island_of_observer == island_of_subject
-    return Truth.REACHABLE if same else Truth.CUT_OFF
+    return Truth.REACHABLE if reached else Truth.CUT_OFF

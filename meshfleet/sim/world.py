@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from hashlib import sha256
 from math import ceil
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,6 +33,7 @@ from meshfleet.gossip.messages import (
 from meshfleet.sim.host import Host
 from meshfleet.sim.network import MICROSECONDS, Network
 from meshfleet.sim.streams import KEEPALIVE_US, Streams, number_of
+from meshfleet.sim.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,7 @@ class World:
         self.events = 0
         self.bytes_sent: Counter[int] = Counter()
         self.datagrams_sent: Counter[int] = Counter()
-        self.trace = sha256()
+        self.trace = Trace()
         self._timing = timing
         self._rules = rules
         self._seed = seed
@@ -277,7 +277,7 @@ class World:
 
     def note(self, *what: object) -> None:
         """One line of the trace."""
-        self.trace.update(f"{self.now_us} {' '.join(map(str, what))}\n".encode())
+        self.trace.note(self.now_us, *what)
 
     def clock(self, here: Host) -> float:
         """The host's own monotonic clock, now."""

@@ -61,6 +61,8 @@ RULES = [
     ("fell silent with others", but(group="with n5"), Presence.UNREACHABLE, None),
     ("its kernel accepts", but(accepts=True), Presence.UNREACHABLE, None),
     ("somebody reports contact", but(contact_by="n7"), Presence.UNREACHABLE, None),
+    ("a packet of it just now, with an old heartbeat", but(heard_ago=0.0), Presence.UNREACHABLE, None),
+    ("its last packet 3T and a beat ago", but(heard_ago=LAN.presumed_after), Presence.UNREACHABLE, None),
     # rule 2
     ("a witness, though heard just now", Evidence(age=0.0, ended=WITNESSED), Presence.DOWN, Certainty.PROVEN),
     (
@@ -121,6 +123,7 @@ def test_who_is_with_the_majority_may_presume(standing: Standing) -> None:
         (but(accepts=True), "its process is there and does not answer"),
         (but(group="with 2 others"), "group loss: with 2 others"),
         (but(refusals=(REFUSED_SOON,), suspicion_expired=False), "which proves nothing alone"),
+        (but(heard_ago=1.0), "a sign of life 1.0 s ago, without a newer heartbeat"),
         (but(could_confirm=0), "nobody else could confirm its death"),
         (but(confirmed_by=1), "1 of 3 confirmations"),
     ],

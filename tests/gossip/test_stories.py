@@ -122,9 +122,9 @@ def test_a_firewall_that_rejects_is_no_death() -> None:
 def test_a_group_is_held_for_20_t_and_then_presumed_by_the_majority() -> None:
     world = fleet(8)
     world.cut(["n0", "n1"], ["n2", "n3", "n4", "n5", "n6", "n7"])
-    world.run(18 * T)
+    world.run(20 * T)
     assert world.says("n2", "n7", of="n0") == {UNREACHABLE}
-    world.run(5 * T)
+    world.run(3 * T)
     assert world.says("n2", "n7", of="n0") == {DOWN}
     assert certainty(world, "n2", "n0") is Certainty.PRESUMED
     assert world.says("n0", "n1", of="n5") == {UNREACHABLE}
@@ -140,6 +140,20 @@ def test_whoever_does_not_come_back_with_its_group_is_presumed_dead_alone() -> N
     world.run(5 * T)
     assert world.says("n5", "n6", "n7", of="n1") == {DOWN}
     assert world.says("n5", "n6", "n7", of="n0") == {FRESH}
+
+
+def test_what_is_left_of_a_group_when_most_of_it_is_back_is_held_as_a_group() -> None:
+    world = fleet(14)
+    first, second = ["n0", "n1"], ["n2", "n3", "n4", "n5"]
+    rest = [f"n{i}" for i in range(6, 14)]
+    world.cut(first, [*second, *rest])
+    before = set(world.cuts)
+    world.cut(second, rest)
+    world.run(4 * T)
+    world.cuts = before
+    world.run(13 * T)
+    assert world.says(*rest, of="n2") == {FRESH}
+    assert all(ever_said(world, name).isdisjoint({DOWN}) for name in first)
 
 
 def test_a_dark_host_alone_is_presumed_down_after_3_t_and_not_before() -> None:

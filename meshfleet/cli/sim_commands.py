@@ -1,0 +1,61 @@
+"""The commands of `meshfleet sim` that run a plan more than once, as typed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from meshfleet.cli.flags import AsJson, Detector, chosen
+
+
+def sweep(
+    scenarios: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE|NAME", help="Scenario files, or names from `sim list`.")
+    ] = None,
+    swarm: Annotated[bool, typer.Option("--swarm", help="Draw a plan from each seed, instead of or besides.")] = False,
+    seeds: Annotated[
+        str, typer.Option(metavar="FROM:TO", help="Which seeds: from the first up to before TO.")
+    ] = "0:100",
+    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes. [one for each core]")] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write each plan that fails into this folder.")
+    ] = None,
+    detector: Detector = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run many seeds and add up. Exits 1 where something broke, or drawn plans never reached a rule of the mesh."""
+    from meshfleet.cli.sweeping import sweep as run_sweep
+
+    names = tuple(scenarios or ())
+    raise typer.Exit(
+        run_sweep(names, seeds, swarm=swarm, jobs=jobs, keep=keep, detector=chosen(detector), as_json=as_json)
+    )
+
+
+def check(
+    scenario: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A scenario file, or a name from `sim list`.")],
+    seed: Annotated[int | None, typer.Option(metavar="N", help="What everything random is drawn from. [0]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one seed in two fresh processes; exits 1 where the runs differ, and says where they begin to."""
+    from meshfleet.cli.sweeping import check as run_check
+
+    raise typer.Exit(run_check(scenario, seed, as_json=as_json))
+
+
+def shrink(
+    scenario: Annotated[
+        str | None, typer.Argument(metavar="FILE|NAME", help="The plan that fails: a file, a name, swarm:17.")
+    ] = None,
+    swarm_seed: Annotated[int | None, typer.Option(metavar="N", help="The plan drawn from this seed.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="The seed that it fails with. [the plan's own]")] = None,
+    tries: Annotated[int, typer.Option(min=1, metavar="N", help="Runs that this may take.")] = 400,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="FILE", help="Write it here, not to stdout.")
+    ] = None,
+) -> None:
+    """Make a plan that fails smaller, as long as it fails in the same way."""
+    from meshfleet.cli.sweeping import shrink as run_shrink
+
+    raise typer.Exit(run_shrink(scenario, swarm_seed, seed, tries=tries, out=out))

@@ -150,7 +150,7 @@ class Judging:
             could_confirm=could,
             group=self._group(record, at),
             contact_by=contact,
-            recent=tuple(record.facts)[-RECENT:],
+            recent=tuple(record.facts[-RECENT:]),
         )
 
     def _accepts(self, record: Record, at: float) -> bool:

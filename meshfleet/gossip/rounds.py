@@ -68,6 +68,8 @@ class Rounds:
         if not (late or alone or len(member.rumors)):
             return
         peers = member.roster.sample(member.timing.fan_out)
+        if alone and len(peers) < member.timing.fan_out:
+            self._call_out(member.timing.fan_out - len(peers), at)
         if peers and late:
             member.outbox.datagram(peers[0], *late)
         for record in peers if alone else ():
@@ -76,6 +78,14 @@ class Rounds:
         if peers and not alone and len(member.rumors):
             claims, _ = member.rumors.take(ROOM, len(member.roster))
             member.outbox.datagram(peers[-1], *claims)
+
+    def _call_out(self, count: int, at: float) -> None:
+        """Tell my heartbeat to some of those I don't hear: the cut may be one way, and they hear me."""
+        member = self._member
+        silent = [record for record in member.roster.doubted.values() if record.presence is Presence.UNREACHABLE]
+        for record in member.rng.sample(silent, min(count, len(silent))):
+            if (table := member.beats.take(ROOM, at, alone=True)) is not None:
+                member.outbox.datagram(record, table)
 
     def _digest(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)

@@ -37,7 +37,11 @@ def main() -> int:
     print(f"Traces on Python {', '.join(pythons)}, each under hash seeds {' and '.join(HASH_SEEDS)}:")
     differs = False
     for name, mode in RUNS:
-        told = {(version, seed): trace(python, name, mode, seed) for version, python in pythons.items() for seed in HASH_SEEDS}
+        told = {
+            (version, seed): trace(python, name, mode, seed)
+            for version, python in pythons.items()
+            for seed in HASH_SEEDS
+        }
         same = len(set(told.values())) == 1
         differs |= not same
         print(f"  {name}, {mode}: " + (f"{next(iter(told.values()))[:16]}, the same everywhere" if same else "DIFFERS"))

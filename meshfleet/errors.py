@@ -5,6 +5,7 @@
     ├── StateDirError     the state dir can't be used: not ours, not writable, held by another node
     ├── JoinError         a peer could not be joined, and why
     ├── PublishError      what an agent wants to publish can't travel
+    ├── AccessDenied      what a reader showed lets it in nowhere, and why
     ├── RuntimeDataError  a runtime's file can't be read at all (single bad lines are counted, never raised)
     └── WireError         bytes from the network; never leaves the node: counted by cause and dropped
         ├── Malformed     authentic, but not a message of ours
@@ -35,6 +36,11 @@ class JoinError(MeshfleetError):
 
 class PublishError(MeshfleetError):
     """A state can't travel. The last published state of the agent stays as it was."""
+
+
+class AccessDenied(MeshfleetError):
+    """A key, token, proof or code that is not good, or not any more. The message goes on from "it"; it shows no
+    secret."""
 
 
 class RuntimeDataError(MeshfleetError):

@@ -6,6 +6,7 @@ ready again. So a reader that stands still costs one frame, never a queue.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,14 @@ from starlette.responses import Response
 
 from meshfleet.serve.answers import Refusal
 from meshfleet.serve.encoded import Encoded
-from meshfleet.serve.limits import KEEP_ALIVE_SECONDS, REFRESH_SECONDS, STREAMS_LIMIT, UPDATE_SECONDS, Counts
+from meshfleet.serve.limits import (
+    KEEP_ALIVE_SECONDS,
+    REFRESH_SECONDS,
+    STREAMS_LIMIT,
+    STREAMS_PER_CLIENT,
+    UPDATE_SECONDS,
+    Counts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +51,8 @@ class Broadcast:
 
     def __init__(self, feed: Feed, encoding: Encoding, counts: Counts) -> None:
         self.counts = counts
-        self.readers = 0
+        self.clients: Counter[str] = Counter()
+        """How many streams each client reads."""
         self.closed = False
         self.news = trio.Event()
         """Set, and replaced by another, whenever there is something to look at."""
@@ -55,7 +64,7 @@ class Broadcast:
     async def run(self) -> None:
         """Watch until cancelled. With no reader nothing is built, encoded or waited for."""
         while True:
-            if not self.readers:
+            if not self.clients:
                 self._wanted = trio.Event()
                 await self._wanted.wait()
             self._look()
@@ -64,9 +73,17 @@ class Broadcast:
                 await self._feed.changed(self.latest.encoded.version)
 
     @contextmanager
-    def follow(self) -> Iterator[Follower]:
-        """A reader's place, for as long as it reads. Refusal (503) where all are taken."""
-        if self.readers >= STREAMS_LIMIT:
+    def follow(self, client: str) -> Iterator[Follower]:
+        """A reader's place, for as long as it reads. Refusal where all are taken (503), or all of that client (429)."""
+        if self.clients[client] >= STREAMS_PER_CLIENT:
+            self.counts.streams_refused += 1
+            raise Refusal(
+                429,
+                f"This key has {STREAMS_PER_CLIENT} event streams open here, as many as one may. Close one, or let its "
+                "readers share a stream.",
+                headers={"Retry-After": "10"},
+            )
+        if self.clients.total() >= STREAMS_LIMIT:
             self.counts.streams_refused += 1
             raise Refusal(
                 503,
@@ -74,14 +91,16 @@ class Broadcast:
                 "another node of the fleet, or come back when one is closed.",
                 headers={"Retry-After": "10"},
             )
-        if not self.readers:
+        if not self.clients.total():
             self._look()  # while nobody read, nothing was looked at
-        self.readers += 1
+        self.clients[client] += 1
         self._wanted.set()
         try:
             yield Follower(self)
         finally:
-            self.readers -= 1
+            self.clients[client] -= 1
+            if not self.clients[client]:
+                del self.clients[client]
 
     def close(self) -> None:
         """End all streams, each after the frame that it is at."""
@@ -131,14 +150,15 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, broadcast: Broadcast) -> None:
+    def __init__(self, broadcast: Broadcast, client: str) -> None:
         super().__init__(headers={"Cache-Control": "no-store"})
         del self.headers["content-length"]
         self._broadcast = broadcast
+        self._client = client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send frames until the reader goes away or the node ends."""
-        with self._broadcast.follow() as follower:
+        with self._broadcast.follow(self._client) as follower:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if scope["method"] != "HEAD":
                 async with trio.open_nursery() as nursery:

@@ -3,14 +3,14 @@
     http.crt   the certificate, PEM; to be copied to who reads from elsewhere
     http.key   its private key, PEM, 0600
 
-The own one is self-signed, for the names under which the node is asked, and made anew when these change or it ends soon. It is
-ECDSA on P-256 and not Ed25519 as the rest: browsers take no Ed25519 certificates.
+The own one is self-signed, for the names under which the node is asked, and made anew when these change or it ends
+soon. It is ECDSA on P-256 and not Ed25519 as the rest: browsers take no Ed25519 certificates.
 """
 
 from __future__ import annotations
 
 import ssl
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +42,8 @@ _log = get_logger(__name__)
 
 
 def for_http(setting: str, state_dir: Path, names: Sequence[str], now: datetime) -> ssl.SSLContext:
-    """What `--tls` asks for: `own`, with a certificate for `names`, or `CERT,KEY`. ConfigError where that can't be used.
+    """What `--tls` asks for: `own`, with a certificate for `names`, or `CERT,KEY`. ConfigError where that can't be
+    used.
 
     TLS 1.3 alone: what reads a fleet is not older than that, and there is nothing to choose wrongly in it.
     """

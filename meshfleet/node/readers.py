@@ -68,6 +68,10 @@ class Readers:
         """What `token` grants now. AccessDenied says why it does not."""
         return tokens.check(self._ring, token, self._wall())
 
+    def seconds_left(self, grant: Grant) -> float:
+        """How long `grant` is good yet."""
+        return max(0.0, grant.expires - self._wall())
+
     def challenge(self) -> str:
         """A nonce to prove possession of a key with. Nothing is kept of it until it is answered well."""
         body = _NONCE.pack(int(self._wall()), os.urandom(12))

@@ -19,6 +19,10 @@ class Access(Protocol):
         """What a session token grants now."""
         ...
 
+    def seconds_left(self, grant: Grant) -> float:
+        """How long it is good yet."""
+        ...
+
     def challenge(self) -> str:
         """A nonce to prove possession of a key with, good once and for a minute."""
         ...

@@ -6,8 +6,9 @@ for. So a path that was forgotten here can't exist; a test goes through all of t
 
 from __future__ import annotations
 
+import math
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshfleet.errors import AccessDenied
 from meshfleet.fleet.access import Scope
@@ -33,6 +34,15 @@ HOW_TO_READ = (
 )
 
 
+class Client(NamedTuple):
+    """Who was let in."""
+
+    name: str
+    """The id of an API key or of a page; where none was needed, an address."""
+    seconds: float = math.inf
+    """How long its session lasts yet. A stream ends with it, or a session would have no end."""
+
+
 class Gate:
     """Checks who asks against what is asked for."""
 
@@ -40,17 +50,17 @@ class Gate:
         self._access = access
         self._counts = counts
 
-    def admit(self, endpoint: Endpoint, request: Request) -> str:
-        """Let the request through, and say who is its client: the holder of a key, or an address. Else a Refusal."""
+    def admit(self, endpoint: Endpoint, request: Request) -> Client:
+        """Let the request through, and say whose it is. Else a Refusal."""
         if not endpoint.scopes:
-            return address_of(request)
+            return Client(address_of(request))
         token = bearer(request)
         if token is None and endpoint.loopback_without and is_this_machine(request):
-            return address_of(request)
+            return Client(address_of(request))
         grant = self._grant(token, endpoint.scopes)
         if grant.scope not in endpoint.scopes:
             raise self._lacks(grant, endpoint.scopes, f"{request.method} {quoted(request.url.path)}")
-        return grant.holder
+        return Client(grant.holder, self._access.seconds_left(grant))
 
     def turn_away(self, request: Request) -> None:
         """What asks for a method or path that is not there, with a token that could do nothing but read there: 403, as

@@ -73,7 +73,7 @@ async def serve(
     app = Guard(
         assemble(feed, access, encoding, broadcast, counts),
         counts,
-        OWN_NAMES | {name.lower() for name in names} | (set() if is_wildcard(host) else {in_url(host)}),
+        OWN_NAMES | {in_url(name.lower()) for name in names} | (set() if is_wildcard(host) else {in_url(host)}),
         any_address=is_wildcard(host),
     )
     connections = Connections(app, counts, tls)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from meshfleet.serve.encoded import Encoding
     from meshfleet.serve.feed import Feed
+    from meshfleet.serve.gate import Client
 
 KEEP_ALIVE = b": still here\n\n"
 # Browsers wait 3 s by default before they connect again; the node's own restart takes less.
@@ -150,30 +151,33 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, broadcast: Broadcast, client: str) -> None:
+    def __init__(self, broadcast: Broadcast, client: Client) -> None:
         super().__init__(headers={"Cache-Control": "no-store"})
         del self.headers["content-length"]
         self._broadcast = broadcast
         self._client = client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send frames until the reader goes away or the node ends."""
-        with self._broadcast.follow(self._client) as follower:
+        """Send frames until the reader goes away, its session is over or the node ends."""
+        with self._broadcast.follow(self._client.name) as follower:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if scope["method"] != "HEAD":
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_send_frames, follower, send, nursery.cancel_scope)
+                    nursery.start_soon(_send_frames, follower, send, nursery.cancel_scope, self._client.seconds)
                     while (await receive())["type"] != "http.disconnect":
                         pass
                     nursery.cancel_scope.cancel()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send_frames(follower: Follower, send: Send, stream: trio.CancelScope) -> None:
+async def _send_frames(follower: Follower, send: Send, stream: trio.CancelScope, seconds: float) -> None:
     piece: bytes | None = follower.snapshot
+    end = trio.current_time() + seconds
     while piece is not None:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
-        piece = await follower.next_frame()
+        piece = None
+        with trio.move_on_at(end):  # between two frames, never within one
+            piece = await follower.next_frame()
     stream.cancel()
 
 

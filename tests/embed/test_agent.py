@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from meshfleet.embed.mailbox import Mailbox
 from meshfleet.fleet.names import Address, AgentId
 from meshfleet.fleet.state import AgentState, Status
 from meshfleet.node.node import Node, open_node
+from meshfleet.node.readers import Readers
 from meshfleet.serve import serve
 from tests.node.meshing import KEY, config
 
@@ -32,7 +34,9 @@ PATIENCE = 30.0
 async def served(port: int = 0) -> AsyncIterator[tuple[Node, str]]:
     """A node that serves, and its base URL."""
     async with open_node(config("n1")) as node, trio.open_nursery() as nursery:
-        base_url: str = await nursery.start(serve, node, Address("127.0.0.1", port))
+        base_url: str = await nursery.start(
+            serve, node, Readers(node.keyring, None, time.time), Address("127.0.0.1", port)
+        )
         yield node, base_url
         nursery.cancel_scope.cancel()
 

@@ -15,7 +15,7 @@ from meshfleet.fleet.access import SESSION_SECONDS
 from meshfleet.fleet.view import FleetView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from meshfleet.wire.apikeys import ApiKey
@@ -88,8 +88,9 @@ class Reader:
                 self._raise(response.status, self._there.problem_in(response, body))
         raise AssertionError("the second answer is returned or raised")
 
-    def views(self) -> Iterator[bytes]:
-        """Each new `/v1/fleet` as the node's event stream tells it, until that ends. NoAnswer where no node answers."""
+    def views(self) -> Generator[bytes, None, None]:
+        """Each new `/v1/fleet` as the node's event stream tells it, until that ends. NoAnswer where no node answers. A
+        session's end is a stream's end: ask again, and it goes on with the next."""
         for again in (True, False):
             headers = {**self._headers(), "Accept": "text/event-stream"}
             with self._there.asked("GET", "/v1/fleet/events", headers, patience=STREAM_PATIENCE) as response:

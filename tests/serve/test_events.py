@@ -9,11 +9,13 @@ import trio
 
 from meshfleet.serve.answers import Refusal
 from meshfleet.serve.encoded import Encoding
+from meshfleet.serve.gate import Client
 from meshfleet.serve.limits import STREAMS_LIMIT, Counts
-from meshfleet.serve.stream import KEEP_ALIVE, Broadcast
+from meshfleet.serve.stream import KEEP_ALIVE, Broadcast, EventStream
 
 if TYPE_CHECKING:
     import httpx
+    from starlette.types import Message
     from trio.testing import MockClock
 
     from .conftest import EventReader, SampleFeed
@@ -169,6 +171,27 @@ async def test_a_refused_reader_is_counted_and_takes_no_seat(feed: SampleFeed) -
     with pytest.raises(Refusal, match="in use"), source.follow("a"):
         pass
     assert (counts.streams_refused, source.clients) == (1, {"others": STREAMS_LIMIT})
+
+
+async def test_a_stream_ends_in_order_with_its_readers_session(feed: SampleFeed, autojump_clock: MockClock) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await trio.sleep_forever()
+        raise AssertionError("it never wakes")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    source = broadcast(feed, Counts())
+    start = trio.current_time()
+    with trio.fail_after(3600):
+        await EventStream(source, Client("a", seconds=100.0))({"type": "http", "method": "GET"}, receive, send)
+    assert trio.current_time() - start == pytest.approx(100)
+    assert sent[1]["body"].endswith(b"\n\n")
+    assert {message["body"] for message in sent[2:-1]} == {KEEP_ALIVE}
+    assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+    assert not source.clients
 
 
 async def _storm(feed: SampleFeed) -> None:

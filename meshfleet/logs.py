@@ -12,7 +12,8 @@ import re
 import sys
 
 SECRETS = re.compile(r"(mfs|mf_[a-z]+)_[A-Za-z0-9_-]{8,}")
-"""What looks like a session token or an API key. No code of ours logs one; somebody may yet type one into an address."""
+"""What looks like a session token or an API key. No code of ours logs one; somebody may yet type one into an
+address."""
 
 
 class Logger:

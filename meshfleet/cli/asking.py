@@ -36,16 +36,17 @@ def reader(asked: Asked) -> Reader:
 
     Its key: `--key-file`, MESHFLEET_API_KEY, or the one for reading on this machine in the node's state dir.
     """
-    url, key, ca = _how(asked)
-    return Reader(url, key, ca=ca, cache=Cache(default_state_base() / SESSIONS), elsewhere=elsewhere)
+    there, key = _how(asked)
+    cache = Cache(default_state_base() / SESSIONS)
+    return Reader(there.url, key, ca=there.ca, pinned=there.pinned, cache=cache, elsewhere=elsewhere)
 
 
 def session(asked: Asked, lifetime_s: int) -> Session:
     """A session of its own with that node, as long as wanted. ConfigError where there is no key for it."""
-    url, key, ca = _how(asked)
+    there, key = _how(asked)
     if key is None:
-        raise ConfigError(f"there is no key here to ask {url} with. Name a file with one: --key-file FILE.")
-    return Session(There(url, ca, elsewhere), key, lifetime_s=lifetime_s)
+        raise ConfigError(f"there is no key here to ask {there.url} with. Name a file with one: --key-file FILE.")
+    return Session(there, key, lifetime_s=lifetime_s)
 
 
 def key_file_of(node: str | None, state_dir: str | None) -> KeyFile:
@@ -56,12 +57,16 @@ def key_file_of(node: str | None, state_dir: str | None) -> KeyFile:
     return KeyFile(folder)
 
 
-def _how(asked: Asked) -> tuple[str, apikeys.ApiKey | None, Path | None]:
+def _how(asked: Asked) -> tuple[There, apikeys.ApiKey | None]:
     url, folder = _whom(asked.node, asked.state_dir)
     key = _key(asked.key_file) or (None if folder is None else read_local_key(folder))
     ca = asked.ca or os.environ.get("MESHFLEET_CA")
+    if ca:
+        return There(url, Path(ca).expanduser(), elsewhere=elsewhere), key
     own = None if folder is None else folder / CERTIFICATE
-    return url, key, Path(ca).expanduser() if ca else own if own is not None and own.exists() else None
+    if own is not None and own.exists():
+        return There(url, own, pinned=True, elsewhere=elsewhere), key
+    return There(url, elsewhere=elsewhere), key
 
 
 def _key(key_file: str | None) -> apikeys.ApiKey | None:

@@ -112,7 +112,7 @@ async def _serve(node: Node, settings: Settings, left: trio.Event, nursery: trio
     node.advertise(_for_others(base_url, settings))
 
     def new_link() -> str:
-        return f"{base_url}/#code={readers.new_code()}"
+        return f"{_for_others(base_url, settings)}/#code={readers.new_code()}"
 
     await nursery.start(partial(serve_admin, new_link=new_link), node, settings.state_dir, left)
     running = Running(node.name, base_url, str(node.address), os.getpid())

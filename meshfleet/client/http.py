@@ -38,6 +38,8 @@ class There(msgspec.Struct, frozen=True):
     """`http://HOST:PORT` or `https://HOST:PORT`."""
     ca: Path | None = None
     """A file with what vouches for its certificate; None for what the system trusts."""
+    pinned: bool = False
+    """`ca` is the node's very certificate, out of its state dir: then that is enough, whatever names are in it."""
     elsewhere: Callable[[], str] = str
     """What else to try where it does not answer, as a sentence."""
 
@@ -56,7 +58,7 @@ class There(msgspec.Struct, frozen=True):
         patience: float = PATIENCE,
     ) -> Iterator[HTTPResponse]:
         """The head of the answer; its body is there to be read. NoAnswer where none comes."""
-        connection = self._connection(patience)
+        connection = self.connection(patience)
         try:
             try:
                 connection.request(method, path, body, {"Host": self.host, **headers})
@@ -96,13 +98,17 @@ class There(msgspec.Struct, frozen=True):
                 f"{self.url} answers {response.status}, and not as a node does. Is that the right port?"
             ) from None
 
-    def _connection(self, patience: float) -> HTTPConnection:
+    def connection(self, patience: float = PATIENCE) -> HTTPConnection:
+        """A connection that is not open yet. ConfigError where `ca` can't be used."""
         split = urlsplit(self.url)
         port = split.port or PORTS.get(split.scheme, 0)
         if split.scheme != "https":
             return HTTPConnection(split.hostname or "", port, timeout=patience)
         try:
             context = ssl.create_default_context(cafile=self.ca)
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:  # SSLError is one, too
             raise ConfigError(f"{self.ca} can't be used as a certificate: {error.strerror or error}.") from error
+        if self.pinned and self.ca is not None:
+            context.check_hostname = False
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return HTTPSConnection(split.hostname or "", port, timeout=patience, context=context)

@@ -31,7 +31,8 @@ class Reader:
     needed.
 
     Without a key only what is public can be read. `ca`: a file with the node's certificate, where the system doesn't
-    trust it. `cache`: keeps sessions over the life of this object.
+    trust it; `pinned` where that file is out of the node's own state dir, so that names don't matter. `cache`: keeps
+    sessions over the life of this object.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Reader:
         key: ApiKey | str | None = None,
         *,
         ca: Path | None = None,
+        pinned: bool = False,
         cache: Cache | None = None,
         lifetime_s: int = SESSION_SECONDS,
         elsewhere: Callable[[], str] = str,
@@ -48,7 +50,7 @@ class Reader:
             from meshfleet.wire.apikeys import read
 
             key = read(key, "key")
-        self._there = There(url.rstrip("/"), ca, elsewhere)
+        self._there = There(url.rstrip("/"), ca, pinned, elsewhere)
         self._session = None if key is None else Session(self._there, key, cache=cache, lifetime_s=lifetime_s)
 
     @property

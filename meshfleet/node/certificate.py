@@ -1,7 +1,7 @@
 """TLS for HTTP: the operator's certificate, or one of the node's own, kept in its state dir.
 
-    http.crt   the certificate, PEM; to be copied to who reads from elsewhere
-    http.key   its private key, PEM, 0600
+    http.crt   the certificate that is served, PEM; to be copied to who reads from elsewhere
+    http.key   private key of the own one, PEM, 0600
 
 The own one is self-signed, for the names under which the node is asked, and made anew when these change or it ends
 soon. It is ECDSA on P-256 and not Ed25519 as the rest: browsers take no Ed25519 certificates.
@@ -53,8 +53,10 @@ def for_http(setting: str, state_dir: Path, names: Sequence[str], now: datetime)
     certificate, key = own(state_dir, names, now) if setting == OWN else _given(setting)
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
-    except (OSError, ssl.SSLError) as error:  # SSLError is an OSError; both are named for who reads this
-        why = (error.strerror if not isinstance(error, ssl.SSLError) else error.reason) or str(error)
+        if setting != OWN:
+            _show(certificate, state_dir)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
         raise ConfigError(
             f"--tls {setting}: can't be used: {why}. Give a certificate and its private key as PEM files, the key "
             "without a password: --tls CERT,KEY; or --tls own."
@@ -81,6 +83,14 @@ def fingerprint(certificate: Path) -> str:
     """SHA-256 of a certificate as browsers show it."""
     digest = x509.load_pem_x509_certificate(certificate.read_bytes()).fingerprint(hashes.SHA256())
     return digest.hex(":").upper()
+
+
+def _show(certificate: Path, state_dir: Path) -> None:
+    """Leave the operator's certificate where commands and agents of this machine look for it, without its issuers: who
+    trusts this node's need not trust all that these issued. An own one that was there before goes, with its key."""
+    leaf, *_ = x509.load_pem_x509_certificates(certificate.read_bytes())
+    (state_dir / KEY).unlink(missing_ok=True)
+    replace_file(state_dir / CERTIFICATE, leaf.public_bytes(Encoding.PEM))
 
 
 def _given(setting: str) -> tuple[Path, Path]:

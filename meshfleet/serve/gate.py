@@ -28,6 +28,8 @@ REALM = 'Bearer realm="meshfleet"'
 PASSED_ON = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """Headers by which a proxy says that it speaks for somebody else, who need not be on its machine."""
 
+CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+
 HOW_TO_READ = (
     "Get a session token from POST /auth/session and send it as 'Authorization: Bearer mfs_…'. On the node's machine "
     "`meshfleet status` does so by itself, `meshfleet keys api token` prints one, and `meshfleet link` opens the page."
@@ -63,10 +65,10 @@ class Gate:
         return Client(grant.holder, self._access.seconds_left(grant))
 
     def turn_away(self, request: Request) -> None:
-        """What asks for a method or path that is not there, with a token that could do nothing but read there: 403, as
-        wherever a token is not enough. Who shows none, or what can't be, is told what is there instead."""
+        """Who would change something that is not there, with a token that could never change anything: 403, as wherever
+        a token is not enough. All others are told what is there instead."""
         token = bearer(request)
-        if token is None or request.method in ("GET", "HEAD", "OPTIONS"):
+        if token is None or request.method not in CHANGING:
             return
         grant = self._grant(token, (Scope.AGENT,))
         if grant.scope is not Scope.AGENT:

@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from meshfleet.fleet.access import Scope
+from meshfleet.fleet.names import AGENT_ID_LIMIT, AGENT_ID_PATTERN
 from meshfleet.serve.access import SessionRequest
 from meshfleet.serve.answers import JSON, Problem
 
@@ -45,6 +46,7 @@ SCHEMES = {
     Scope.METRICS: "A session token with scope `metrics`: to collect metrics.",
 }
 API_KEY = "api_key"
+PARAMETERS: dict[str, Json] = {"id": {"type": "string", "pattern": AGENT_ID_PATTERN, "maxLength": AGENT_ID_LIMIT}}
 
 
 def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Json]:
@@ -132,7 +134,8 @@ def _operation(endpoint: Endpoint, by_type: dict[type[msgspec.Struct], Json]) ->
     names = re.findall(r"\{(\w+)\}", endpoint.path)
     if names:
         operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+            {"name": name, "in": "path", "required": True, "schema": PARAMETERS.get(name, {"type": "string"})}
+            for name in names
         ]
     if endpoint.takes is not None:
         operation["requestBody"] = {

@@ -64,8 +64,10 @@ class Sessions:
     async def _begin(self, wanted: SessionRequest, shown: str | None, host: str) -> tuple[str, Grant]:
         proof = (wanted.key_id, wanted.nonce, wanted.proof)
         ways = (shown is not None) + (wanted.code is not None) + any(part is not None for part in proof)
-        if ways != 1:
-            raise Refusal(400, f"{'Nothing' if ways == 0 else 'More than one thing'} was shown. {WAYS}.")
+        if ways == 0:
+            raise Refusal(401, f"Nothing was shown. {WAYS}.", headers={"WWW-Authenticate": REALM})
+        if ways > 1:
+            raise Refusal(400, f"More than one thing was shown. {WAYS}.")
         if shown is not None:
             if shown.startswith("mf_"):
                 return await self._access.by_key(shown, wanted.lifetime_s)

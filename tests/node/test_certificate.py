@@ -50,7 +50,12 @@ def test_half_a_pair_is_replaced_by_a_whole_one(tmp_path: Path, lost: str, left:
 
 def test_the_operators_own_files_are_taken(tmp_path: Path) -> None:
     certificate, key = own(tmp_path, NAMES, NOW)
-    assert for_http(f"{certificate},{key}", tmp_path, NAMES, NOW) is not None
+    (tmp_path / "node").mkdir()
+    assert for_http(f"{certificate},{key}", tmp_path / "node", NAMES, NOW) is not None
+    assert (tmp_path / "node" / CERTIFICATE).read_bytes() == certificate.read_bytes()
+    assert not (tmp_path / "node" / KEY).exists()
+    for_http("own", tmp_path / "node", NAMES, NOW)
+    assert fingerprint(tmp_path / "node" / CERTIFICATE) != fingerprint(certificate)
 
 
 @pytest.mark.parametrize("setting", ["", "mine", "a,", ",b", "{0}/none.crt,{0}/none.key", "{0}/http.key,{0}/http.crt"])

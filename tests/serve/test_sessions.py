@@ -97,7 +97,6 @@ async def test_a_keys_session_can_not_be_stretched_with_itself(stranger: httpx.A
 @pytest.mark.parametrize(
     "body",
     [
-        {},
         {"key_id": "00"},
         {"key_id": "00", "nonce": "00"},
         {"code": "a", "key_id": "b"},
@@ -118,6 +117,13 @@ async def test_what_is_no_json_is_400(stranger: httpx.AsyncClient, content: byte
     assert (await stranger.post("/auth/session", content=content, headers=headers)).status_code == 400
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     assert (await stranger.post("/auth/session", content=content, headers=form)).status_code == 415
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"lifetime_s": 900}'])
+async def test_who_shows_nothing_is_told_what_can_be_shown(stranger: httpx.AsyncClient, body: bytes) -> None:
+    answer = await stranger.post("/auth/session", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, "/auth/challenge" in answer.json()["error"]) == (401, True)
+    assert answer.headers["www-authenticate"] == 'Bearer realm="meshfleet"'
 
 
 async def test_two_ways_at_once_are_none(stranger: httpx.AsyncClient, key: ApiKey, readers: Readers) -> None:

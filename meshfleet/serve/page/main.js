@@ -52,7 +52,12 @@ drawSoon();
 /** Follow the fleet while there is a session; where there is none, say how to get one. */
 async function go(failed = null) {
   showLocked(failed);
-  if (following || !hasSession()) return;
+  if (following) return;
+  if (!hasSession()) {
+    link = "locked";
+    drawSoon();
+    return;
+  }
   following = true;
   await follow({
     onView(told) {
@@ -66,8 +71,6 @@ async function go(failed = null) {
     },
   });
   following = false;
-  link = "locked";
-  drawSoon();
   go();
 }
 

@@ -34,7 +34,8 @@ class Asked(NamedTuple):
 def reader(asked: Asked) -> Reader:
     """A reader of the node that the flags, the environment or the state dirs of this machine name.
 
-    Its key: `--key-file`, MESHFLEET_API_KEY, or the one for reading on this machine in the node's state dir.
+    Its key: `--key-file`, the one for reading on this machine in the node's state dir, or MESHFLEET_API_KEY. In this
+    order, since the variable stays set when it is this machine's own node that is asked.
     """
     there, key = _how(asked)
     cache = Cache(default_state_base() / SESSIONS)
@@ -59,7 +60,7 @@ def key_file_of(node: str | None, state_dir: str | None) -> KeyFile:
 
 def _how(asked: Asked) -> tuple[There, apikeys.ApiKey | None]:
     url, folder = _whom(asked.node, asked.state_dir)
-    key = _key(asked.key_file) or (None if folder is None else read_local_key(folder))
+    key = _from_file(asked.key_file) or (None if folder is None else read_local_key(folder)) or _from_environment()
     ca = asked.ca or os.environ.get("MESHFLEET_CA")
     if ca:
         return There(url, Path(ca).expanduser(), elsewhere=elsewhere), key
@@ -69,12 +70,16 @@ def _how(asked: Asked) -> tuple[There, apikeys.ApiKey | None]:
     return There(url, elsewhere=elsewhere), key
 
 
-def _key(key_file: str | None) -> apikeys.ApiKey | None:
-    if key_file is not None:
-        try:
-            return apikeys.read(Path(key_file).expanduser().read_text(encoding="ascii", errors="replace"), key_file)
-        except OSError as error:
-            raise ConfigError(f"--key-file {key_file} can't be read: {error.strerror}.") from error
+def _from_file(key_file: str | None) -> apikeys.ApiKey | None:
+    if key_file is None:
+        return None
+    try:
+        return apikeys.read(Path(key_file).expanduser().read_text(encoding="ascii", errors="replace"), key_file)
+    except OSError as error:
+        raise ConfigError(f"--key-file {key_file} can't be read: {error.strerror}.") from error
+
+
+def _from_environment() -> apikeys.ApiKey | None:
     given = os.environ.get("MESHFLEET_API_KEY")
     return apikeys.read(given, "MESHFLEET_API_KEY") if given else None
 

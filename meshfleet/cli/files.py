@@ -76,17 +76,17 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def point_to(base: Path, state_dir: Path) -> Path | None:
-    """Tell commands of this user that a node runs in `state_dir`, wherever that is. None where `base` can't be written:
-    then they have to be told --state-dir."""
-    state_dir = state_dir.absolute()
-    pointer = base / POINTERS / f"{blake2b(os.fsencode(state_dir), digest_size=8).hexdigest()}.json"
-    try:
+def pointer_to(base: Path, state_dir: Path) -> Path:
+    """The file in which commands of this user are told of a node that runs in `state_dir`, wherever that is."""
+    return base / POINTERS / f"{blake2b(os.fsencode(state_dir.absolute()), digest_size=8).hexdigest()}.json"
+
+
+def point_to(base: Path, state_dir: Path) -> None:
+    """Tell them. Where `base` can't be written they have to be told --state-dir."""
+    pointer = pointer_to(base, state_dir)
+    with suppress(OSError, StateDirError):
         pointer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_json(pointer, _Pointer(str(state_dir)))
-    except (OSError, StateDirError):
-        return None
-    return pointer
+        write_json(pointer, _Pointer(str(state_dir.absolute())))
 
 
 def pointers_in(base: Path) -> list[Path]:

@@ -13,7 +13,7 @@ NodeUrl = Annotated[
 ]
 StateDir = Annotated[str | None, typer.Option("--state-dir", metavar="DIR", help="The node's folder for its state.")]
 KeyFile = Annotated[
-    str | None, typer.Option("--key-file", metavar="FILE", help="An API key. [MESHFLEET_API_KEY, or the state dir's]")
+    str | None, typer.Option("--key-file", metavar="FILE", help="An API key. [the state dir's, or MESHFLEET_API_KEY]")
 ]
 Ca = Annotated[
     str | None, typer.Option("--ca", metavar="FILE", help="What vouches for the node's TLS certificate: its http.crt.")

@@ -19,7 +19,7 @@ import trio
 
 from meshfleet import __version__
 from meshfleet.cli.ending import until_signalled, working_until
-from meshfleet.cli.files import RUNNING, Running, point_to, remove, write_json
+from meshfleet.cli.files import RUNNING, Running, point_to, pointer_to, remove, write_json
 from meshfleet.cli.handover import read_handover
 from meshfleet.cli.outcome import run_to_exit_code
 from meshfleet.errors import ConfigError
@@ -30,7 +30,7 @@ from meshfleet.node.config import NodeConfig
 from meshfleet.node.keyfile import KeyFile
 from meshfleet.node.node import Node, open_node
 from meshfleet.node.readers import Readers
-from meshfleet.node.settings import default_state_base, machine_name
+from meshfleet.node.settings import HOST_NAME, default_state_base, machine_name
 from meshfleet.node.store import KEY, StateDir
 from meshfleet.node.viewing import rfc3339
 from meshfleet.serve import serve
@@ -76,6 +76,7 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
                 await left.wait()
         finally:
             remove(settings.state_dir / RUNNING)
+            remove(pointer_to(default_state_base(), settings.state_dir))
             if not left.is_set():
                 with trio.move_on_after(FAREWELL_PATIENCE, shield=True):
                     await node.leave()
@@ -126,7 +127,7 @@ def _names(settings: Settings) -> tuple[str, ...]:
     bound = settings.http.host
     names = ["localhost", "127.0.0.1", "::1", *settings.http_name]
     if not _is_loopback(bound):
-        names += [machine_name(), platform.node()]
+        names += [name for name in (machine_name(), platform.node()) if HOST_NAME.fullmatch(name)]
         names += [] if ip_address(bound).is_unspecified else [bound]
     return tuple(dict.fromkeys(name.lower() for name in names if name))
 

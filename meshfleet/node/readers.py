@@ -122,8 +122,7 @@ class Readers:
         """The next session of a page."""
         grant = self.check(token)
         now = int(self._wall())
-        left = grant.renewable_until - now
-        if left <= 0 or grant.renewable_until <= grant.expires:
+        if now >= grant.renewable_until:
             raise AccessDenied(
                 "it can't be renewed: a page's session ends 12 hours after its link was opened, and whoever has an API "
                 "key proves that for the next session"
@@ -159,16 +158,13 @@ class Readers:
         if not ours or (body + mac).hex() != nonce:  # bytes.fromhex takes capitals and blanks: one text for each nonce
             raise AccessDenied("the nonce is none of this node's: ask it for one, GET /auth/challenge")
         expires = float(_NONCE.unpack(body)[0]) + CHALLENGE_SECONDS
-        # A clock that was set back must not make an answered challenge good again, so what is spent is looked at first.
-        if nonce in self._spent:
-            raise AccessDenied("its nonce was answered before: each is good once")
         if not expires - CHALLENGE_SECONDS <= self._wall() < expires:
             raise AccessDenied(f"its nonce is older than {CHALLENGE_SECONDS} s: ask for a new one, GET /auth/challenge")
         return expires
 
     def _spend(self, nonce: str, expires: float) -> None:
         now = self._wall()
-        if nonce in self._spent:  # answered while the disk was waited for
+        if nonce in self._spent:
             raise AccessDenied("its nonce was answered before: each is good once")
         if len(self._spent) >= SPENT_LIMIT:
             self._spent = {known: until for known, until in self._spent.items() if until > now}

@@ -71,8 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`agent` for a node that carries agents, `observer` for one that only looks."""
 
     state_dir: Path
-    """Where the node keeps its fleet key, its epoch, its peers and its local socket. One node at a time may use it.
-    Default: the platform's folder for state, then `meshfleet`, then the node's name."""
+    """Where the node keeps its fleet key, its epoch, its peers, its readers' keys and its local socket. One node at a
+    time may use it. Default: the platform's folder for state, then `meshfleet`, then the node's name."""
 
     fleet_key: Path | None = None
     """A file with the key that all nodes of the fleet share: a copy of `fleet.key` in the state dir of its first node.

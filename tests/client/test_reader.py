@@ -172,6 +172,21 @@ async def test_without_a_key_or_with_a_wrong_one_it_says_what_to_do(url: str, ke
         await in_thread(Reader(url, key).fleet)
 
 
+async def test_the_nodes_very_certificate_is_enough_whatever_names_are_in_it(
+    feed: SampleFeed, readers: Readers, key: ApiKey, tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    context = for_http("own", tmp_path, ["fleet.example.org"], datetime.now(UTC))
+    url = await nursery.start(partial(serve, tls=context), feed, readers, Address("127.0.0.1", 0))
+    ca = tmp_path / CERTIFICATE
+    assert (await in_thread(Reader(url, key, ca=ca, pinned=True).fleet)).served_by.node == "n1"
+    with pytest.raises(ConfigError, match="certificate is not trusted here"):
+        await in_thread(Reader(url, key, ca=ca).fleet)
+    (tmp_path / "other").mkdir()
+    for_http("own", tmp_path / "other", ["fleet.example.org"], datetime.now(UTC))
+    with pytest.raises(ConfigError, match="certificate is not trusted here"):
+        await in_thread(Reader(url, key, ca=tmp_path / "other" / CERTIFICATE, pinned=True).fleet)
+
+
 async def test_over_tls_it_trusts_the_nodes_own_certificate_and_no_other(
     feed: SampleFeed, readers: Readers, key: ApiKey, tmp_path: Path, nursery: trio.Nursery
 ) -> None:

@@ -54,6 +54,18 @@ async def test_a_port_that_is_none_is_refused(client: httpx.AsyncClient) -> None
 async def test_beyond_loopback_its_names_count_and_the_address_that_was_connected_to(
     host: str, server: str, status: int
 ) -> None:
+    assert await guarded([host], server) == status
+
+
+async def test_two_hosts_are_none_however_they_came() -> None:
+    assert await guarded(["localhost"], "127.0.0.1") == 200
+    assert await guarded(["localhost", "localhost"], "127.0.0.1") == 403
+    assert await guarded([], "127.0.0.1") == 403
+
+
+async def guarded(hosts: list[str], server: str) -> int:
+    """The status of a request with these Host headers to a guard that is bound to all addresses."""
+
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body"})
@@ -66,13 +78,14 @@ async def test_beyond_loopback_its_names_count_and_the_address_that_was_connecte
     async def send(message: Message) -> None:
         said.append(message.get("status", 0))
 
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", host.encode())]}
+    headers = [(b"host", host.encode()) for host in hosts]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
     guard = Guard(app, Counts(), OWN_NAMES | {"fleet.example.org"}, any_address=True)
     await guard(scope | {"server": (server, 7879)}, receive, send)
-    assert said[0] == status
+    return said[0]
 
 
-async def test_two_hosts_are_none(base_url: str) -> None:
+async def test_two_hosts_are_refused(base_url: str) -> None:
     url = httpx.URL(base_url)
     async with await trio.open_tcp_stream(url.host, url.port or 0) as stream:
         await stream.send_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n")

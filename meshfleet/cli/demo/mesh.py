@@ -198,7 +198,7 @@ class Mesh:
         place = member.place
         first = member.name == next(iter(self.members))
         others = [other for other in self.members.values() if other is not member and other.pid is not None]
-        command = [sys.executable, "-m", "meshfleet", "up", "--demo", "--with-stdin", "--log-level", "info"]
+        command = [sys.executable, "-m", "meshfleet", "up", "--demo", "--with-stdin", "--json", "--log-level", "info"]
         command += ["--name", place.name, "--host", place.name]
         command += ["--gossip", str(place.gossip), "--http", str(place.http)]
         command += ["--state-dir", str(place.state_dir), "--fleet-key", str(self._key), "--timing", self._timing]

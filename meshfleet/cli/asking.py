@@ -13,9 +13,8 @@ from meshfleet.client.http import There
 from meshfleet.client.session import Cache, Session
 from meshfleet.errors import ConfigError, NoAnswer
 from meshfleet.fleet.names import parse_address
-from meshfleet.node.certificate import CERTIFICATE
 from meshfleet.node.keyfile import KeyFile, read_local_key
-from meshfleet.node.settings import HTTP_PORT, Given, default_state_base, load
+from meshfleet.node.settings import CERTIFICATE, HTTP_PORT, Given, default_state_base, load
 from meshfleet.wire import apikeys
 
 SESSIONS = ".sessions.json"

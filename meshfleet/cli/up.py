@@ -24,18 +24,19 @@ from meshfleet.cli.handover import read_handover
 from meshfleet.cli.outcome import run_to_exit_code
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address, parse_address
-from meshfleet.node import certificate
 from meshfleet.node.admin import serve_admin
 from meshfleet.node.config import NodeConfig
 from meshfleet.node.keyfile import KeyFile
 from meshfleet.node.node import Node, open_node
 from meshfleet.node.readers import Readers
-from meshfleet.node.settings import HOST_NAME, default_state_base, machine_name
+from meshfleet.node.settings import CERTIFICATE, HOST_NAME, default_state_base, machine_name
 from meshfleet.node.store import KEY, StateDir
 from meshfleet.node.viewing import rfc3339
 from meshfleet.serve import serve
 
 if TYPE_CHECKING:
+    import ssl
+
     from meshfleet.cli.handover import Extras
     from meshfleet.node.settings import LogLevel, Settings
 
@@ -103,11 +104,7 @@ async def _serve(node: Node, settings: Settings, left: trio.Event, nursery: trio
     keys = KeyFile(settings.state_dir)
     await trio.to_thread.run_sync(keys.local_key, rfc3339(time.time()))
     readers = Readers(node.keyring, keys, time.time)
-    tls = (
-        None
-        if settings.tls is None
-        else certificate.for_http(settings.tls, settings.state_dir, _names(settings), datetime.now(UTC))
-    )
+    tls = _tls(settings)
     start = partial(serve, tls=tls, names=_names(settings))
     base_url: str = await nursery.start(start, node, readers, settings.http)
     node.advertise(_for_others(base_url, settings))
@@ -120,6 +117,14 @@ async def _serve(node: Node, settings: Settings, left: trio.Event, nursery: trio
     write_json(settings.state_dir / RUNNING, running)
     point_to(default_state_base(), settings.state_dir)
     return running, new_link()
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls is None:
+        return None
+    from meshfleet.node.certificate import for_http  # 2 MB, which a node without it does not need
+
+    return for_http(settings.tls, settings.state_dir, _names(settings), datetime.now(UTC))
 
 
 def _names(settings: Settings) -> tuple[str, ...]:
@@ -243,8 +248,10 @@ def _introduce(running: Running, link: str, settings: Settings, extras: Extras) 
     print(f"  view    {link}")
     print(f"  gossip  {running.gossip}")
     print(f"  state   {settings.state_dir}")
-    if settings.tls == certificate.OWN:
-        print(f"  tls     {certificate.fingerprint(settings.state_dir / certificate.CERTIFICATE)}")
+    if settings.tls is not None:
+        from meshfleet.node.certificate import fingerprint
+
+        print(f"  tls     {fingerprint(settings.state_dir / CERTIFICATE)}")
     print("The link works once, within 5 minutes; `meshfleet link` makes another.")
     print("Ctrl-C leaves the fleet; a second one ends at once.", flush=True)
 

@@ -23,14 +23,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from meshfleet.errors import ConfigError
 from meshfleet.logs import get_logger
+from meshfleet.node.settings import CERTIFICATE, OWN
 from meshfleet.node.store import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CERTIFICATE = "http.crt"
 KEY = "http.key"
-OWN = "own"
 
 VALID = timedelta(days=365)
 """How long an own certificate is good. Apple's clients take none above 825 days."""

@@ -27,6 +27,10 @@ HTTP_PORT = 7879
 FILE_NAME = "meshfleet.toml"
 FILE_LIMIT = 1024 * 1024
 """Bytes of a meshfleet.toml. A real one has a few hundred; this keeps a wrong path from filling the memory."""
+CERTIFICATE = "http.crt"
+"""In the state dir: the certificate that the node serves, for commands and agents of this machine to know it by."""
+OWN = "own"
+"""What `tls` is where the node makes its certificate itself."""
 PREFIX = "MESHFLEET_"
 OF_CLIENTS = ("MESHFLEET_API_KEY", "MESHFLEET_CA", "MESHFLEET_CONFIG", "MESHFLEET_NODE")
 """Variables that are no settings of a node: where its file is, which node a command asks, and how."""

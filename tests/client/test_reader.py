@@ -20,9 +20,10 @@ from meshfleet.client.session import KEPT_LIMIT, Cache, Kept, Session
 from meshfleet.errors import ConfigError, NoAnswer
 from meshfleet.fleet.access import Scope
 from meshfleet.fleet.names import Address
-from meshfleet.node.certificate import CERTIFICATE, for_http
+from meshfleet.node.certificate import for_http
 from meshfleet.node.keyfile import KeyFile
 from meshfleet.node.readers import Readers
+from meshfleet.node.settings import CERTIFICATE
 from meshfleet.serve import serve
 from meshfleet.wire.keyring import Keyring
 from tests.serve.conftest import SampleFeed

@@ -11,7 +11,8 @@ import pytest
 from cryptography import x509
 
 from meshfleet.errors import ConfigError
-from meshfleet.node.certificate import CERTIFICATE, KEY, RENEW, VALID, fingerprint, for_http, own
+from meshfleet.node.certificate import KEY, RENEW, VALID, fingerprint, for_http, own
+from meshfleet.node.settings import CERTIFICATE
 
 if TYPE_CHECKING:
     from pathlib import Path

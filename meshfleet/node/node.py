@@ -69,7 +69,9 @@ class Node:
         network: Network,
         machine: Machine,
         wall: Callable[[], float],
+        keyring: Keyring,
     ) -> None:
+        self.keyring = keyring  # readers' tokens are signed with it
         self._machine = machine
         self._wall = wall
         self.config = config
@@ -358,7 +360,7 @@ async def open_node(
                 wall_ms=lambda: int(wall() * 1000),
                 on_events=lambda e: handed[0].on_events(e),
             )
-            node = Node(config, member, driver, store, network, machine, wall)
+            node = Node(config, member, driver, store, network, machine, wall, keyring)
             handed.append(node)
             async with trio.open_nursery() as nursery:
                 await nursery.start(driver.run)

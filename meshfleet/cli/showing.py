@@ -33,7 +33,8 @@ STANDINGS = {
     Standing.ISOLATED: "red",
 }
 
-_AGES = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+DAY_S = 86_400.0
+_AGES = ((DAY_S, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
 def console() -> Console:
@@ -60,6 +61,12 @@ def age(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def clock(when: str, age_s: float) -> str:
+    """RFC 3339 as this terminal's time of day, `14:03:07`; with the day where it is longer ago than one."""
+    there = datetime.fromisoformat(when).astimezone()
+    return f"{there:%H:%M:%S}" if age_s < DAY_S else f"{there:%m-%d %H:%M:%S}"
 
 
 def since(when: str, now: str) -> str:

@@ -33,10 +33,10 @@ def render(story: Story) -> RenderableType:
     if not story.facts:
         return Group(*parts, Text("  Nothing is kept about it: a node has no evidence about itself."))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("AGO", justify="right", no_wrap=True)
+    table.add_column("AT", justify="right", no_wrap=True)
     table.add_column("WHAT", no_wrap=True)
     table.add_column("BY", no_wrap=True)
     table.add_column("DETAIL")
     for fact in story.facts:
-        table.add_row(showing.age(fact.age_s), fact.kind.value, fact.by, fact.detail)
+        table.add_row(showing.clock(fact.at, fact.age_s), fact.kind.value, fact.by, fact.detail)
     return Group(*parts, Text(), table)

@@ -164,6 +164,8 @@ async def test_a_member_in_the_agent_s_own_process_enters_by_invitation(tmp_path
             await shown(node, agent.agent_id, status=Status.WORKING)
             await trio.to_thread.run_sync(agent.close)
             await shown(node, agent.agent_id, status=Status.EXITED)
+            assert agent._thread is not None
+            await trio.to_thread.run_sync(agent._thread.join)  # which lets go of the state dir
         assert len(node.office.keys().nodes) == 3
         assert (tmp_path / "node.crt").exists()
 

@@ -8,6 +8,8 @@
 #   make format                lets ruff put the code in shape
 #   make sims                  all scenarios with all detectors, three seeds each (SEEDS=0:10 for more), into sims/README.md
 #   make sweep                 the simulator's catalogue with 20 seeds each, then 2,000 drawn plans (SEEDS=500, JOBS=2)
+#   make traces                whether runs of the simulator are the same on every Python found here
+#   make mutants               breaks rules of the core one at a time; each must be noticed
 #   make bench                 what the mesh costs and how fast it is, measured on loopback
 #
 # PYTHON=/path/to/python3.12 picks the interpreter.
@@ -32,7 +34,7 @@ $(RUN_STAMP): FORCE
 endif
 endif
 
-.PHONY: demo up test lint format bench sims sweep clean FORCE
+.PHONY: demo up test lint format bench sims sweep traces mutants clean FORCE
 FORCE:
 
 demo: $(RUN_STAMP)
@@ -50,6 +52,12 @@ sims: $(RUN_STAMP)
 sweep: $(RUN_STAMP)
 	@$(FLEET) sim sweep $(patsubst sims/%.toml,%,$(wildcard sims/*.toml)) --seeds 0:20 $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 	@$(FLEET) sim sweep --swarm --seeds 0:$(or $(SEEDS),2000) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+
+traces: $(RUN_STAMP)
+	@$(PY) .ci/traces.py
+
+mutants: $(DEV_STAMP)
+	@$(PY) tests/mutants.py $(ARGS)
 
 ifeq ($(T),)
 test: $(DEV_STAMP)

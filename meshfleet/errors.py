@@ -5,6 +5,9 @@
     ├── StateDirError     the state dir can't be used: not ours, not writable, held by another node
     ├── JoinError         a peer could not be joined, and why
     ├── PublishError      what an agent wants to publish can't travel
+    ├── AccessDenied      what a reader showed lets it in nowhere, and why
+    ├── NoAnswer          no node answered where one was expected
+    ├── Refused           the node answered that it won't, or can't
     ├── RuntimeDataError  a runtime's file can't be read at all (single bad lines are counted, never raised)
     └── WireError         bytes from the network; never leaves the node: counted by cause and dropped
         ├── Malformed     authentic, but not a message of ours
@@ -37,6 +40,19 @@ class JoinError(MeshfleetError):
 
 class PublishError(MeshfleetError):
     """A state can't travel. The last published state of the agent stays as it was."""
+
+
+class AccessDenied(MeshfleetError):
+    """A key, token, proof or code that is not good, or not any more. The message goes on from "it"; it shows no
+    secret."""
+
+
+class NoAnswer(MeshfleetError):
+    """No node answered where one was expected."""
+
+
+class Refused(MeshfleetError):
+    """The node answered that it won't, or can't."""
 
 
 class RuntimeDataError(MeshfleetError):

@@ -8,7 +8,12 @@ protocol. So nothing global is configured here; `meshfleet up` sets a format, an
 from __future__ import annotations
 
 import logging
+import re
 import sys
+
+SECRETS = re.compile(r"(mfs|mf_[a-z]+)_[A-Za-z0-9_-]{8,}")
+"""What looks like a session token or an API key. No code of ours logs one; somebody may yet type one into an
+address."""
 
 
 class Logger:
@@ -44,7 +49,8 @@ class Logger:
         if not self._log.isEnabledFor(level):
             return
         told = " ".join(f"{key}={_value(value)}" for key, value in pairs.items() if value is not None)
-        self._log.log(level, "%s", f"{event}: {told}" if told else event, exc_info=exc_info)
+        line = SECRETS.sub(r"\1_…", f"{event}: {told}" if told else event)
+        self._log.log(level, "%s", line, exc_info=exc_info)
 
 
 def get_logger(name: str) -> Logger:

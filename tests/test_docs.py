@@ -47,7 +47,7 @@ def commands(command: Command, path: str = "meshfleet") -> Iterator[tuple[str, C
 
 
 EVERY_COMMAND = list(commands(cast("Command", typer.main.get_command(app))))
-COMMON = ["--node", "--state-dir", "--json"]
+COMMON = ["--node", "--state-dir", "--json", "--key-file", "--ca"]
 """Flags that stand at the head of the page, for all commands that ask a node."""
 
 

@@ -1,58 +1,130 @@
-"""Which node a command talks to, and how it reads from it over HTTP.
-
-Plain blocking calls of the standard library: a command asks once and ends.
-"""
+"""Which node a command talks to, and with which key it reads from it."""
 
 from __future__ import annotations
 
 import os
-import socket
-from contextlib import contextmanager
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import NamedTuple
+from urllib.parse import quote
 
-import msgspec
-
-from meshfleet.cli.files import RUNNING, Running, running_in
-from meshfleet.cli.outcome import NoAnswer, Refused
-from meshfleet.errors import ConfigError
+from meshfleet.cli.files import RUNNING, Running, pointers_in, running_in
+from meshfleet.client import Reader
+from meshfleet.client.http import There
+from meshfleet.client.session import Cache, Session
+from meshfleet.errors import ConfigError, NoAnswer
 from meshfleet.fleet.names import parse_address
-from meshfleet.node.settings import HTTP_PORT, Given, default_state_base, load
+from meshfleet.node.keyfile import KeyFile, read_local_key
+from meshfleet.node.settings import CERTIFICATE, HTTP_PORT, Given, default_state_base, load
+from meshfleet.wire import apikeys
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-PATIENCE = 5.0
-"""Seconds for an answer over HTTP. A node that takes longer is of no use to who asks what is going on now."""
-
-ANSWER_LIMIT = 64 * 1024 * 1024
-"""Bytes of an answer. A fleet of 10,000 agents has about 10 MB."""
-
-_T = TypeVar("_T")
+SESSIONS = ".sessions.json"
+"""Beside the state dirs: what commands keep of their sessions, so that not each of them fetches one."""
 
 
-class _Problem(msgspec.Struct, frozen=True):
-    error: str
+class Asked(NamedTuple):
+    """What the flags of a command say about whom to ask, and as whom."""
+
+    node: str | None = None
+    state_dir: str | None = None
+    key_file: str | None = None
+    ca: str | None = None
 
 
-def base_url(node: str | None, state_dir: str | None) -> str:
-    """Whom to ask: `--node`, the node of `--state-dir`, MESHFLEET_NODE, the node of the default state dir, or whoever
-    has the default port. ConfigError where a name is wrong, NoAnswer where `state_dir` has no running node."""
+def reader(asked: Asked) -> Reader:
+    """A reader of the node that the flags, the environment or the state dirs of this machine name.
+
+    Its key: `--key-file`, the one for reading on this machine in the node's state dir, or MESHFLEET_API_KEY. In this
+    order, since the variable stays set when it is this machine's own node that is asked.
+    """
+    there, key = _how(asked)
+    cache = Cache(default_state_base() / SESSIONS)
+    return Reader(there.url, key, ca=there.ca, pinned=there.pinned, cache=cache, elsewhere=elsewhere)
+
+
+def session(asked: Asked, lifetime_s: int) -> Session:
+    """A session of its own with that node, as long as wanted. ConfigError where there is no key for it."""
+    there, key = _how(asked)
+    if key is None:
+        raise ConfigError(f"there is no key here to ask {there.url} with. Name a file with one: --key-file FILE.")
+    return Session(there, key, lifetime_s=lifetime_s)
+
+
+def key_file_of(node: str | None, state_dir: str | None) -> KeyFile:
+    """The API keys of the node that the flags name. It need not run."""
+    folder = socket_dir(node, state_dir)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no state dir: no node ever ran there. Start one, or give --state-dir another.")
+    return KeyFile(folder)
+
+
+def _how(asked: Asked) -> tuple[There, apikeys.ApiKey | None]:
+    url, folder = _whom(asked.node, asked.state_dir)
+    key = _from_file(asked.key_file) or (None if folder is None else read_local_key(folder)) or _from_environment()
+    ca = asked.ca or os.environ.get("MESHFLEET_CA")
+    if ca:
+        return There(url, Path(ca).expanduser(), elsewhere=elsewhere), key
+    own = None if folder is None else folder / CERTIFICATE
+    if own is not None and own.exists():
+        return There(url, own, pinned=True, elsewhere=elsewhere), key
+    return There(url, elsewhere=elsewhere), key
+
+
+def _from_file(key_file: str | None) -> apikeys.ApiKey | None:
+    if key_file is None:
+        return None
+    try:
+        return apikeys.read(Path(key_file).expanduser().read_text(encoding="ascii", errors="replace"), key_file)
+    except OSError as error:
+        raise ConfigError(f"--key-file {key_file} can't be read: {error.strerror}.") from error
+
+
+def _from_environment() -> apikeys.ApiKey | None:
+    given = os.environ.get("MESHFLEET_API_KEY")
+    return apikeys.read(given, "MESHFLEET_API_KEY") if given else None
+
+
+def _whom(node: str | None, state_dir: str | None) -> tuple[str, Path | None]:
+    """Base URL of the node to ask, and its state dir where that is known: `--node`, the node of `--state-dir`,
+    MESHFLEET_NODE, the node of the default state dir, or whoever has the default port. ConfigError where a name is
+    wrong, NoAnswer where `state_dir` has no running node."""
     if node is not None:
-        return _url(node, "--node")
+        return _named(node, "--node", None if state_dir is None else Path(state_dir).expanduser())
     if state_dir is not None:
-        running = running_in(Path(state_dir).expanduser())
+        folder = Path(state_dir).expanduser()
+        running = running_in(folder)
         if running is None:
             raise NoAnswer(f"no node runs in {state_dir}. {elsewhere()}")
-        return running.http
+        return running.http, folder
     if os.environ.get("MESHFLEET_NODE"):
-        return _url(os.environ["MESHFLEET_NODE"], "MESHFLEET_NODE")
+        return _named(os.environ["MESHFLEET_NODE"], "MESHFLEET_NODE", None)
     settings = load(Given(), os.environ)
     running = running_in(settings.state_dir)
-    return f"http://{settings.http}" if running is None else running.http
+    if running is not None:
+        return running.http, settings.state_dir
+    return _named(str(settings.http), "http", None)
+
+
+def _named(node: str, where: str, state_dir: Path | None) -> tuple[str, Path | None]:
+    """The same for a node that was named. One that runs here is known by its address, whatever its scheme."""
+    url = _url(node, where)
+    if state_dir is not None:
+        return url, state_dir
+    found = _here(url)
+    if found is None:
+        return url, None
+    return (url if "://" in node else found[1].http), found[0]
+
+
+def _here(url: str) -> tuple[Path, Running] | None:
+    wanted = _place(url)
+    return next((found for found in running_here() if _place(found[1].http) == wanted), None)
+
+
+def _place(url: str) -> str:
+    """Host and port, with one word for this machine."""
+    place = url.partition("://")[2]
+    host, _, port = place.rpartition(":")
+    return f"127.0.0.1:{port}" if host == "localhost" else place
 
 
 def socket_dir(node: str | None, state_dir: str | None) -> Path:
@@ -61,56 +133,21 @@ def socket_dir(node: str | None, state_dir: str | None) -> Path:
         return Path(state_dir).expanduser()
     if node is None:
         return load(Given(), os.environ).state_dir
-    url = _url(node, "--node")
-    for folder, running in running_here():
-        if running.http == url:
-            return folder
+    found = _here(_url(node, "--node"))
+    if found is not None:
+        return found[0]
     raise ConfigError(
         f"--node {node}: no state dir here belongs to it. A node is administered on its own machine: give --state-dir."
     )
 
 
 def running_here() -> list[tuple[Path, Running]]:
-    """The nodes that run on this machine with a state dir in the usual place, those of a demo among them."""
-    found: list[tuple[Path, Running]] = []
-    for pattern in (f"*/{RUNNING}", f"demo/*/{RUNNING}"):
-        for path in sorted(default_state_base().glob(pattern)):
-            running = running_in(path.parent)
-            if running is not None:
-                found.append((path.parent, running))
-    return found
-
-
-def get(url: str, path: str) -> bytes:
-    """The body of `GET path`. NoAnswer where no node answers, ConfigError where it knows nothing of that name."""
-    with _opened(url, path) as response:
-        return _body(response, url)
-
-
-def get_as(url: str, path: str, kind: type[_T]) -> _T:
-    """The same, read as `kind`."""
-    return understood(get(url, path), kind, url)
-
-
-def understood(body: bytes, kind: type[_T], url: str) -> _T:
-    """`body` as `kind`. NoAnswer where it isn't: whatever answered is no node of this version."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NoAnswer(f"{url} answers, but not as a node of this version does: {error}.") from error
-
-
-def views(url: str) -> Iterator[bytes]:
-    """Each new `/v1/fleet` as the node's event stream tells it, until that ends. NoAnswer where no node answers."""
-    with _opened(url, "/v1/fleet/events", patience=60.0) as response:
-        if response.status != 200:
-            _body(response, url)
-        try:
-            while line := response.readline(ANSWER_LIMIT):
-                if line.startswith(b"data: "):
-                    yield line.removeprefix(b"data: ")
-        except (OSError, HTTPException) as error:
-            raise NoAnswer(f"{url} stopped answering: {error}.") from error
+    """The nodes of this user that run on this machine, those of a demo among them."""
+    base = default_state_base()
+    folders = [path.parent for pattern in (f"*/{RUNNING}", f"demo/*/{RUNNING}") for path in sorted(base.glob(pattern))]
+    folders += pointers_in(base)
+    found = {folder.absolute(): running for folder in folders if (running := running_in(folder)) is not None}
+    return list(found.items())
 
 
 def path_of(prefix: str, name: str) -> str:
@@ -118,52 +155,16 @@ def path_of(prefix: str, name: str) -> str:
     return f"{prefix}/{quote(name, safe='/:@')}"
 
 
-@contextmanager
-def _opened(url: str, path: str, patience: float = PATIENCE) -> Iterator[HTTPResponse]:
-    split = urlsplit(url)
-    connection = HTTPConnection(split.hostname or "", split.port or HTTP_PORT, timeout=patience)
-    try:
-        try:
-            connection.request("GET", path, headers={"Accept": "application/json, text/event-stream"})
-            response = connection.getresponse()
-        except socket.gaierror as error:
-            raise ConfigError(f"{url}: {split.hostname!r} can't be resolved. Is the name right?") from error
-        except TimeoutError as error:
-            raise NoAnswer(f"{url} accepts, and says nothing for {patience:.0f} s: it may be stopped.") from error
-        except (OSError, HTTPException) as error:
-            why = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-            raise NoAnswer(f"no node answered at {url} ({why}). {elsewhere()}") from error
-        yield response
-    finally:
-        connection.close()
-
-
-def _body(response: HTTPResponse, url: str) -> bytes:
-    try:
-        body = response.read(ANSWER_LIMIT)
-    except (OSError, HTTPException) as error:
-        raise NoAnswer(f"{url} stopped in the middle of its answer ({error}). Ask again.") from error
-    if response.status == HTTPStatus.OK:
-        return body
-    try:
-        problem = msgspec.json.decode(body, type=_Problem).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise NoAnswer(f"{url} answers {response.status}, and not as a node does. Is that the right port?") from None
-    if response.status == HTTPStatus.NOT_FOUND:
-        raise ConfigError(problem)
-    raise Refused(problem)
-
-
 def _url(node: str, where: str) -> str:
-    """`--node` as a base URL: `http://127.0.0.1:7879`, or just `127.0.0.1:7879`."""
+    """`--node` as a base URL: `http://127.0.0.1:7879`, `https://box:7879`, or just `127.0.0.1:7879`."""
     scheme, separator, rest = node.partition("://")
-    if separator and scheme != "http":
-        raise ConfigError(f"{where} {node}: nodes are asked over http, not {scheme}. Write http://HOST:PORT.")
+    if separator and scheme not in ("http", "https"):
+        raise ConfigError(f"{where} {node}: nodes are asked over http or https, not {scheme}. Write http://HOST:PORT.")
     try:
         address = parse_address((rest if separator else node).rstrip("/"), HTTP_PORT)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-    return f"http://{address}"
+    return f"{scheme if separator else 'http'}://{address}"
 
 
 def elsewhere() -> str:

@@ -21,6 +21,7 @@ from meshfleet.fleet.state import AgentState, Status
 from meshfleet.gossip.events import Arrived, Event, Judged
 from meshfleet.node.config import NodeConfig
 from meshfleet.node.node import Node, open_node
+from meshfleet.node.readers import Readers
 from meshfleet.node.trust import seeded
 from meshfleet.serve.server import serve
 from meshfleet.wire.codec import decode_state, encode_state
@@ -176,7 +177,9 @@ async def _main(name: str, fleet: bytes, seed: str | None, serving: bool) -> Non
     )
     async with open_node(config) as node, trio.open_nursery() as nursery:
         if serving:
-            base_url: str = await nursery.start(serve, node, Address("127.0.0.1", 0))
+            base_url: str = await nursery.start(
+                serve, node, Readers(node.keyring, None, time.time), Address("127.0.0.1", 0)
+            )
             node.advertise(base_url)
         bench = Bench(node)
         _say({"address": str(node.address)})

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from hashlib import blake2b
+from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from meshfleet.errors import StateDirError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 RUNNING = "running.json"
+POINTERS = ".running"
+"""Folder in the base of all state dirs. Its name is none that a node could have."""
+POINTERS_LIMIT = 1024
 SIZE_LIMIT = 1024 * 1024
 
 
@@ -25,6 +27,10 @@ class Running(msgspec.Struct, frozen=True):
     """The base URL of its view."""
     gossip: str
     pid: int
+
+
+class _Pointer(msgspec.Struct, frozen=True):
+    state_dir: str
 
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
@@ -68,6 +74,31 @@ def is_alive(pid: int) -> bool:
     except OSError:  # not ours to signal, so it is there
         return True
     return True
+
+
+def pointer_to(base: Path, state_dir: Path) -> Path:
+    """The file in which commands of this user are told of a node that runs in `state_dir`, wherever that is."""
+    return base / POINTERS / f"{blake2b(os.fsencode(state_dir.absolute()), digest_size=8).hexdigest()}.json"
+
+
+def point_to(base: Path, state_dir: Path) -> None:
+    """Tell them. Where `base` can't be written they have to be told --state-dir."""
+    pointer = pointer_to(base, state_dir)
+    with suppress(OSError, StateDirError):
+        pointer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_json(pointer, _Pointer(str(state_dir.absolute())))
+
+
+def pointers_in(base: Path) -> list[Path]:
+    """State dirs that were told. Pointers to where no node runs any more are removed."""
+    found: list[Path] = []
+    for path in sorted((base / POINTERS).glob("*.json"))[:POINTERS_LIMIT]:
+        pointer = read_json(path, _Pointer)
+        if pointer is not None and running_in(Path(pointer.state_dir)) is not None:
+            found.append(Path(pointer.state_dir))
+        else:
+            remove(path)
+    return found
 
 
 def running_in(state_dir: Path) -> Running | None:

@@ -12,6 +12,12 @@ NodeUrl = Annotated[
     str | None, typer.Option("--node", metavar="URL", help="The node to ask, such as http://127.0.0.1:7879.")
 ]
 StateDir = Annotated[str | None, typer.Option("--state-dir", metavar="DIR", help="The node's folder for its state.")]
+KeyFile = Annotated[
+    str | None, typer.Option("--key-file", metavar="FILE", help="An API key. [the state dir's, or MESHFLEET_API_KEY]")
+]
+Ca = Annotated[
+    str | None, typer.Option("--ca", metavar="FILE", help="What vouches for the node's TLS certificate: its http.crt.")
+]
 Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="A meshfleet.toml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Detector = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from meshfleet.cli.outcome import NoAnswer, Refused
+from meshfleet.errors import NoAnswer, Refused
 from meshfleet.node.admin import SOCKET, Reply, Request, short_path
 
 if TYPE_CHECKING:

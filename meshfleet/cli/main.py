@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 
 from meshfleet import __version__
+from meshfleet.cli.api_keys import app as api_keys_app
 from meshfleet.cli.demo.commands import app as demo_app
-from meshfleet.cli.flags import AsJson, Config, Detector, NodeUrl, StateDir, chosen
+from meshfleet.cli.flags import AsJson, Ca, Config, Detector, KeyFile, NodeUrl, StateDir, chosen
 from meshfleet.cli.keys import app as keys_app
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
 from meshfleet.cli.sim_commands import check, shrink, sweep
@@ -27,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(demo_app, name="demo")
+keys_app.add_typer(api_keys_app, name="api")
 app.add_typer(keys_app, name="keys")
 bench_app = typer.Typer(help="Measures what the mesh costs and how fast it is, on this machine.", rich_markup_mode=None)
 app.add_typer(bench_app, name="bench")
@@ -155,7 +157,13 @@ def up(
         str | None, typer.Option(metavar="HOST:PORT", help="Where gossip listens, UDP and TCP. [127.0.0.1:7878]")
     ] = None,
     http: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where the view is served; loopback. [127.0.0.1:7879]")
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the view is served. [127.0.0.1:7879]")
+    ] = None,
+    tls: Annotated[
+        str | None, typer.Option(metavar="own|CERT,KEY", help="HTTPS; needed where --http is not loopback.")
+    ] = None,
+    http_name: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="A name that the view is asked under; may be given again.")
     ] = None,
     zone: Annotated[str | None, typer.Option(metavar="ZONE", help="What the node shares its fate with.")] = None,
     host: Annotated[str | None, typer.Option(metavar="NAME", help="What counts as one machine.")] = None,
@@ -190,6 +198,8 @@ def up(
         join=join,
         gossip=gossip,
         http=http,
+        tls=tls,
+        http_name=http_name,
         zone=zone,
         host=host,
         role=role,
@@ -208,12 +218,15 @@ def status(
     node: NodeUrl = None,
     state_dir: StateDir = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show each change until Ctrl-C.")] = False,
+    key_file: KeyFile = None,
+    ca: Ca = None,
     as_json: AsJson = False,
 ) -> None:
     """What a node sees: itself first, then nodes and agents. Exits 1 if not all is well, 3 cut off, 4 unanswered."""
+    from meshfleet.cli.asking import Asked
     from meshfleet.cli.status import status as run_status
 
-    raise typer.Exit(run_status(node=node, state_dir=state_dir, as_json=as_json, watch=watch))
+    raise typer.Exit(run_status(Asked(node, state_dir, key_file, ca), as_json=as_json, watch=watch))
 
 
 @app.command()
@@ -221,12 +234,28 @@ def why(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A node or an agent.")],
     node: NodeUrl = None,
     state_dir: StateDir = None,
+    key_file: KeyFile = None,
+    ca: Ca = None,
     as_json: AsJson = False,
 ) -> None:
     """The evidence behind the verdict on a node or agent, oldest first."""
+    from meshfleet.cli.asking import Asked
     from meshfleet.cli.why import why as run_why
 
-    raise typer.Exit(run_why(name, node=node, state_dir=state_dir, as_json=as_json))
+    raise typer.Exit(run_why(name, Asked(node, state_dir, key_file, ca), as_json=as_json))
+
+
+@app.command()
+def link(
+    node: NodeUrl = None,
+    state_dir: StateDir = None,
+    browser: Annotated[bool, typer.Option("--open", help="Open it in this machine's browser.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a link that opens a node's page. It works once, within five minutes."""
+    from meshfleet.cli.administering import link as run_link
+
+    run_link(node=node, state_dir=state_dir, browser=browser, as_json=as_json)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from meshfleet.errors import ConfigError, MeshfleetError, StateDirError
+from meshfleet.errors import ConfigError, MeshfleetError, NoAnswer, StateDirError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +24,6 @@ EXTRAS = {
     "watchfiles": "runtimes",
 }
 """Which extra brings a module that may be missing."""
-
-
-class NoAnswer(MeshfleetError):
-    """No node answered where one was expected."""
-
-
-class Refused(MeshfleetError):
-    """The node answered that it won't, or can't."""
 
 
 def exit_code_of(error: MeshfleetError) -> int:

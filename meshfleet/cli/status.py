@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from meshfleet.cli import showing
-from meshfleet.cli.asking import base_url, get, understood, views
-from meshfleet.cli.outcome import NoAnswer, complain
+from meshfleet.cli.asking import Asked, reader
+from meshfleet.cli.outcome import complain
+from meshfleet.errors import NoAnswer
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.view import AgentView, FleetView, NodeView
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console, JustifyMethod, RenderableType
+
+    from meshfleet.client import Reader
 
 WIDE = 110
 """Columns from which there is room for an agent's node, project and tokens."""
@@ -40,13 +43,13 @@ RETRY_SECONDS = 1.0
 CUT_OFF = 3
 
 
-def status(*, node: str | None, state_dir: str | None, as_json: bool, watch: bool) -> int:
+def status(asked: Asked, *, as_json: bool, watch: bool) -> int:
     """Print the view of one node; returns the exit code. See docs/cli.md."""
-    url = base_url(node, state_dir)
+    node = reader(asked)
     if watch:
-        return _watch(url, as_json=as_json)
-    body = get(url, "/v1/fleet")
-    view = understood(body, FleetView, url)
+        return _watch(node, as_json=as_json)
+    body = node.get("/v1/fleet")
+    view = node.understood(body, FleetView)
     if as_json:
         print(body.decode())
     else:
@@ -209,28 +212,28 @@ def _agents(view: FleetView, *, wide: bool) -> Table:
     return table
 
 
-def _watch(url: str, *, as_json: bool) -> int:
+def _watch(node: Reader, *, as_json: bool) -> int:
     """Show each change until Ctrl-C; the exit code is that of the last view."""
     console = showing.console()
-    code = verdict(understood(get(url, "/v1/fleet"), FleetView, url))  # a node that is not there ends it at once
+    code = verdict(node.fleet())  # a node that is not there ends it at once
     try:
         if as_json or not console.is_terminal:
-            for view, body in _changes(url):
+            for view, body in _changes(node):
                 code = verdict(view)
                 print(body.decode().strip()) if as_json else console.print(render(view, console.width), Text())
                 sys.stdout.flush()
         else:
-            code = _watch_live(url, console)
+            code = _watch_live(node, console)
     except KeyboardInterrupt:
         pass
     return code
 
 
-def _watch_live(url: str, console: Console) -> int:
+def _watch_live(node: Reader, console: Console) -> int:
     code = 0
     with Live(console=console, auto_refresh=False, vertical_overflow="crop", screen=True) as live:
         try:
-            for view, _ in _changes(url):
+            for view, _ in _changes(node):
                 code = verdict(view)
                 live.update(render(view, console.width), refresh=True)
         except KeyboardInterrupt:
@@ -238,12 +241,12 @@ def _watch_live(url: str, console: Console) -> int:
     return code
 
 
-def _changes(url: str) -> Iterator[tuple[FleetView, bytes]]:
+def _changes(node: Reader) -> Iterator[tuple[FleetView, bytes]]:
     """Each view that is told, over as many connections as that takes."""
     while True:
         try:
-            for body in views(url):
-                yield understood(body, FleetView, url), body
+            for body in node.views():
+                yield node.understood(body, FleetView), body
         except NoAnswer as error:
             complain(f"{error} Asking again ...")
         time.sleep(RETRY_SECONDS)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import sys
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,21 +19,27 @@ import trio
 
 from meshfleet import __version__
 from meshfleet.cli.ending import until_signalled, working_until
-from meshfleet.cli.files import RUNNING, Running, remove, write_json
+from meshfleet.cli.files import RUNNING, Running, point_to, pointer_to, remove, write_json
 from meshfleet.cli.handover import read_handover
 from meshfleet.cli.outcome import run_to_exit_code
 from meshfleet.errors import ConfigError
+from meshfleet.fleet.names import Address, parse_address
 from meshfleet.node.admin import serve_admin
 from meshfleet.node.config import NodeConfig
 from meshfleet.node.entering import enter_once
 from meshfleet.node.invites import read_invite
+from meshfleet.node.keyfile import KeyFile
 from meshfleet.node.node import Node, open_node
+from meshfleet.node.readers import Readers
+from meshfleet.node.settings import CERTIFICATE, HOST_NAME, default_state_base, machine_name
 from meshfleet.node.sockets import RealNetwork
+from meshfleet.node.viewing import rfc3339
 from meshfleet.serve import serve
 
 if TYPE_CHECKING:
+    import ssl
+
     from meshfleet.cli.handover import Extras
-    from meshfleet.fleet.names import Address
     from meshfleet.node.settings import LogLevel, Settings
 
 FAREWELL_PATIENCE = 5.0
@@ -60,8 +69,8 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
         left = trio.Event()
         try:
             async with working_until(asked) as nursery:
-                running = await _serve(node, settings, left, nursery)
-                _introduce(running, settings, extras)
+                running, link = await _serve(node, settings, left, nursery)
+                _introduce(running, link, settings, extras)
                 nursery.start_soon(_carry_agents, node, settings, extras)
                 if settings.discover and not extras.as_json:
                     nursery.start_soon(_tell_what_was_found, node)
@@ -70,6 +79,7 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
                 await left.wait()
         finally:
             remove(settings.state_dir / RUNNING)
+            remove(pointer_to(default_state_base(), settings.state_dir))
             if not left.is_set():
                 with trio.move_on_after(FAREWELL_PATIENCE, shield=True):
                     await node.leave()
@@ -90,14 +100,59 @@ def _node_config(settings: Settings, extras: Extras, seeds: tuple[Address, ...])
     )
 
 
-async def _serve(node: Node, settings: Settings, left: trio.Event, nursery: trio.Nursery) -> Running:
-    """Start view and local socket, and tell where they are: the fleet, and whoever looks into the state dir."""
-    base_url = await nursery.start(serve, node, settings.http)
-    node.advertise(base_url)
-    await nursery.start(serve_admin, node, settings.state_dir, left)
+async def _serve(node: Node, settings: Settings, left: trio.Event, nursery: trio.Nursery) -> tuple[Running, str]:
+    """Start view and local socket, and tell where they are: the fleet, and whoever looks into the state dir. Also a
+    first link to the page."""
+    keys = KeyFile(settings.state_dir)
+    await trio.to_thread.run_sync(keys.local_key, rfc3339(time.time()))
+    readers = Readers(node.keyring, keys, time.time)
+    tls = _tls(settings)
+    start = partial(serve, tls=tls, names=_names(settings))
+    base_url: str = await nursery.start(start, node, readers, settings.http)
+    node.advertise(_for_others(base_url, settings))
+
+    def new_link() -> str:
+        return f"{_for_others(base_url, settings)}/#code={readers.new_code()}"
+
+    await nursery.start(partial(serve_admin, new_link=new_link), node, settings.state_dir, left)
     running = Running(node.name, base_url, str(node.address), os.getpid())
     write_json(settings.state_dir / RUNNING, running)
-    return running
+    point_to(default_state_base(), settings.state_dir)
+    return running, new_link()
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls is None:
+        return None
+    from meshfleet.node.certificate import for_http  # 2 MB, which a node without it does not need
+
+    return for_http(settings.tls, settings.state_dir, _names(settings), datetime.now(UTC))
+
+
+def _names(settings: Settings) -> tuple[str, ...]:
+    """Under which the view may be asked: on this machine, by the address it is bound to, as others know the machine."""
+    bound = settings.http.host
+    names = ["localhost", "127.0.0.1", "::1", *settings.http_name]
+    if not _is_loopback(bound):
+        names += [name for name in (machine_name(), platform.node()) if HOST_NAME.fullmatch(name)]
+        names += [] if ip_address(bound).is_unspecified else [bound]
+    return tuple(dict.fromkeys(name.lower() for name in names if name))
+
+
+def _for_others(base_url: str, settings: Settings) -> str:
+    """The address that the fleet is told: where all are bound, by the name that others have for this machine."""
+    if _is_loopback(settings.http.host) or not ip_address(settings.http.host).is_unspecified:
+        return base_url
+    name = (*settings.http_name, machine_name())[0]
+    scheme, _, place = base_url.partition("://")
+    return f"{scheme}://{Address(name, parse_address(place).port)}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        raise ConfigError(f"--http {host}: give an IP address of this machine, or 0.0.0.0 for all.") from None
 
 
 async def _check_peers(settings: Settings) -> None:
@@ -175,15 +230,20 @@ def log_to_stderr(level: LogLevel) -> None:
     log.setLevel(level.upper())
 
 
-def _introduce(running: Running, settings: Settings, extras: Extras) -> None:
+def _introduce(running: Running, link: str, settings: Settings, extras: Extras) -> None:
     """What an operator wants to know first: where to look."""
     if extras.as_json:
         print(msgspec.json.encode(running).decode(), flush=True)
         return
     print(f"meshfleet {__version__}: node {running.name}")
-    print(f"  view    {running.http}")
+    print(f"  view    {link}")
     print(f"  gossip  {running.gossip}")
     print(f"  state   {settings.state_dir}")
+    if settings.tls is not None:
+        from meshfleet.node.certificate import fingerprint
+
+        print(f"  tls     {fingerprint(settings.state_dir / CERTIFICATE)}")
+    print("The link works once, within 5 minutes; `meshfleet link` makes another.")
     print("Ctrl-C leaves the fleet; a second one ends at once.", flush=True)
 
 

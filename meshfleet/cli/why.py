@@ -7,15 +7,15 @@ from rich.table import Table
 from rich.text import Text
 
 from meshfleet.cli import showing
-from meshfleet.cli.asking import base_url, get, path_of, understood
+from meshfleet.cli.asking import Asked, path_of, reader
 from meshfleet.serve.answers import Story
 
 
-def why(name: str, *, node: str | None, state_dir: str | None, as_json: bool) -> int:
+def why(name: str, asked: Asked, *, as_json: bool) -> int:
     """Print what the node that is asked knows about `name`, a node or an agent; returns the exit code."""
-    url = base_url(node, state_dir)
-    body = get(url, path_of("/v1/why", name))
-    story = understood(body, Story, url)
+    node = reader(asked)
+    body = node.get(path_of("/v1/why", name))
+    story = node.understood(body, Story)
     if as_json:
         print(body.decode())
     else:

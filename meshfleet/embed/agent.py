@@ -39,10 +39,11 @@ log = get_logger("meshfleet.agent")
 class Agent:
     """One agent, as its own process reports it.
 
-    `node` is the base URL of the machine's node (default: MESHFLEET_NODE, else the one that runs here). With
-    `member=True` the process becomes a gossip member of its own instead: then `invite` is the line that `meshfleet
-    invite` printed, and what it brings is kept in `state_dir` if there is one; or an `identity` shows that it belongs
-    to the fleet, and `join` names nodes of it.
+    `node` is the base URL of the machine's node (default: MESHFLEET_NODE, else the one that runs here). One of another
+    machine wants `key`, an API key with scope `agent` (default: MESHFLEET_API_KEY). With `member=True` the process
+    becomes a gossip member of its own instead: then `invite` is the line that `meshfleet invite` printed, and what it
+    brings is kept in `state_dir` if there is one; or an `identity` shows that it belongs to the fleet, and `join` names
+    nodes of it.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Agent:
         *,
         runtime: str = "python",
         node: str | None = None,
+        key: str | None = None,
         member: bool = False,
         join: tuple[str, ...] = (),
         gossip: str = "127.0.0.1:0",
@@ -68,13 +70,14 @@ class Agent:
         self._mailbox: Mailbox[Said] = Mailbox()
         self._thread: threading.Thread | None = None
         self._over = False
-        self._run = self._way(runtime, node, member, join, gossip, identity, invite, state_dir)
+        self._run = self._way(runtime, node, key, member, join, gossip, identity, invite, state_dir)
         self.update(**fields)
 
     def _way(
         self,
         runtime: str,
         node: str | None,
+        key: str | None,
         member: bool,
         join: tuple[str, ...],
         gossip: str,
@@ -83,7 +86,7 @@ class Agent:
         state_dir: str | Path | None,
     ) -> Callable[[], None]:
         if not member:
-            return Courier(self.agent_id, runtime, node, self._mailbox, self.counts).run
+            return Courier(self.agent_id, runtime, node, self._mailbox, self.counts, key).run
         from meshfleet.embed.member import Inside  # brings Trio and the sockets along
 
         kept = None if state_dir is None else Path(state_dir)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import http.client
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
+from meshfleet.client.http import There
 from meshfleet.embed.fields import Said, state_of
-from meshfleet.embed.finding import base_url
+from meshfleet.embed.finding import find
+from meshfleet.errors import MeshfleetError
 from meshfleet.logs import get_logger
 from meshfleet.node.process import this_process
 
 if TYPE_CHECKING:
     from collections import Counter
 
+    from meshfleet.client.session import Session
     from meshfleet.embed.mailbox import Mailbox
 
 PATIENCE = 2.0
@@ -39,13 +43,22 @@ class Courier:
     """Runs in its own thread until the mailbox is closed, and once more for what is in it then."""
 
     def __init__(
-        self, agent_id: str, runtime: str, node: str | None, mailbox: Mailbox[Said], counts: Counter[str]
+        self,
+        agent_id: str,
+        runtime: str,
+        node: str | None,
+        mailbox: Mailbox[Said],
+        counts: Counter[str],
+        key: str | None = None,
     ) -> None:
         self._agent_id = agent_id
         self._runtime = runtime
         self._node = node
         self._mailbox = mailbox
         self._counts = counts
+        self._key = key or _from_environment()
+        self._session: Session | None = None
+        self._exchanged_at: str | None = None
         self._connection: http.client.HTTPConnection | None = None
         self._told_trouble = False
 
@@ -79,7 +92,7 @@ class Courier:
             return True  # trying again would not help; the next update may
         try:
             self._post(body)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, MeshfleetError) as error:
             self._counts["unsent"] += 1
             self._close()
             self._complain("no node answers; the agent goes on unseen, and this is tried again", error)
@@ -90,18 +103,33 @@ class Courier:
 
     def _post(self, body: bytes) -> None:
         if self._connection is None:
-            there = urlsplit(base_url(self._node))
-            self._connection = http.client.HTTPConnection(there.hostname or "", there.port or 80, timeout=PATIENCE)
+            self._connection = self._opened()
         headers = {"Content-Type": "application/json"}
+        if self._session is not None:
+            headers["Authorization"] = f"Bearer {self._session.token()}"
         me = this_process()
         if me is not None:
             headers[PROCESS_HEADER] = str(me)
         self._connection.request("POST", f"/v1/agents/{quote(self._agent_id)}/state", body, headers)
         answer = self._connection.getresponse()
         said = answer.read(4_096)
+        if answer.status == http.HTTPStatus.UNAUTHORIZED and self._session is not None:
+            self._session.forget()
         if answer.status >= 300:
             self._counts["refused"] += 1
             self._complain(f"the node refused a state ({answer.status})", said.decode(errors="replace"))
+
+    def _opened(self) -> http.client.HTTPConnection:
+        url, certificate = find(self._node)
+        ca = os.environ.get("MESHFLEET_CA")
+        there = There(url.rstrip("/"), Path(ca) if ca else certificate, pinned=not ca)
+        if self._key is not None and there.url != self._exchanged_at:
+            from meshfleet.client.session import Session
+            from meshfleet.wire.apikeys import read  # brings cryptography along
+
+            self._session = Session(there, read(self._key, "the agent's key"))
+            self._exchanged_at = there.url
+        return there.connection(PATIENCE)
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -113,3 +141,9 @@ class Courier:
         if not self._told_trouble:
             self._told_trouble = True
             log.warning(what, agent=self._agent_id, why=why, pid=os.getpid(), at=time.strftime("%H:%M:%S"))
+
+
+def _from_environment() -> str | None:
+    """MESHFLEET_API_KEY, where it is an agent's: the same variable may hold a reader's, for the command."""
+    key = os.environ.get("MESHFLEET_API_KEY", "")
+    return key if key.startswith("mf_agent_") else None

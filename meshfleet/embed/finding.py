@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import platformdirs
@@ -16,18 +17,29 @@ class _Running(msgspec.Struct, frozen=True):
     http: str
 
 
-def base_url(given: str | None) -> str:
-    """The node's address. Looked for anew at each connection: nodes come and go."""
-    return given or os.environ.get("MESHFLEET_NODE") or _running() or DEFAULT
+class Found(NamedTuple):
+    """A node that an agent can report to."""
+
+    url: str
+    certificate: Path | None = None
+    """Its certificate, where it is a node of this machine that speaks HTTPS."""
 
 
-def _running() -> str | None:
+def find(given: str | None) -> Found:
+    """The node. Looked for anew at each connection: nodes come and go."""
+    named = given or os.environ.get("MESHFLEET_NODE")
+    return Found(named) if named else _running() or Found(DEFAULT)
+
+
+def _running() -> Found | None:
     """What the youngest `running.json` in the usual state dirs says; nodes remove theirs when they end."""
     base = Path(platformdirs.user_state_path("meshfleet", appauthor=False))
     try:
         files = sorted(base.glob("*/running.json"), key=lambda path: path.stat().st_mtime, reverse=True)
         for file in files:
-            return msgspec.json.decode(file.read_bytes()[:65_536], type=_Running).http
+            certificate = file.with_name("http.crt")
+            url = msgspec.json.decode(file.read_bytes()[:65_536], type=_Running).http
+            return Found(url, certificate if certificate.exists() else None)
     except (OSError, msgspec.DecodeError):
         return None
     return None

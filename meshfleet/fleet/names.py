@@ -20,7 +20,8 @@ NAME_LIMIT = 64
 AGENT_ID_LIMIT = 128
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]*")
+AGENT_ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._:@/-]*$"
+_AGENT_ID = re.compile(AGENT_ID_PATTERN)
 
 
 class Address(NamedTuple):

@@ -104,16 +104,25 @@ def lost_together(silent: Sequence[Peer], still_there: int, timing: Timing) -> l
     Disjoint, largest first. `still_there` counts the members that are not silent, the observer included.
     """
     rest = sorted(silent, key=lambda p: (p.heard_at, p.name))
+    windows = [w for w in _windows(rest, 2 * timing.heartbeat) if _is_loss(w, still_there)]
     groups: list[list[Peer]] = []
     while rest:
         group = max(_windows(rest, 2 * timing.heartbeat), key=len)
-        needed = max(2.0, 0.02 * (len(group) + still_there))
-        if len(group) < needed or len({p.host for p in group}) < 2:
+        if not _is_loss(group, still_there):
             break
         groups.append(group)
         gone = {p.name for p in group}
         rest = [p for p in rest if p.name not in gone]
+    for peer in rest:  # who fell silent with somebody that a larger group, or an earlier one, took
+        others = {p.name for w in windows if peer in w for p in w}
+        for group in [group for group in groups if any(p.name in others for p in group)][:1]:
+            group.append(peer)
     return groups
+
+
+def _is_loss(group: list[Peer], still_there: int) -> bool:
+    """Whether so many, on so many hosts, are likelier cut off than dead."""
+    return len(group) >= max(2.0, 0.02 * (len(group) + still_there)) and len({p.host for p in group}) > 1
 
 
 def _windows(by_time: list[Peer], width: float) -> list[list[Peer]]:

@@ -1,6 +1,7 @@
 """Heartbeats of the whole fleet as one table: how old the newest word of each member is.
 
-A node raises its counter each `beat_interval`. Whoever hears a newer one passes it on to `fan_out` members, along with
+A node raises its counter each `beat_interval`, or when a snapshot of its own goes to everybody anyway, and takes it
+along. Else whoever hears a newer one passes it on to `fan_out` members, along with
 whatever goes to them anyway, with the time for which it was held added to its age: a heartbeat that comes late does
 not make fresh (scylladb 8488: 15 s of delay kept the dead alive for 300 s). Whoever is told an older one than it knows
 answers with the newer. That one rule repairs what the spread missed: a member whose beat is late is asked for by
@@ -9,7 +10,8 @@ telling somebody the old one.
 
 from __future__ import annotations
 
-from itertools import islice
+from collections import deque
+from math import inf
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.evidence import Kind
@@ -44,10 +46,18 @@ class Heartbeats:
         self.counter = 0
         self._raised_at = listening_now
         self._tag = beat_tag(name, epoch)
-        self.hot: dict[int, int] = {}
-        """Tags of members whose newest beat is still to be passed on, and to how many."""
+        self._mine_hot = 0
+        """To how many my own newest beat is still to be told."""
+        self._hot: deque[Record] = deque()
+        """Members whose newest beat is still to be passed on; each record knows to how many."""
         self._took = 0
         """How many packets have carried hot beats since the last round."""
+        self._nobody_late_before = -inf
+
+    @property
+    def are_hot(self) -> bool:
+        """Whether there is anything to pass on."""
+        return bool(self._hot) or self._mine_hot > 0
 
     def begin_life(self, epoch: int, at: float) -> None:
         """My own epoch changed."""
@@ -59,26 +69,60 @@ class Heartbeats:
         """One more heartbeat of mine."""
         self.counter += 1
         self._raised_at = at
-        self.hot[self._tag] = self._timing.fan_out
+        self._mine_hot = self._timing.fan_out
+
+    def due_at(self) -> float:
+        """When the next one is due (listening seconds)."""
+        return self._raised_at + self._timing.beat_interval
+
+    def ride(self, at: float) -> Beat:
+        """My heartbeat, raised for a snapshot of mine that takes it to everybody: then it needs no other way."""
+        if self._raised_at < at - self._timing.gossip_interval:
+            self.counter += 1
+            self._raised_at = at
+            self._mine_hot = 0
+        return Beat(self._tag, self.counter, self._raised_at)
+
+    def told(self, record: Record, epoch: int) -> Beat:
+        """The newest heartbeat of that life of a member."""
+        return _beat(record) if record.epoch == epoch else Beat(record.tag, 0, record.beat_at)
 
     def my_age(self, at: float) -> float:
         """How long ago I raised it."""
         return max(0.0, at - self._raised_at)
 
-    def hear(self, record: Record, counter: int, age: float, at: float, via: str | None, transport: str) -> bool:
+    def hear(
+        self,
+        record: Record,
+        counter: int,
+        age: float,
+        at: float,
+        via: str | None,
+        transport: str,
+        *,
+        rides: bool = False,
+    ) -> bool:
         """A heartbeat of `record`, `age` seconds old on arrival, from itself (`via` None) or passed on; whether it
-        was newer."""
+        was newer. `rides`: on a snapshot, which takes it to everybody."""
         raised_at = at - age
         if counter <= record.beat:
             if counter == record.beat and raised_at < record.beat_at:
-                record.beat_at = raised_at  # of two accounts of one heartbeat the earlier holds less delay
+                record.beat_at, record.told = raised_at, None  # of two accounts the earlier holds less delay
+            if rides and counter == record.beat:
+                record.hot = 0
             return False
         # A later heartbeat is never older; but the moment of introduction, which stood in for the first, may be.
-        record.beat_at = raised_at if record.beat == 0 else max(record.beat_at, raised_at)
+        record.beat_at = raised_at if record.beat == 0 or raised_at > record.beat_at else record.beat_at
         record.beat = counter
         record.relay_via = via
         record.transport = transport
-        self.hot[record.tag] = self._timing.fan_out
+        record.told = None
+        if rides:
+            record.hot = 0
+        else:
+            if record.hot == 0:
+                self._hot.append(record)
+            record.hot = self._timing.fan_out
         return True
 
     def merge(self, beats: Beats, via: str, at: float, transport: str) -> tuple[list[Record], list[Beat], int]:
@@ -88,6 +132,7 @@ class Heartbeats:
         heard: list[Record] = []
         newer_here: list[Beat] = []
         by_tag = self._roster.tags.get
+        behind = at - beats.at
         for beat in beats.entries:
             record = by_tag(beat.tag)
             if record is None:
@@ -95,54 +140,66 @@ class Heartbeats:
                     self._counts["unknown_beat"] += 1
                     strangers += 1
             elif beat.counter == record.beat:  # as most entries are, and as `hear` has it
-                if at - beat.age < record.beat_at:
-                    record.beat_at = at - beat.age
+                if beat.raised_at + behind < record.beat_at:
+                    record.beat_at, record.told = beat.raised_at + behind, None
+                if record.hot:
+                    record.hot -= 1  # one less who needs to be told
             elif beat.counter < record.beat:
-                newer_here.append(_beat(record, at))
-            elif self.hear(record, beat.counter, beat.age, at, None if via == record.name else via, transport):
+                newer_here.append(_beat(record))
+            else:
+                age = max(0.0, beats.at - beat.raised_at)
+                self.hear(record, beat.counter, age, at, None if via == record.name else via, transport)
                 if record.presence is not Presence.FRESH:
-                    record.note(Kind.BEAT, at, via, f"heartbeat {beat.counter} by way of {via}, {beat.age:.1f} s old")
+                    record.note(Kind.BEAT, at, via, f"heartbeat {beat.counter} by way of {via}, {age:.1f} s old")
                 heard.append(record)
         return heard, newer_here[:ENTRIES], strangers
 
-    def take(self, room: int, at: float) -> Beats | None:
-        """What to pass on in one more packet, in at most `room` bytes."""
-        hot, tags = self.hot, self._roster.tags
+    def take(self, room: int, at: float, *, alone: bool = False) -> Beats | None:
+        """What to pass on in one more packet, in at most `room` bytes. My own is in each packet's head: a packet that
+        goes for its sake `alone` may have an empty table."""
+        mine, self._mine_hot = self._mine_hot, max(0, self._mine_hot - 1)
         entries: list[Beat] = []
-        for tag in list(islice(hot, max(0, min(ENTRIES, (room - HEAD) // ENTRY)))):
-            left = hot.pop(tag)
-            if left > 1:
-                hot[tag] = left - 1  # behind the others, so that all get their turn
-            record = tags.get(tag)
-            if record is not None:
-                entries.append(_beat(record, at))
-            elif tag == self._tag:
-                entries.append(Beat(tag, self.counter, self.my_age(at)))
-        self._took += bool(entries)
-        return Beats(tuple(entries)) if entries else None
+        hot = self._hot
+        for _ in range(min(len(hot), ENTRIES, (room - HEAD) // ENTRY)):
+            record = hot.popleft()
+            if record.hot:  # else it began another life in the meantime, or is forgotten
+                entries.append(record.told or _beat(record))
+                record.hot -= 1
+                if record.hot:
+                    hot.append(record)  # behind the others, so that all get their turn
+        self._took += bool(entries or mine)
+        return Beats(tuple(entries), at) if entries or (alone and mine) else None
 
     def round_is_needed(self) -> bool:
         """Whether too few packets carried beats along since the last call: then they need packets of their own."""
         took, self._took = self._took, 0
-        return bool(self.hot) and took < self._timing.fan_out
+        return self.are_hot and took < self._timing.fan_out
 
     def late(self, at: float) -> list[Beats]:
         """Members whose next beat should have come by now: told as known, so that whoever knows more answers."""
-        limit = at - self._timing.beat_interval - 2 * self._timing.gossip_interval
-        late = [record for record in self._roster.hopeful if record.beat_at < limit]
-        return tables([_beat(record, at) for record in late[:ENTRIES]])
+        if at < self._nobody_late_before:
+            return []
+        patience = self._timing.beat_interval + 2 * self._timing.gossip_interval
+        hopeful, limit = self._roster.hopeful, at - patience
+        late = [record for record in hopeful if record.beat_at < limit]
+        # Who is not late now is not before its beat is as old; who becomes hopeful again is looked at a moment later.
+        oldest = limit if late else min([record.beat_at for record in hopeful], default=limit)
+        self._nobody_late_before = min(oldest + patience, at + self._timing.beat_interval / 2)
+        return tables([_beat(record) for record in late[:ENTRIES]], at)
 
-    def of(self, records: list[Record], at: float) -> Beats:
+    def of(self, records: list[Record]) -> tuple[Beat, ...]:
         """Theirs, and mine, for push-pull."""
-        mine = Beat(self._tag, self.counter, self.my_age(at))
-        return Beats((mine, *(_beat(record, at) for record in records if record.beat)))
+        mine = Beat(self._tag, self.counter, self._raised_at)
+        return (mine, *(_beat(record) for record in records if record.beat))
 
 
-def _beat(record: Record, at: float) -> Beat:
-    age = at - record.beat_at
-    return Beat(record.tag, record.beat, age if 0.0 < age < 1e7 else min(1e7, max(0.0, age)))
+def _beat(record: Record) -> Beat:
+    """The newest of that member, made once."""
+    if record.told is None:
+        record.told = Beat(record.tag, record.beat, record.beat_at)
+    return record.told
 
 
-def tables(entries: list[Beat]) -> list[Beats]:
+def tables(entries: list[Beat], at: float) -> list[Beats]:
     """`entries` in messages of at most ENTRIES each."""
-    return [Beats(tuple(entries[i : i + ENTRIES])) for i in range(0, len(entries), ENTRIES)]
+    return [Beats(tuple(entries[i : i + ENTRIES]), at) for i in range(0, len(entries), ENTRIES)]

@@ -89,8 +89,11 @@ class Known:
     def _add_alive(self, claim: Alive) -> bool:
         # Equal numbers with different contents can only come from two processes with one name and epoch. Any fixed
         # choice will do, as long as everybody makes the same.
-        if self.alive is not None and _alive_rank(claim) <= _alive_rank(self.alive):
-            return False
+        known = self.alive
+        if known is not None:
+            number, newest = (claim.epoch, claim.incarnation), (known.epoch, known.incarnation)
+            if number < newest or (number == newest and (claim == known or repr(claim.info) <= repr(known.info))):
+                return False
         self.alive = claim
         self._forget_refuted()
         return True
@@ -135,10 +138,6 @@ class Known:
             return False
         self.died, self.obituaries = number, obituaries
         return True
-
-
-def _alive_rank(claim: Alive) -> tuple[int, int, str]:
-    return (claim.epoch, claim.incarnation, repr(claim.info))
 
 
 def _left_rank(claim: Left) -> tuple[int, bool, str, str]:

@@ -78,6 +78,7 @@ class Hearing:
         match message:
             case SnapshotMessage():  # by how many there are of each
                 member.counts["snapshots_in"] += 1
+                self._hear_riding(message, sender, via, at, now)
                 if member.spread.on_snapshot(message, at):
                     member.emit(Arrived(message.snapshot))
             case Beats():
@@ -113,6 +114,16 @@ class Hearing:
             case _:
                 assert_never(message)
 
+    def _hear_riding(self, message: SnapshotMessage, sender: NodeName, via: Via, at: float, now: float) -> None:
+        """The heartbeat of a snapshot's origin, which came along."""
+        member, snapshot = self._member, message.snapshot
+        record = member.roster.get(snapshot.node)
+        if record is None or record.epoch != snapshot.epoch:
+            return
+        newer = member.beats.hear(record, message.beat, message.beat_age, at, sender, TRANSPORT[via], rides=True)
+        if newer and record.presence is not Presence.FRESH:
+            member.judging.judge(record, now)
+
     def _hear_beats(self, beats: Beats, source: Address, sender: NodeName, via: Via, at: float, now: float) -> None:
         member = self._member
         heard, newer_here, strangers = member.beats.merge(beats, sender, at, TRANSPORT[via])
@@ -122,7 +133,7 @@ class Hearing:
             if record.presence is not Presence.FRESH:
                 member.judging.judge(record, now)
         if newer_here:
-            member.outbox.datagram_to(source, sender, Beats(tuple(newer_here)))
+            member.outbox.datagram_to(source, sender, Beats(tuple(newer_here), at))
 
     def _hear_row(self, row: Row, at: float) -> None:
         if self._member.rows.hear(row, at):

@@ -97,12 +97,13 @@ class Judging:
         at = self._listening.at(now)
         evidence = self.evidence(record, at)
         verdict = self._rules.judge(evidence, self.assessment.standing, self._timing)
-        fresh = verdict.presence is Presence.FRESH
-        base = at - evidence.age
-        record.due = base + self._timing.stale_after if fresh else at
         record.touched = False
         before = record.verdict
         self._roster.judged(record, verdict)
+        if verdict.presence is Presence.FRESH:
+            record.due = at - evidence.age + self._timing.stale_after
+        else:  # what is over seldom changes by the mere passing of time
+            record.due = at + self._timing.heartbeat if record.is_gone else at
         if (before.presence, before.certainty) == (verdict.presence, verdict.certainty):
             return
         record.judged_since = at
@@ -150,7 +151,7 @@ class Judging:
             could_confirm=could,
             group=self._group(record, at),
             contact_by=contact,
-            recent=tuple(record.facts)[-RECENT:],
+            recent=tuple(record.facts[-RECENT:]),
         )
 
     def _accepts(self, record: Record, at: float) -> bool:

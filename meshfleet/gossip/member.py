@@ -97,7 +97,7 @@ class Member:
         self.beats = Heartbeats(name, epoch, timing, self.roster, self.counts, now)
         self.outcasts = Outcasts(self.counts)
         self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts)
-        self.spread = Spread(name, timing, self.roster, self.replica, self.outbox, self.timers, rng)
+        self.spread = Spread(name, timing, self.roster, self.replica, self.beats, self.outbox, self.timers, rng)
         self.rows = Rows(name, epoch, timing, self.roster, self.outbox, self.counts)
         self.membership = Membership(
             Alive(name, epoch, 0, info), timing, self.roster, self.awareness, self.beats, self.rows, self.spread,
@@ -303,6 +303,8 @@ class Member:
         self.counts["resumed"] += 1
         self._at = self.listening.at(now)
         self.prober.abandon()
+        if not self.membership.leaving:
+            self.beats.raise_mine(self._at)  # whoever had given me up hears that I am back
         self.judging.review(now)
 
     def emit(self, event: Event) -> None:

@@ -268,13 +268,13 @@ class Membership:
         """All that I know, in frames: the first asks for the other side's."""
         told = self._roster.worth_telling(at - self._timing.tombstone / 2)
         claims: Sequence[Claim] = [self.me, *(claim for record in told for claim in record.known.claims())]
-        beats, digest = self._beats.of(told, at).entries, self._spread.everything().entries
+        beats, digest = self._beats.of(told), self._spread.everything().entries
         frames: list[Sync] = []
         while claims or beats or digest or not frames:
             now, claims = tuple(claims[:CLAIMS_PER_SYNC]), claims[CLAIMS_PER_SYNC:]
             some_beats, beats = beats[:ENTRIES_PER_SYNC], beats[ENTRIES_PER_SYNC:]
             some_haves, digest = digest[:ENTRIES_PER_SYNC], digest[ENTRIES_PER_SYNC:]
-            frames.append(Sync(now, Beats(some_beats), Digest(some_haves), reply and not frames))
+            frames.append(Sync(now, Beats(some_beats, at), Digest(some_haves), reply and not frames))
         revoked = self._outcasts.all()
         while revoked:
             thrown_out, revoked = revoked[:REVOKED_PER_SYNC], revoked[REVOKED_PER_SYNC:]

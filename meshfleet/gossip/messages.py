@@ -19,7 +19,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Short = Annotated[str, msgspec.Meta(max_length=200)]
 Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Age = Annotated[float, msgspec.Meta(ge=0.0, le=1e7)]
-"""Seconds. Each relay adds how long it held the news."""
+"""Seconds."""
 
 
 class NodeInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -82,17 +82,20 @@ Claim: TypeAlias = Alive | Suspect | Left | Obituary
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The newest heartbeat known of one member: who (a tag of name and epoch), which, and how old."""
+    """The newest heartbeat known of one member: who (a tag of name and epoch), which, and when it was raised, by the
+    same clock as the `at` of the table that it stands in: so one Beat serves all tables until a newer one comes."""
 
-    tag: Annotated[int, msgspec.Meta(ge=0, lt=2**48)]
-    counter: Number
-    age: Age
+    tag: int
+    counter: int
+    raised_at: float
 
 
 class Beats(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
-    """Heartbeats of many members as one compact table."""
+    """Heartbeats of many members as one compact table, told at `at`. Only ages travel: each relay adds how long it held
+    the news."""
 
     entries: tuple[Beat, ...]
+    at: float = 0.0
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
@@ -170,6 +173,9 @@ class SnapshotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=F
     until: Name | None = None
     """The receiver answers for everybody after itself in the ring of names, up to and without this one. None: for
     nobody."""
+    beat: Number = 0
+    """The origin's newest heartbeat known to the sender, in the life of the snapshot, and how old it is; 0: none."""
+    beat_age: Age = 0.0
 
 
 class Have(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -154,7 +154,7 @@ class Neighbours:
             case Connect.REFUSED:
                 record.accepted_at = record.acknowledged_at = None
                 fact = record.note(Kind.REFUSED, at, self._me, "connection refused: nobody listens there", self._host)
-                record.refusals.append(fact)
+                record.refused(fact)
                 self._confirm_refusal(record, now)
             case Connect.NO_ROUTE:
                 record.note(Kind.NO_ROUTE, at, self._me, "no route to it, says the network on the way", self._host)
@@ -182,4 +182,4 @@ class Neighbours:
         """A helper on another host was refused."""
         at = self._listening.at(now)
         fact = record.note(Kind.REFUSED, at, helper.name, f"{helper.name} was refused too", helper.info.host)
-        record.refusals.append(fact)
+        record.refused(fact)

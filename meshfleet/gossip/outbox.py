@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, OUTBOX, Counts
-from meshfleet.gossip.messages import Ack, DropStream, KeepStream, Message, Outgoing, SendPacket, TryConnect, Via
+from meshfleet.gossip.messages import DropStream, KeepStream, Message, Outgoing, SendPacket, TryConnect, Via
 
 if TYPE_CHECKING:
     from meshfleet.gossip.beats import Heartbeats
@@ -90,8 +90,7 @@ class Outbox:
         if self._rumors:
             claims, took = self._rumors.take(room, members)
             packed += claims
-        # Not with an ack: whoever pinged just told its own, and knows what it told me.
-        if self._beats.hot and type(packed[0]) is not Ack and (table := self._beats.take(room - took, at)) is not None:
+        if self._beats.are_hot and (table := self._beats.take(room - took, at)) is not None:
             packed.append(table)
             took += self._measure(table)
         return took

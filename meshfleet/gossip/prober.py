@@ -95,12 +95,18 @@ class Prober:
         self._counts = counts
         self._outcome = outcome
         self._seq = 0
+        self._turn: Record | None = None
+        self._turn_at = -1.0
         self._rounds: dict[int, _Round] = {}
         self._relays: dict[int, _Relay] = {}
 
-    def start(self, now: float, first_in: float) -> None:
-        """Probe from now on. `first_in` spreads the members of a fleet that started together."""
-        self._timers.at(now + first_in, self._next_round)
+    def start(self, first: float) -> None:
+        """Probe from then on."""
+        self._timers.at(first, self._next_round)
+
+    def pinged_at(self, now: float) -> Record | None:
+        """Whose turn it was at this very moment: what else is sent to it now costs no datagram."""
+        return self._turn if now == self._turn_at else None
 
     def abandon(self) -> None:
         """Forget the rounds under way: this member stood still, so their silence proves nothing."""
@@ -125,7 +131,8 @@ class Prober:
 
     def _next_round(self, now: float) -> None:
         self._timers.at(now + self._timing.probe_interval * self._awareness.multiplier, self._next_round)
-        record = self._roster.next_to_probe()
+        record = self._turn = self._roster.next_to_probe()
+        self._turn_at = now
         if record is not None:
             self.probe(record, now)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.evidence import Fact, Kind
@@ -11,7 +10,7 @@ from meshfleet.fleet.names import Address, Epoch, NodeName
 from meshfleet.fleet.presence import FRESH, Presence, Verdict
 from meshfleet.gossip.claims import Known
 from meshfleet.gossip.limits import FACTS, MEMBERS, REFUSALS, UNKNOWN_MEMBERS, Counts
-from meshfleet.gossip.messages import Alive, Claim, NodeInfo
+from meshfleet.gossip.messages import Alive, Beat, Claim, NodeInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +53,7 @@ class Record:
         "facts",
         "grouped_at",
         "hopeful_place",
+        "hot",
         "indirect_at",
         "indirect_via",
         "info",
@@ -69,6 +69,7 @@ class Record:
         "rtt",
         "suspicion",
         "tag",
+        "told",
         "touched",
         "transport",
         "unanswered_since",
@@ -89,8 +90,11 @@ class Record:
         self.beat = 0
         self.beat_at = now
         """When it raised the newest heartbeat known here."""
-        self.direct_at = -1e18
-        self.indirect_at = -1e18
+        self.hot = 0
+        """To how many members that heartbeat is still to be passed on."""
+        self.told: Beat | None = None
+        """The same as it is told, once it was."""
+        self.direct_at = self.indirect_at = -1e18
         self.indirect_via: str | None = None
         self.relay_via: str | None = None
         self.transport: str | None = None
@@ -111,11 +115,11 @@ class Record:
         """Since when attempts to connect to it have met nothing but silence."""
         self.grouped_at = -1e18
         """When it was last one of a group that fell silent together."""
-        self.refusals: deque[Fact] = deque(maxlen=REFUSALS)
+        self.refusals: list[Fact] = []
         self.eof: Fact | None = None
         self.obituary_at: float | None = None
         """When the first obituary of this life was heard, or my own proof found."""
-        self.facts: deque[Fact] = deque(maxlen=FACTS)
+        self.facts: list[Fact] = []
         self.verdict: Verdict = FRESH
         self.presence = Presence.FRESH
         """The last verdict's word."""
@@ -182,20 +186,21 @@ class Record:
                     break
                 newest = i
         self.facts.append(fact)
+        del self.facts[:-FACTS]  # lists, for most records have few facts: a deque takes 600 bytes empty
         return fact
+
+    def refused(self, fact: Fact) -> None:
+        """A connection to it was refused."""
+        self.refusals.append(fact)
+        del self.refusals[:-REFUSALS]
 
     def begin_life(self, now: float) -> None:
         """A new epoch: nothing that was held against the old one counts any more."""
         self.tag = beat_tag(self.name, self.epoch)
-        self.beat = 0
-        self.beat_at = now
+        self.beat, self.hot, self.told, self.beat_at = 0, 0, None, now
         self.restarted_at = now
-        self.suspicion = None
-        self.accepted_at = None
-        self.acknowledged_at = None
-        self.answered_at = -1e18
-        self.unanswered_since = None
-        self.grouped_at = -1e18
+        self.suspicion = self.accepted_at = self.acknowledged_at = self.unanswered_since = None
+        self.answered_at = self.grouped_at = -1e18
         self.missed = 0
         self.refusals.clear()
         self.eof = None
@@ -289,6 +294,7 @@ class Roster:
     def remove(self, record: Record) -> None:
         """Forget a member whose tombstone has expired."""
         self._leave_hopeful(record)
+        record.hot = 0
         self.doubted.pop(record.name, None)
         self._records.pop(record.name, None)
         self.tags.pop(record.tag, None)

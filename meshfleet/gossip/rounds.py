@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.events import Forgotten
+from meshfleet.gossip.timers import SLACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +22,8 @@ ROOM = 1_000
 
 
 class Rounds:
-    """Sets a member's recurring duties going, each from a random moment on, so that members started together
-    spread out."""
+    """Sets a member's recurring duties going, from a random moment on, so that members started together spread out.
+    A member's own fall together where they can: it wakes up once for all of them, and they share datagrams."""
 
     def __init__(self, member: Member) -> None:
         self._member = member
@@ -30,29 +31,35 @@ class Rounds:
 
     def start(self, now: float) -> None:
         """Begin all of them."""
-        timing = self._member.timing
-        self._member.prober.start(now, self._member.rng.uniform(0, timing.probe_interval))
-        self._every(timing.beat_interval, now, self._beat, first=0.0)
-        self._every(timing.gossip_interval, now, self._gossip)
-        self._member.timers.at(now + self._member.rng.uniform(0, timing.digest_interval), self._digest)
-        self._every(timing.push_pull_interval, now, self._push_pull)
-        self._every(timing.gone_probe_interval, now, self._seek)
-        self._every(timing.heartbeat, now, self._review)
-        self._every(REAP_EVERY, now, self._reap)
+        timing, rng = self._member.timing, self._member.rng
+        phase = rng.uniform(0, timing.gossip_interval)
+        turns = max(1, round(timing.probe_interval / timing.gossip_interval))
+        first = phase + timing.gossip_interval * rng.randrange(turns)
+        self._member.beats.raise_mine(self._member.listening.at(now))
+        self._member.timers.at(now + timing.beat_interval, self._beat)
+        self._every(timing.gossip_interval, now + phase, self._gossip)
+        self._member.prober.start(now + first)
+        self._member.timers.at(now + first, self._digest)
+        self._every(timing.push_pull_interval, now + rng.uniform(0, timing.push_pull_interval), self._push_pull)
+        self._every(timing.gone_probe_interval, now + rng.uniform(0, timing.gone_probe_interval), self._seek)
+        self._every(timing.heartbeat, now + phase, self._review)
+        self._every(REAP_EVERY, now + rng.uniform(0, REAP_EVERY), self._reap)
 
-    def _every(self, interval: float, now: float, action: Callable[[float], None], first: float | None = None) -> None:
+    def _every(self, interval: float, first: float, action: Callable[[float], None]) -> None:
         timers = self._member.timers
 
         def run(t: float) -> None:
             timers.at(t + interval, run)
             action(t)
 
-        timers.at(now + (self._member.rng.uniform(0, interval) if first is None else first), run)
+        timers.at(first, run)
 
     def _beat(self, now: float) -> None:
+        """Raise the heartbeat, unless a snapshot took one along in the meantime."""
         member, at = self._member, self._member.listening.at(now)
-        if not member.membership.leaving:
+        if at >= member.beats.due_at() - SLACK and not member.membership.leaving:
             member.beats.raise_mine(at)
+        member.timers.at(now + max(SLACK, member.beats.due_at() - at), self._beat)
 
     def _gossip(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
@@ -61,19 +68,29 @@ class Rounds:
         if not (late or alone or len(member.rumors)):
             return
         peers = member.roster.sample(member.timing.fan_out)
+        if alone and len(peers) < member.timing.fan_out:
+            self._call_out(member.timing.fan_out - len(peers), at)
         if peers and late:
             member.outbox.datagram(peers[0], *late)
         for record in peers if alone else ():
-            if (table := member.beats.take(ROOM, at)) is not None:
+            if (table := member.beats.take(ROOM, at, alone=True)) is not None:
                 member.outbox.datagram(record, table)
         if peers and not alone and len(member.rumors):
             claims, _ = member.rumors.take(ROOM, len(member.roster))
             member.outbox.datagram(peers[-1], *claims)
 
+    def _call_out(self, count: int, at: float) -> None:
+        """Tell my heartbeat to some of those I don't hear: the cut may be one way, and they hear me."""
+        member = self._member
+        silent = [record for record in member.roster.doubted.values() if record.presence is Presence.UNREACHABLE]
+        for record in member.rng.sample(silent, min(count, len(silent))):
+            if (table := member.beats.take(ROOM, at, alone=True)) is not None:
+                member.outbox.datagram(record, table)
+
     def _digest(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
         member.timers.at(now + member.spread.pause(now), self._digest)
-        member.spread.send_digest(at, now)
+        member.spread.send_digest(at, now, member.prober.pinged_at(now))
 
     def _push_pull(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)

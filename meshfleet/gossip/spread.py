@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, PENDING_DIGESTS
-from meshfleet.gossip.messages import Delta, Digest, Have, SnapshotMessage, Want
+from meshfleet.gossip.messages import Beat, Delta, Digest, Have, SnapshotMessage, Want
 
 if TYPE_CHECKING:
     from random import Random
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from meshfleet.fleet.names import Address, NodeName
     from meshfleet.fleet.state import Snapshot
     from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.beats import Heartbeats
     from meshfleet.gossip.outbox import Outbox
     from meshfleet.gossip.replica import Replica
-    from meshfleet.gossip.roster import Roster
+    from meshfleet.gossip.roster import Record, Roster
     from meshfleet.gossip.timers import Timers
 
 HAVES = 40
@@ -61,11 +62,13 @@ class Spread:
         timing: Timing,
         roster: Roster,
         replica: Replica,
+        beats: Heartbeats,
         outbox: Outbox,
         timers: Timers,
         rng: Random,
     ) -> None:
         self._me = me
+        self._beats = beats
         self._timers = timers
         self._waiting = 0
         """Digests whose news is still waited for."""
@@ -82,9 +85,9 @@ class Spread:
     def push(self, snapshots: list[Snapshot], at: float) -> None:
         """Send out news of my own, each to the first of some stretches of the ring."""
         for snapshot in snapshots:
-            self._pass_on(snapshot, at, self._me, whole=True)
+            self._pass_on(snapshot, at, self._me, self._beats.ride(at), whole=True)
 
-    def _pass_on(self, snapshot: Snapshot, at: float, until: str, *, whole: bool) -> None:
+    def _pass_on(self, snapshot: Snapshot, at: float, until: str, beat: Beat, *, whole: bool) -> None:
         self._note_change(snapshot.node, at)
         if len(snapshot.body) > PUSHED:
             have = Digest((Have(snapshot.node, snapshot.epoch, snapshot.seq),))
@@ -92,7 +95,8 @@ class Spread:
                 self._outbox.datagram(record, have)
             return
         for record, ends in self._roster.share_out(until, self._timing.shares, but=snapshot.node, whole=whole):
-            self._outbox.datagram(record, SnapshotMessage(snapshot, ends))
+            age = max(0.0, at - beat.raised_at)
+            self._outbox.datagram(record, SnapshotMessage(snapshot, ends, beat.counter, age))
 
     def _note_change(self, node: str, at: float) -> None:
         self._changed.pop(node, None)  # so that the longest unchanged stay in front
@@ -105,15 +109,16 @@ class Spread:
     def _is_lossy(self, now: float) -> bool:
         return now - self._asked_at < HASTE * self._timing.digest_interval
 
-    def send_digest(self, at: float, now: float) -> None:
+    def send_digest(self, at: float, now: float, pinged: Record | None) -> None:
         """Tell one member what is held: what changed of late, and some of the rest in turn.
 
-        Whom: 1, 2, 4, … places on in the ring of names, turn by turn. So each member is told by log n others in turn,
-        none of them left to chance, and what one of them lacks spreads from the others in as many steps.
+        Whom: who is pinged at this moment, for it costs no datagram then. Else 1, 2, 4, … places on in the ring of
+        names, turn by turn: so each member is told by log n others in turn, none of them left to chance, and what one
+        of them lacks spreads from the others in as many steps.
         """
         distance = 1 << self._round % max(1, len(self._roster.hopeful)).bit_length()
-        self._round += 1
-        to = self._roster.ahead(distance)
+        self._round += pinged is None
+        to = self._roster.ahead(distance) if pinged is None else pinged
         self._forget_old_changes(at)
         if to is None:
             return
@@ -197,10 +202,11 @@ class Spread:
     def on_snapshot(self, message: SnapshotMessage, at: float) -> bool:
         """Somebody's push; whether it was news. Who was never introduced, or is forgotten, has no agents here."""
         snapshot = message.snapshot
-        if self._roster.get(snapshot.node) is None or not self._replica.add(snapshot):
+        record = self._roster.get(snapshot.node)
+        if record is None or not self._replica.add(snapshot):
             return False
         if message.until is not None:
-            self._pass_on(snapshot, at, message.until, whole=False)
+            self._pass_on(snapshot, at, message.until, self._beats.told(record, snapshot.epoch), whole=False)
         return True
 
     def on_delta(self, delta: Delta, at: float) -> list[Snapshot]:

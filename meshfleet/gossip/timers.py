@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+SLACK = 0.001
+"""Seconds by which a timer may run early, where another is run anyway: duties that fall together then stay together,
+and what they send to one member shares a datagram."""
+
+
 class Timer:
     """One thing to do at one time. `cancel` is cheap: the heap drops it when it surfaces."""
 
@@ -46,11 +51,13 @@ class Timers:
         return heap[0][0] if heap else inf
 
     def run_due(self, now: float) -> None:
-        """Run all that is due by `now`. What they set anew for `now` or earlier waits for the next call."""
-        last = self._count
+        """Run all that is due by `now`, if anything is. What they set anew for then waits for the next call."""
+        heap, last = self._heap, self._count
+        if not heap or heap[0][0] > now:
+            return
         due: list[Timer] = []
-        while self._heap and self._heap[0][0] <= now and self._heap[0][1] <= last:
-            due.append(heapq.heappop(self._heap)[2])
+        while heap and heap[0][0] <= now + SLACK and heap[0][1] <= last:
+            due.append(heapq.heappop(heap)[2])
         for timer in due:
             if timer.action is not None:
                 timer.action(now)

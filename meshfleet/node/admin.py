@@ -3,8 +3,10 @@
     {"op": "join", "address": "10.0.0.7:7878"}   ->  {"ok": true, "name": "n2"}
     {"op": "forget", "name": "n9"}               ->  {"ok": false, "error": "..."}
 
-Who may open the socket may command the node, so it is readable by its owner alone, and there is no way to it over the
-network. Whatever comes in is answered or the connection is ended; nothing that comes in ends the node.
+Who may open the socket may command the node, so its owner alone can, and there is no way to it over the network. The
+file's mode says so, and the kernel is asked besides who connected: a mode can be wrong, in a folder that somebody
+opened to all, and some systems ignored the modes of sockets. Whatever comes in is answered or the connection is ended;
+nothing that comes in ends the node.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from meshfleet.fleet.names import Address, NodeName, node_name, parse_address
 from meshfleet.fleet.view import Health
 from meshfleet.logs import get_logger
 from meshfleet.node.office import KeysTold, Office
+from meshfleet.node.peercred import may_command, peer_uid
 
 SOCKET = "admin.sock"
 
@@ -88,11 +91,15 @@ class Revoke(msgspec.Struct, frozen=True, tag_field="op", tag="revoke", forbid_u
     name: str
 
 
+class Link(msgspec.Struct, frozen=True, tag_field="op", tag="link", forbid_unknown_fields=True):
+    """Make a link that opens the page once."""
+
+
 class Status(msgspec.Struct, frozen=True, tag_field="op", tag="status", forbid_unknown_fields=True):
     """Tell what GET /health tells."""
 
 
-Request = Join | Leave | Forget | Block | Unblock | Invite | Keys | Rotate | Revoke | Status
+Request = Join | Leave | Forget | Block | Unblock | Invite | Keys | Rotate | Revoke | Link | Status
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -105,6 +112,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     health: Health | None = None
     invite: str | None = None
     keys: KeysTold | None = None
+    link: str | None = None
+    """After `link`: to be opened in a browser within five minutes."""
 
 
 class Administered(Protocol):
@@ -161,21 +170,27 @@ async def serve_admin(
     state_dir: Path,
     left: trio.Event,
     *,
+    new_link: Callable[[], str] | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer on `admin.sock` in `state_dir` until cancelled; set `left` once a `leave` was carried out and answered."""
+    """Answer on `admin.sock` in `state_dir` until cancelled; set `left` once a `leave` was carried out and answered.
+
+    `new_link` makes a link to the page, where the node serves one.
+    """
 
     async def answer(line: bytes) -> Answered:
-        reply, ends = await _carry_out(node, line)
+        reply, ends = await _carry_out(node, new_link, line)
         return Answered(msgspec.json.encode(reply), left.set if ends else None)
 
     await serve_lines(state_dir / SOCKET, answer, task_status=task_status)
 
 
-async def _carry_out(node: Administered, line: bytes) -> tuple[Reply, bool]:
+async def _carry_out(node: Administered, new_link: Callable[[], str] | None, line: bytes) -> tuple[Reply, bool]:
     """The reply, and whether the node is to end after it."""
     try:
         request = msgspec.json.decode(line, type=Request)
+        if isinstance(request, Link):
+            return _link(new_link), False
         return await _do(node, request), isinstance(request, Leave)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Reply(ok=False, error=f"not a request: {error}"), False
@@ -183,7 +198,13 @@ async def _carry_out(node: Administered, line: bytes) -> tuple[Reply, bool]:
         return Reply(ok=False, error=str(error)), False
 
 
-async def _do(node: Administered, request: Request) -> Reply:
+def _link(new_link: Callable[[], str] | None) -> Reply:
+    if new_link is None:
+        return Reply(ok=False, error="this node serves no page.")
+    return Reply(ok=True, link=new_link())
+
+
+async def _do(node: Administered, request: Join | Leave | Forget | Block | Unblock | Status) -> Reply:
     match request:
         case Join(address):
             return Reply(ok=True, name=await node.join(parse_address(address)))
@@ -239,7 +260,11 @@ def _remove(path: Path) -> None:
 async def _converse(stream: trio.SocketStream, answer: Answer, limit: trio.CapacityLimiter, token: object) -> None:
     try:
         async with stream:
-            await _answer_all(stream, answer)
+            uid = peer_uid(stream.socket)
+            if may_command(uid):
+                await _answer_all(stream, answer)
+            else:
+                _log.warning("a stranger on the local socket was turned away", uid=uid)
     except trio.BrokenResourceError:
         pass  # the other side went away, which it may at any time
     except Exception:

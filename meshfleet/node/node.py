@@ -76,6 +76,7 @@ class Node:
         wall: Callable[[], float],
         trust: Trust,
     ) -> None:
+        self.keyring = trust.keyring  # readers' tokens are signed with it
         self._machine = machine
         self._wall = wall
         self.config = config

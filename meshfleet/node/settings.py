@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -27,9 +28,14 @@ HTTP_PORT = 7879
 FILE_NAME = "meshfleet.toml"
 FILE_LIMIT = 1024 * 1024
 """Bytes of a meshfleet.toml. A real one has a few hundred; this keeps a wrong path from filling the memory."""
+CERTIFICATE = "http.crt"
+"""In the state dir: the certificate that the node serves, for commands and agents of this machine to know it by."""
+OWN = "own"
+"""What `tls` is where the node makes its certificate itself."""
 PREFIX = "MESHFLEET_"
-OF_CLIENTS = ("MESHFLEET_CONFIG", "MESHFLEET_NODE")
-"""Variables that are no settings of a node: where its file is, and which node a command asks."""
+OF_CLIENTS = ("MESHFLEET_API_KEY", "MESHFLEET_CA", "MESHFLEET_CONFIG", "MESHFLEET_NODE")
+"""Variables that are no settings of a node: where its file is, which node a command asks, and how."""
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 Role = Literal["agent", "observer"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -46,7 +52,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     over several machines needs the address that the others know, such as 10.0.0.7:7878. Port 0 takes a free one."""
 
     http: Address = Address("127.0.0.1", HTTP_PORT)
-    """Where the view is served. Loopback only, as readers have no tokens yet. Port 0 takes a free one."""
+    """Where the view is served. An address that others reach needs `tls`. Port 0 takes a free one."""
+
+    tls: str | None = None
+    """HTTPS: `own` makes a certificate for the node, kept in its state dir; `CERT,KEY` names two PEM files."""
+
+    http_name: tuple[str, ...] = ()
+    """Names under which the view is asked, besides localhost, the bound address and, beyond loopback, the host name:
+    that of a proxy before it, or a DNS name. A request for any other is refused."""
 
     join: tuple[Address, ...] = ()
     """Nodes to join through. One that answers is enough; two or three make the start independent of each. A node that
@@ -63,8 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`agent` for a node that carries agents, `observer` for one that only looks."""
 
     state_dir: Path
-    """Where the node keeps its keys, its epoch, its peers and its local socket. One node at a time may use it.
-    Default: the platform's folder for state, then `meshfleet`, then the node's name."""
+    """Where the node keeps its keys, its epoch, its peers, its readers' keys and its local socket. One node at a time
+    may use it. Default: the platform's folder for state, then `meshfleet`, then the node's name."""
 
     invite: str | None = None
     """The line that `meshfleet invite` printed. Needed at a node's first start in an existing fleet: without it, the
@@ -90,6 +103,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: str | None = None
     gossip: str | None = None
     http: str | None = None
+    tls: str | None = None
+    http_name: tuple[str, ...] | None = None
     join: tuple[str, ...] | None = None
     zone: str | None = None
     host: str | None = None
@@ -165,7 +180,7 @@ def read_environment(environment: Mapping[str, str]) -> Given:
         key = variable.removeprefix(PREFIX).lower()
         if key == "timing" or key.startswith("timing_"):
             timing[key.removeprefix("timing").removeprefix("_") or "preset"] = text
-        elif key == "join":
+        elif key in ("join", "http_name"):
             table[key] = [part.strip() for part in text.split(",") if part.strip()]
         elif key in Given.__struct_fields__:
             table[key] = text
@@ -191,6 +206,8 @@ def _settings(given: Given) -> Settings:
         plain,
         gossip=parse_address(given.gossip, GOSSIP_PORT) if given.gossip else plain.gossip,
         http=parse_address(given.http, HTTP_PORT) if given.http else plain.http,
+        tls=given.tls,
+        http_name=given.http_name or (),
         join=tuple(parse_address(text, GOSSIP_PORT) for text in given.join or ()),
         zone=given.zone,
         role=given.role or plain.role,
@@ -245,11 +262,24 @@ def _check(given: Given, named: str) -> None:
             read_invite(given.invite)
         except ConfigError as error:
             raise ConfigError(f"{_place(named, 'invite')}: {error}") from error
+    for text in given.http_name or ():
+        if not HOST_NAME.fullmatch(text) and not _is_ip(text):
+            raise ConfigError(
+                f"{_place(named, 'http_name')}: {text[:80]!r} is no host name or IP address; no port here."
+            )
     if given.exited_shown is not None and not 0 <= given.exited_shown < float("inf"):
         raise ConfigError(f"{_place(named, 'exited_shown')}: {given.exited_shown} is not 0 or more seconds.")
     for key, value in (given.timing or {}).items():
         _check_known(f"timing.{key}", key, ("preset", *Timing.__struct_fields__), named)
         _check_timing(key, value, named)
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_timing(key: str, value: float | str, named: str) -> None:

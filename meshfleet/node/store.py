@@ -3,6 +3,7 @@
     node.lock      held (flock) while a node runs; the pid of the last holder
     node.json      {"name": ..., "epoch": ...}
     peers.json     {"peers": [{"name": ..., "address": ...}, ...]}
+    apikeys.json   and reader.key: who may read (`node.keyfile`)
 
 Every file is replaced whole: written beside its place, flushed to the disk, renamed, the folder flushed. So a crash or
 a power cut leaves the old one or the new one. A file that can't be read as what it should be is set aside as
@@ -205,18 +206,7 @@ class StateDir:
 
     def write(self, name: str, data: bytes) -> None:
         """Replace a file, whole and on the disk on return. StateDirError where that fails; then the old one stays."""
-        target = self.path / name
-        beside = self.path / f".{name}.new"
-        try:
-            with suppress(FileNotFoundError):
-                beside.unlink()  # left by a crash; only the holder of the lock writes here
-            _write_out(beside, data)
-            beside.rename(target)
-            _flush_folder(self.path)
-        except OSError as error:
-            with suppress(OSError):
-                beside.unlink()
-            raise _unusable(target, error) from error
+        replace_file(self.path / name, data)  # only the holder of the lock does
 
     def _set_aside(self, name: str, reason: Exception) -> None:
         damaged = next(
@@ -263,6 +253,22 @@ def _hold(lock: int, path: Path) -> None:
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     except OSError as error:
         raise _unusable(path / LOCK, error) from error
+
+
+def replace_file(target: Path, data: bytes) -> None:
+    """Put `data` in the place of `target` (0600), whole or not at all. One process at a time; StateDirError says why
+    not."""
+    beside = target.with_name(f".{target.name}.new")
+    try:
+        with suppress(FileNotFoundError):
+            beside.unlink()  # left by a crash
+        _write_out(beside, data)
+        beside.rename(target)
+        _flush_folder(target.parent)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise _unusable(target, error) from error
 
 
 def _write_out(path: Path, data: bytes) -> None:

@@ -1,12 +1,14 @@
 """What stands before every request: who may ask from where, how much may be sent, and the headers of every answer.
 
-Until readers' tokens exist, anything on this machine may read. A web page from elsewhere may not, though it runs on
-this machine too, in somebody's browser:
+Who reads needs a token (`serve.gate`). That would be enough, but for what needs none: agents of this machine tell their
+states without, and everybody gets the page. So a web page from elsewhere is kept out besides, though it may run on this
+machine too, in somebody's browser:
 
-- It could make its own name resolve to 127.0.0.1 (DNS rebinding), and then read us as its own site. Its requests carry
-  that name as Host, so only this machine's own names are let in.
+- It could make its own name resolve to 127.0.0.1 (DNS rebinding), and then ask us as its own site. Its requests carry
+  that name as Host, so only this node's own names are let in. Numbers can't be rebound: where HTTP is bound to all
+  addresses, the one that a connection came to is a name, too.
 - It could send requests across sites. No CORS header is ever sent, so it can't read answers; browsers mark such
-  requests with Sec-Fetch-Site, and marked ones are refused, so that it can't take up the streams either.
+  requests with Sec-Fetch-Site, and marked ones are refused, so that it can't take up anything either.
 - It could post a form. Bodies must be application/json, which no form sends and no browser sends across sites unasked.
 """
 
@@ -53,11 +55,15 @@ HEADERS = (
 class Guard:
     """Checks a request, reads its body whole, lets the application answer, and completes the answer's headers."""
 
-    def __init__(self, app: ASGIApp, counts: Counts, *, also_named: str | None = None) -> None:
-        """`also_named`: the address that HTTP is bound to, where it is another of the loopback range."""
+    def __init__(
+        self, app: ASGIApp, counts: Counts, names: frozenset[str] = OWN_NAMES, *, any_address: bool = False
+    ) -> None:
+        """`names`: as Host may say, in lower case and without a port. `any_address`: also the one that was connected
+        to."""
         self._app = app
         self._counts = counts
-        self._names = OWN_NAMES | {also_named} if also_named else OWN_NAMES
+        self._names = names
+        self._any_address = any_address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI asks for it. Anything but HTTP is turned away."""
@@ -71,7 +77,7 @@ class Guard:
             body = await self._body(receive)
             if body is None:
                 return  # gone before it said all
-            self._check_host(headers)
+            self._check_host(headers, scope)
             self._check_site(headers, scope["method"])
         except Refusal as refusal:
             # The sender may still be at it: what it says must find somebody, or neither side would get to the end.
@@ -112,19 +118,21 @@ class Guard:
             headers={"Connection": "close"},
         )
 
-    def _check_host(self, headers: Headers) -> None:
-        host = headers.get("host", "")
+    def _check_host(self, headers: Headers, scope: Scope) -> None:
+        given = headers.getlist("host")
+        host = given[0] if len(given) == 1 else ""
         # Any port: behind `ssh -L` it is another one, and a page that rebinds a name can't get rid of that name.
         name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
         if not colon:
             name = host
-        if name.lower() not in self._names or (colon and not (port.isascii() and port.isdigit())):
+        known = name.lower() in self._names or (self._any_address and name == in_url((scope.get("server") or ("",))[0]))
+        if not known or (colon and not (port.isascii() and port.isdigit())):
             self._counts.hosts_refused += 1
             raise Refusal(
                 403,
-                f"Host {quoted(host)} is not this machine. Without readers' tokens this node answers to localhost, "
-                "127.0.0.1 and [::1] only, so that no web page can read it under a name of its own (DNS rebinding). "
-                "Open http://localhost:PORT/ instead, through `ssh -L` from another machine.",
+                f"Host {quoted(host)} is no name of this node. It answers to {', '.join(sorted(self._names))}, so that "
+                "no web page can ask it under a name of its own (DNS rebinding). Use one of these, or start the node "
+                "with --http-name for another.",
             )
 
     def _check_site(self, headers: Headers, method: str) -> None:
@@ -137,6 +145,11 @@ class Guard:
                 "This request comes from another site's page. Only this node's own page, and programs that are no "
                 "browser, may ask here.",
             )
+
+
+def in_url(host: str) -> str:
+    """`host` as it stands in URLs and Host headers: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -9,6 +9,25 @@ from meshfleet.fleet.state import SNAPSHOT_LIMIT
 CONNECTIONS_LIMIT = 512
 """Open connections. Above it a new one is closed unanswered. Eight times the streams, so that these leave room."""
 
+STREAMS_PER_CLIENT = 16
+"""Of these, one client's: an API key's, whatever the number of its tokens, or one page's. 429 beyond."""
+
+EXCHANGE_BURST = 20
+"""Sessions that one address may ask for at once; 429 beyond. An office behind one address gets in of a morning."""
+
+EXCHANGE_SECONDS = 3.0
+"""After how long it may ask for one more. Keys of 256 bits can't be guessed at any rate: this bounds what tries
+cost."""
+
+ADDRESSES_LIMIT = 4096
+"""Addresses whose tries are counted. While so many are busy, all others share one count."""
+
+HEAD_LIMIT = 16 * 1024
+"""Bytes of a request's line and headers together; 431 beyond. A token has about 130."""
+
+HANDSHAKE_SECONDS = 10.0
+"""How long the start of TLS may take."""
+
 STREAMS_LIMIT = 64
 """Readers of `/v1/fleet/events` at once; 503 beyond. Each costs one frame in flight and one connection, no more."""
 
@@ -55,6 +74,12 @@ class Counts:
     hosts_refused: int = 0
     cross_site_refused: int = 0
     bodies_refused: int = 0
+    tokens_missing: int = 0
+    tokens_refused: int = 0
+    scopes_refused: int = 0
+    sessions_begun: int = 0
+    sessions_refused: int = 0
+    exchanges_limited: int = 0
     slow_readers_cut: int = 0
     updates_merged: int = 0
     """Updates that a slow reader never got, because a newer one replaced them."""

@@ -18,29 +18,38 @@ if TYPE_CHECKING:
 BACKLOG = 128
 
 
-async def bind_loopback(bind: Address) -> trio.SocketListener:
-    """Listen on `bind`, a loopback address; port 0 takes a free one. ConfigError says what stands in the way."""
-    host = loopback_host(bind)
+async def listen(bind: Address, *, tls: bool) -> trio.SocketListener:
+    """Listen on `bind`; port 0 takes a free one. ConfigError says what stands in the way: without TLS, all but
+    loopback."""
+    host = allowed_host(bind, tls=tls)
     try:
         return (await trio.open_tcp_listeners(bind.port, host=host, backlog=BACKLOG))[0]
     except OSError as error:
         raise ConfigError(_why_not(Address(host, bind.port), error)) from error
 
 
-def loopback_host(bind: Address) -> str:
-    """The address of `bind` as a number. ConfigError where it is not one of this machine's loopback."""
+def allowed_host(bind: Address, *, tls: bool) -> str:
+    """The address of `bind` as a number. ConfigError where it is none, or is not loopback's and TLS is off."""
     if bind.host.lower() == "localhost":
         return "127.0.0.1"
     try:
         address = ip_address(bind.host)
-    except ValueError:
-        address = None
-    if address is not None and address.is_loopback:
+    except ValueError as error:
+        raise ConfigError(
+            f"HTTP can't be bound to {bind}: give an IP address of this machine, or 0.0.0.0 for all. Names under which "
+            "it is asked are given with --http-name."
+        ) from error
+    if address.is_loopback or tls:
         return str(address)
     raise ConfigError(
-        f"HTTP can't be bound to {bind}: until readers have tokens, anyone who reaches that address could read the "
-        f"whole fleet, so only loopback is allowed. Use --http 127.0.0.1:{bind.port}, and `ssh -L` from elsewhere."
+        f"HTTP can't be bound to {bind} in the clear: whoever is on the way could read the fleet, and take readers' "
+        f"tokens. Add --tls own or --tls CERT,KEY; or use --http 127.0.0.1:{bind.port}, and `ssh -L` from elsewhere."
     )
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether that is no address, but all of this machine's."""
+    return ip_address(host).is_unspecified
 
 
 def _why_not(address: Address, error: OSError) -> str:

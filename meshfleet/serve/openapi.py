@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.responses import Response
 
+from meshfleet.fleet.access import Scope
+from meshfleet.fleet.names import AGENT_ID_LIMIT, AGENT_ID_PATTERN
+from meshfleet.serve.access import SessionRequest
 from meshfleet.serve.answers import JSON, Problem
 
 if TYPE_CHECKING:
@@ -22,18 +25,28 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 REFUSALS = {
     304: "Not modified: what If-None-Match names is the newest.",
     400: "The id or the body is wrong; the sentence says where.",
+    401: "No token, or one that is not good (any more); the sentence says why.",
     404: "Not known here; `near` lists what resembles it.",
     409: "This node carries as many agents as a node may; the new one was not added.",
     415: "The body is not application/json.",
+    429: "Too many at once from there; Retry-After says when the next may come.",
     503: "All event streams are in use.",
 }
 EVERYWHERE = {
-    403: "The Host header is not this machine's own, or the request comes from another site's page.",
+    403: "The Host header is no name of this node, the request comes from another site's page, or the token's scope is "
+    "not enough: the sentence names the one that is missing.",
     405: "The path knows other methods: see Allow.",
     408: "The body took too long.",
     413: "The body, or the state in it, is too big.",
     500: "This node failed to answer.",
 }
+SCHEMES = {
+    Scope.READ: "A session token with scope `read`: to see the fleet.",
+    Scope.AGENT: "A session token with scope `agent`: to speak for agents.",
+    Scope.METRICS: "A session token with scope `metrics`: to collect metrics.",
+}
+API_KEY = "api_key"
+PARAMETERS: dict[str, Json] = {"id": {"type": "string", "pattern": AGENT_ID_PATTERN, "maxLength": AGENT_ID_LIMIT}}
 
 
 def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Json]:
@@ -56,7 +69,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Json]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
-        "components": {"schemas": dict(schemas)},
+        "components": {"schemas": dict(schemas), "securitySchemes": _schemes()},
     }
 
 
@@ -75,6 +88,28 @@ class Contract:
         return Response(self._body, media_type=JSON)
 
 
+def _schemes() -> dict[str, Json]:
+    schemes: dict[str, Json] = {
+        str(scope): {"type": "http", "scheme": "bearer", "bearerFormat": "mfs_…", "description": told}
+        for scope, told in SCHEMES.items()
+    }
+    schemes[API_KEY] = {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "mf_SCOPE_ID_SECRET",
+        "description": "A long-lived API key. Better is a proof of it in the body: docs/readers.md.",
+    }
+    return schemes
+
+
+def _security(endpoint: Endpoint) -> list[Json]:
+    """Any one of them is enough. An empty one says that it goes without, too."""
+    wanted: list[Json] = [{str(scope): []} for scope in endpoint.scopes]
+    if endpoint.takes is SessionRequest:
+        wanted.append({API_KEY: []})
+    return [*wanted, {}] if endpoint.loopback_without or not endpoint.scopes else wanted
+
+
 def _operation(endpoint: Endpoint, by_type: dict[type[msgspec.Struct], Json]) -> Json:
     problem = by_type[Problem]
     success: dict[str, Json] = {"description": endpoint.summary}
@@ -84,7 +119,8 @@ def _operation(endpoint: Endpoint, by_type: dict[type[msgspec.Struct], Json]) ->
             schema = by_type[endpoint.answers]
         success["content"] = {endpoint.media: {"schema": schema}}
     responses: dict[str, Json] = {str(endpoint.status): success}
-    told = {status: REFUSALS[status] for status in endpoint.refuses} | EVERYWHERE
+    refuses = (*endpoint.refuses, 401) if endpoint.scopes else endpoint.refuses
+    told = {status: REFUSALS[status] for status in refuses} | EVERYWHERE
     for status, description in sorted(told.items()):
         responses[str(status)] = {"description": description}
         if status != 304:
@@ -92,13 +128,18 @@ def _operation(endpoint: Endpoint, by_type: dict[type[msgspec.Struct], Json]) ->
     operation: dict[str, Json] = {
         "operationId": f"{endpoint.method.lower()}_{re.sub(r'[^a-z0-9]+', '_', endpoint.path).strip('_') or 'page'}",
         "summary": endpoint.summary,
+        "security": _security(endpoint),
         "responses": responses,
     }
     names = re.findall(r"\{(\w+)\}", endpoint.path)
     if names:
         operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+            {"name": name, "in": "path", "required": True, "schema": PARAMETERS.get(name, {"type": "string"})}
+            for name in names
         ]
     if endpoint.takes is not None:
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": by_type[endpoint.takes]}}}
+        operation["requestBody"] = {
+            "required": endpoint.takes is not SessionRequest,
+            "content": {JSON: {"schema": by_type[endpoint.takes]}},
+        }
     return operation

@@ -1,8 +1,7 @@
-"""What agents may tell their node over HTTP: their state, and that they are no longer there. From this machine only."""
+"""What agents may tell their node over HTTP: their state, and that they are no longer there."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,8 +30,7 @@ class Pushing:
 
     async def publish(self, request: Request) -> Response:
         """`POST /v1/agents/{id}/state`"""
-        _require_this_machine(request)
-        _require_json(request)
+        require_json(request)
         name = _valid(request.path_params["id"])
         body = await request.body()
         state = _decoded(body)
@@ -58,7 +56,6 @@ class Pushing:
 
     async def withdraw(self, request: Request) -> Response:
         """`DELETE /v1/agents/{id}`"""
-        _require_this_machine(request)
         name = _valid(request.path_params["id"])
         own = [agent.agent_id for agent in self._feed.own_agents()]
         if name not in own:
@@ -72,23 +69,13 @@ class Pushing:
         return Response(status_code=204)
 
 
-def _require_this_machine(request: Request) -> None:
-    """Agents' keys come with the fleet's certificates; until then only who is on this machine may speak for agents."""
-    host = request.client.host if request.client is not None else ""
-    try:
-        if ip_address(host).is_loopback:
-            return
-    except ValueError:
-        pass
-    raise Refusal(403, f"States are taken from this machine only; this request came from {quoted(host)}.")
-
-
-def _require_json(request: Request) -> None:
+def require_json(request: Request) -> None:
+    """415 where the body is said to be anything else: what a form of another site's page could send."""
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != JSON:
         raise Refusal(
             415,
-            f"The body's Content-Type is {quoted(content_type)}. Send the state as {JSON}.",
+            f"The body's Content-Type is {quoted(content_type)}. Send it as {JSON}.",
             headers={"Accept-Post": JSON},
         )
 

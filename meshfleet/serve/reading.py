@@ -54,9 +54,9 @@ class Reading:
         encoded = self._encoding.current()
         return Response(encoded.body, headers={"ETag": encoded.etag, "Cache-Control": REVALIDATE}, media_type=JSON)
 
-    async def events(self, _request: Request) -> Response:
+    async def events(self, request: Request) -> Response:
         """`GET /v1/fleet/events`"""
-        return EventStream(self._broadcast)
+        return EventStream(self._broadcast, request.state.client)
 
     async def node(self, request: Request) -> Response:
         """`GET /v1/nodes/{name}`"""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal
 from starlette.applications import Starlette
 from starlette.routing import Match, Route
 
+from meshfleet.fleet.access import Scope
 from meshfleet.fleet.state import AgentState
 from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView
+from meshfleet.serve.access import Challenge, Session, SessionRequest
 from meshfleet.serve.answers import JSON, Accepted, OwnAgents, Refusal, Story, quoted
 from meshfleet.serve.near import near
 
@@ -21,9 +23,15 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from meshfleet.serve.files import Page
+    from meshfleet.serve.gate import Gate
     from meshfleet.serve.openapi import Contract
     from meshfleet.serve.pushing import Pushing
     from meshfleet.serve.reading import Reading
+    from meshfleet.serve.sessions import Sessions
+
+PUBLIC: tuple[Scope, ...] = ()
+READERS = (Scope.READ,)
+AGENTS = (Scope.AGENT,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,11 @@ class Endpoint:
     path: str
     """As OpenAPI writes it: parameters in braces."""
     answer_with: Callable[[Request], Awaitable[Response]]
+    scopes: tuple[Scope, ...]
+    """Whose tokens are let in, of any of these; () lets in everybody. Never left out, so that nothing is open by
+    mistake."""
+    loopback_without: bool = False
+    """Whether who is on this machine needs no token."""
     summary: str
     answers: type[msgspec.Struct] | None = None
     """The JSON of a success. None: nothing, or text of another media type."""
@@ -51,16 +64,27 @@ class Endpoint:
         return self.path.replace("}", ":path}") if self.slashes else self.path
 
 
-def table(reading: Reading, pushing: Pushing, page: Page, contract: Contract) -> tuple[Endpoint, ...]:
+def table(
+    reading: Reading, pushing: Pushing, sessions: Sessions, page: Page, contract: Contract
+) -> tuple[Endpoint, ...]:
     """All endpoints. The first that fits a request answers it."""
     return (
+        *_of_sessions(sessions),
         *_of_the_fleet(reading),
         *_of_agents(reading, pushing),
-        Endpoint(path="/openapi.json", answer_with=contract.answer, summary="This contract"),
-        Endpoint(path="/", answer_with=page.index, media="text/html", summary="The page for people"),
+        Endpoint(path="/openapi.json", answer_with=contract.answer, scopes=PUBLIC, summary="This contract"),
+        Endpoint(
+            path="/",
+            answer_with=page.index,
+            scopes=PUBLIC,
+            media="text/html",
+            refuses=(304,),
+            summary="The page for people",
+        ),
         Endpoint(
             path="/page/{file}",
             answer_with=page.file,
+            scopes=PUBLIC,
             media="*/*",
             refuses=(304, 404),
             summary="The page's style, modules and icon",
@@ -70,11 +94,20 @@ def table(reading: Reading, pushing: Pushing, page: Page, contract: Contract) ->
 
 def _of_the_fleet(reading: Reading) -> tuple[Endpoint, ...]:
     return (
-        Endpoint(path="/health", answer_with=reading.health, answers=Health, summary="Whether this node runs"),
-        Endpoint(path="/state", answer_with=reading.state, answers=OwnAgents, summary="The agents this node carries"),
+        Endpoint(
+            path="/health", answer_with=reading.health, scopes=PUBLIC, answers=Health, summary="Whether this node runs"
+        ),
+        Endpoint(
+            path="/state",
+            answer_with=reading.state,
+            scopes=READERS,
+            answers=OwnAgents,
+            summary="The agents this node carries",
+        ),
         Endpoint(
             path="/v1/fleet",
             answer_with=reading.fleet,
+            scopes=READERS,
             answers=FleetView,
             refuses=(304,),
             summary="The whole fleet as this node sees it; ETag and If-None-Match",
@@ -82,16 +115,23 @@ def _of_the_fleet(reading: Reading) -> tuple[Endpoint, ...]:
         Endpoint(
             path="/v1/fleet/events",
             answer_with=reading.events,
+            scopes=READERS,
             media="text/event-stream",
-            refuses=(503,),
+            refuses=(429, 503),
             summary="The same as server-sent events: `snapshot`, then `update`s, each with the whole view",
         ),
         Endpoint(
-            path="/v1/nodes/{name}", answer_with=reading.node, answers=NodeView, refuses=(404,), summary="One node"
+            path="/v1/nodes/{name}",
+            answer_with=reading.node,
+            scopes=READERS,
+            answers=NodeView,
+            refuses=(404,),
+            summary="One node",
         ),
         Endpoint(
             path="/v1/why/{name}",
             answer_with=reading.why,
+            scopes=READERS,
             answers=Story,
             refuses=(404,),
             slashes=True,
@@ -106,16 +146,19 @@ def _of_agents(reading: Reading, pushing: Pushing) -> tuple[Endpoint, ...]:
             method="POST",
             path="/v1/agents/{id}/state",
             answer_with=pushing.publish,
+            scopes=AGENTS,
+            loopback_without=True,
             takes=AgentState,
             answers=Accepted,
             status=202,
             refuses=(400, 409, 415),
             slashes=True,
-            summary="An agent's state, pushed by itself; from this machine only",
+            summary="An agent's state, pushed by itself; from this machine also without a token",
         ),
         Endpoint(
             path="/v1/agents/{id}",
             answer_with=reading.agent,
+            scopes=READERS,
             answers=AgentView,
             refuses=(404,),
             slashes=True,
@@ -125,18 +168,50 @@ def _of_agents(reading: Reading, pushing: Pushing) -> tuple[Endpoint, ...]:
             method="DELETE",
             path="/v1/agents/{id}",
             answer_with=pushing.withdraw,
+            scopes=AGENTS,
+            loopback_without=True,
             media=None,
             status=204,
             refuses=(400, 404),
             slashes=True,
-            summary="An agent that this node carries is no longer there; from this machine only",
+            summary="An agent that this node carries is no longer there; from this machine also without a token",
         ),
     )
 
 
-def application(endpoints: Sequence[Endpoint]) -> Starlette:
-    """The endpoints as an ASGI application, all of whose refusals are JSON with a sentence."""
-    routes = [Route(e.pattern, e.answer_with, methods=[e.method]) for e in endpoints]
+def _of_sessions(sessions: Sessions) -> tuple[Endpoint, ...]:
+    return (
+        Endpoint(
+            path="/auth/challenge",
+            answer_with=sessions.challenge,
+            scopes=PUBLIC,
+            answers=Challenge,
+            summary="A nonce to prove possession of an API key with",
+        ),
+        Endpoint(
+            method="POST",
+            path="/auth/session",
+            answer_with=sessions.exchange,
+            scopes=PUBLIC,
+            takes=SessionRequest,
+            answers=Session,
+            refuses=(400, 401, 415, 429),
+            summary="A session token, for an API key in the Authorization header, a proof of one, or a link's code",
+        ),
+    )
+
+
+def _behind(gate: Gate, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        request.state.client = gate.admit(endpoint, request)
+        return await endpoint.answer_with(request)
+
+    return answer
+
+
+def application(endpoints: Sequence[Endpoint], gate: Gate) -> Starlette:
+    """The endpoints as an ASGI application, all behind the gate, all of whose refusals are JSON with a sentence."""
+    routes = [Route(e.pattern, _behind(gate, e), methods=[e.method]) for e in endpoints]
     paths = list(dict.fromkeys(e.path for e in endpoints))
 
     async def refused(_request: Request, error: Exception) -> Response:
@@ -144,12 +219,16 @@ def application(endpoints: Sequence[Endpoint]) -> Starlette:
         return error.answer()
 
     async def unknown(request: Request, _error: Exception) -> Response:
+        if (refusal := _turned_away(gate, request)) is not None:
+            return refusal.answer()
         found = near(request.url.path, paths)
         hint = f" Did you mean {found[0]}?" if found else ""
         problem = f"There is no {quoted(request.url.path)} here.{hint} /openapi.json lists all paths."
         return Refusal(404, problem, near=found or tuple(paths)).answer()
 
     async def not_allowed(request: Request, _error: Exception) -> Response:
+        if (refusal := _turned_away(gate, request)) is not None:
+            return refusal.answer()
         fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
         allowed = tuple(sorted({method for route in fitting for method in route.methods or ()}))
         problem = f"{request.method} is not possible on {quoted(request.url.path)}. Possible: {', '.join(allowed)}."
@@ -170,3 +249,11 @@ def application(endpoints: Sequence[Endpoint]) -> Starlette:
     )
     app.router.redirect_slashes = False  # a redirect would hide the mistake that the 404 explains
     return app
+
+
+def _turned_away(gate: Gate, request: Request) -> Refusal | None:
+    try:
+        gate.turn_away(request)
+    except Refusal as refusal:
+        return refusal
+    return None

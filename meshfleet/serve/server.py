@@ -20,43 +20,69 @@ from meshfleet.fleet.names import Address
 from meshfleet.logs import get_logger
 from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.files import Page
-from meshfleet.serve.guard import Guard
-from meshfleet.serve.limits import CLOSING_SECONDS, CONNECTIONS_LIMIT, HEADER_SECONDS, Counts
-from meshfleet.serve.listen import BoundedStream, bind_loopback
+from meshfleet.serve.gate import Gate
+from meshfleet.serve.guard import OWN_NAMES, Guard, in_url
+from meshfleet.serve.limits import (
+    CLOSING_SECONDS,
+    CONNECTIONS_LIMIT,
+    HANDSHAKE_SECONDS,
+    HEAD_LIMIT,
+    HEADER_SECONDS,
+    Counts,
+)
+from meshfleet.serve.listen import BoundedStream, is_wildcard, listen
 from meshfleet.serve.log import StructuredLog
 from meshfleet.serve.openapi import Contract
 from meshfleet.serve.pushing import Pushing
 from meshfleet.serve.reading import Reading
 from meshfleet.serve.routes import application, table
+from meshfleet.serve.sessions import Sessions
 from meshfleet.serve.stream import Broadcast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import ssl
+    from collections.abc import Collection, Iterator
 
     from starlette.types import ASGIApp
 
+    from meshfleet.serve.access import Access
     from meshfleet.serve.feed import Feed
 
 _log = get_logger("meshfleet.serve")
 
 
-async def serve(feed: Feed, bind: Address, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
-    """Serve `feed` over HTTP on the loopback address `bind` until cancelled.
+async def serve(
+    feed: Feed,
+    access: Access,
+    bind: Address,
+    *,
+    tls: ssl.SSLContext | None = None,
+    names: Collection[str] = (),
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve `feed` over HTTP on `bind` until cancelled, to whom `access` lets in.
 
-    Port 0 takes a free port. `task_status` is given the base URL, such as `http://127.0.0.1:7879`, once requests are
+    Port 0 takes a free port. Without `tls` only loopback is possible. `names`: under which the node is asked, besides
+    its address and localhost. `task_status` is given the base URL, such as `http://127.0.0.1:7879`, once requests are
     answered. ConfigError where the address can't be had. After a cancellation answers and streams end within a second.
     """
-    listener = await bind_loopback(bind)
+    listener = await listen(bind, tls=tls is not None)
     host, port = listener.socket.getsockname()[:2]
     counts = Counts()
     broadcast = Broadcast(feed, encoding := Encoding(feed), counts)
-    app = assemble(feed, encoding, broadcast, counts, host)
-    connections = Connections(app, counts)
+    app = Guard(
+        assemble(feed, access, encoding, broadcast, counts),
+        counts,
+        OWN_NAMES | {in_url(name.lower()) for name in names} | (set() if is_wildcard(host) else {in_url(host)}),
+        any_address=is_wildcard(host),
+    )
+    connections = Connections(app, counts, tls)
     async with trio.open_nursery() as parts:
         try:
             parts.start_soon(broadcast.run)
             nursery = await parts.start(connections.hold)
-            base_url = f"http://{Address(host, port)}"
+            seen_as = "localhost" if is_wildcard(host) else host
+            base_url = f"http{'s' if tls else ''}://{Address(seen_as, port)}"
             _log.info("http up", url=base_url)
             task_status.started(base_url)
             await trio.serve_listeners(connections.run, [listener], handler_nursery=nursery)
@@ -67,18 +93,20 @@ async def serve(feed: Feed, bind: Address, *, task_status: trio.TaskStatus[str] 
             _log.info("http down", open_connections=connections.open)
 
 
-def assemble(feed: Feed, encoding: Encoding, broadcast: Broadcast, counts: Counts, host: str) -> ASGIApp:
-    """The whole application: the guard before the routes."""
+def assemble(feed: Feed, access: Access, encoding: Encoding, broadcast: Broadcast, counts: Counts) -> ASGIApp:
+    """The application behind the guard: all endpoints, each behind the gate."""
     contract = Contract()
-    endpoints = table(Reading(feed, encoding, broadcast), Pushing(feed), Page(), contract)
+    sessions = Sessions(access, counts)
+    endpoints = table(Reading(feed, encoding, broadcast), Pushing(feed), sessions, Page(), contract)
     contract.describe(endpoints, feed.health().version)
-    return Guard(application(endpoints), counts, also_named=f"[{host}]" if ":" in host else host)
+    return application(endpoints, Gate(access, counts))
 
 
 class Connections:
     """All open connections: at most CONNECTIONS_LIMIT, in a nursery that outlives the cancellation a little."""
 
-    def __init__(self, app: ASGIApp, counts: Counts) -> None:
+    def __init__(self, app: ASGIApp, counts: Counts, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._app = wrap_app(cast("ASGIFramework", app), 0, "asgi")
         self._counts = counts
         self._config = _config()
@@ -106,13 +134,21 @@ class Connections:
             stream.socket.close()
             return
         with self._registered(BoundedStream(stream, self._counts)) as bounded:
-            # Hypercorn asks for a TLS stream, and takes whatever has no handshake as plain.
-            plain = cast("trio.SSLStream[trio.SocketStream]", bounded)
             try:
-                await TCPServer(self._app, self._config, self._context, ConnectionState({}), plain).run()
+                await TCPServer(
+                    self._app, self._config, self._context, ConnectionState({}), self._sealed(bounded)
+                ).run()
             except Exception:
                 self._counts.failed += 1
                 _log.exception("http connection failed")
+
+    def _sealed(self, bounded: BoundedStream) -> trio.SSLStream[trio.SocketStream]:
+        """Hypercorn asks for a TLS stream, and takes whatever has no handshake as plain."""
+        if self._tls is None:
+            return cast("trio.SSLStream[trio.SocketStream]", bounded)
+        # As HTTPS is spoken: an end without TLS's own goodbye is one, since HTTP says how long each message is.
+        sealed = trio.SSLStream(bounded, self._tls, server_side=True, https_compatible=True)
+        return cast("trio.SSLStream[trio.SocketStream]", sealed)
 
     async def end(self) -> None:
         """Ask all connections to end, and see to it that they do."""
@@ -138,4 +174,7 @@ def _config() -> Config:
     config.logger_class = StructuredLog
     config.include_server_header = False
     config.keep_alive_timeout = HEADER_SECONDS
+    config.ssl_handshake_timeout = HANDSHAKE_SECONDS
+    config.h11_max_incomplete_size = HEAD_LIMIT
+    config.h2_max_header_list_size = HEAD_LIMIT
     return config

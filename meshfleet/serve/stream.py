@@ -6,6 +6,7 @@ ready again. So a reader that stands still costs one frame, never a queue.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,14 @@ from starlette.responses import Response
 
 from meshfleet.serve.answers import Refusal
 from meshfleet.serve.encoded import Encoded
-from meshfleet.serve.limits import KEEP_ALIVE_SECONDS, REFRESH_SECONDS, STREAMS_LIMIT, UPDATE_SECONDS, Counts
+from meshfleet.serve.limits import (
+    KEEP_ALIVE_SECONDS,
+    REFRESH_SECONDS,
+    STREAMS_LIMIT,
+    STREAMS_PER_CLIENT,
+    UPDATE_SECONDS,
+    Counts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 
     from meshfleet.serve.encoded import Encoding
     from meshfleet.serve.feed import Feed
+    from meshfleet.serve.gate import Client
 
 KEEP_ALIVE = b": still here\n\n"
 # Browsers wait 3 s by default before they connect again; the node's own restart takes less.
@@ -43,7 +52,8 @@ class Broadcast:
 
     def __init__(self, feed: Feed, encoding: Encoding, counts: Counts) -> None:
         self.counts = counts
-        self.readers = 0
+        self.clients: Counter[str] = Counter()
+        """How many streams each client reads."""
         self.closed = False
         self.news = trio.Event()
         """Set, and replaced by another, whenever there is something to look at."""
@@ -55,7 +65,7 @@ class Broadcast:
     async def run(self) -> None:
         """Watch until cancelled. With no reader nothing is built, encoded or waited for."""
         while True:
-            if not self.readers:
+            if not self.clients:
                 self._wanted = trio.Event()
                 await self._wanted.wait()
             self._look()
@@ -64,9 +74,17 @@ class Broadcast:
                 await self._feed.changed(self.latest.encoded.version)
 
     @contextmanager
-    def follow(self) -> Iterator[Follower]:
-        """A reader's place, for as long as it reads. Refusal (503) where all are taken."""
-        if self.readers >= STREAMS_LIMIT:
+    def follow(self, client: str) -> Iterator[Follower]:
+        """A reader's place, for as long as it reads. Refusal where all are taken (503), or all of that client (429)."""
+        if self.clients[client] >= STREAMS_PER_CLIENT:
+            self.counts.streams_refused += 1
+            raise Refusal(
+                429,
+                f"This key has {STREAMS_PER_CLIENT} event streams open here, as many as one may. Close one, or let its "
+                "readers share a stream.",
+                headers={"Retry-After": "10"},
+            )
+        if self.clients.total() >= STREAMS_LIMIT:
             self.counts.streams_refused += 1
             raise Refusal(
                 503,
@@ -74,14 +92,16 @@ class Broadcast:
                 "another node of the fleet, or come back when one is closed.",
                 headers={"Retry-After": "10"},
             )
-        if not self.readers:
+        if not self.clients.total():
             self._look()  # while nobody read, nothing was looked at
-        self.readers += 1
+        self.clients[client] += 1
         self._wanted.set()
         try:
             yield Follower(self)
         finally:
-            self.readers -= 1
+            self.clients[client] -= 1
+            if not self.clients[client]:
+                del self.clients[client]
 
     def close(self) -> None:
         """End all streams, each after the frame that it is at."""
@@ -131,29 +151,33 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, broadcast: Broadcast) -> None:
+    def __init__(self, broadcast: Broadcast, client: Client) -> None:
         super().__init__(headers={"Cache-Control": "no-store"})
         del self.headers["content-length"]
         self._broadcast = broadcast
+        self._client = client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send frames until the reader goes away or the node ends."""
-        with self._broadcast.follow() as follower:
+        """Send frames until the reader goes away, its session is over or the node ends."""
+        with self._broadcast.follow(self._client.name) as follower:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if scope["method"] != "HEAD":
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_send_frames, follower, send, nursery.cancel_scope)
+                    nursery.start_soon(_send_frames, follower, send, nursery.cancel_scope, self._client.seconds)
                     while (await receive())["type"] != "http.disconnect":
                         pass
                     nursery.cancel_scope.cancel()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send_frames(follower: Follower, send: Send, stream: trio.CancelScope) -> None:
+async def _send_frames(follower: Follower, send: Send, stream: trio.CancelScope, seconds: float) -> None:
     piece: bytes | None = follower.snapshot
+    end = trio.current_time() + seconds
     while piece is not None:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
-        piece = await follower.next_frame()
+        piece = None
+        with trio.move_on_at(end):  # between two frames, never within one
+            piece = await follower.next_frame()
     stream.cancel()
 
 

@@ -1,4 +1,5 @@
-"""What must hold at every moment of every run, whatever is broken: looked at each virtual second, and as verdicts fall.
+"""What must hold at every moment of every run, whatever is broken: looked at each five virtual seconds, and as verdicts
+fall.
 
     no member is forgotten                 within one life of an observer
     nothing goes back                      epochs, incarnations, heartbeats, goodbyes, seqs of snapshots
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
     from meshfleet.sim.score import Score
     from meshfleet.sim.staging import Theatre
 
-PAIRS_A_SECOND = 2_000
-"""Pairs looked at in each virtual second: up to 44 nodes all of them, in larger fleets all of them less often."""
+LOOK_EVERY_S = 5.0
+"""Virtual seconds between two looks at everybody; and of one member in turn at the view that it would serve. At whom a
+verdict is about is looked as it falls."""
+
+PAIRS_A_SECOND = 400
+"""Pairs looked at in each virtual second: in fleets of more than 44 nodes all of them are looked at less often."""
 
 TIMERS_EACH = 64
 """Timers that a member may have waiting for each member that it knows, itself counted. gossip/limits.py has no bound
@@ -93,7 +98,7 @@ class Guard:
     def attach(self, world: Theatre, nodes: int) -> None:
         """Watch this world, of about so many nodes."""
         self._world = world
-        self._every_us = round(max(1.0, nodes * nodes / PAIRS_A_SECOND) * MICROSECONDS)
+        self._every_us = round(max(LOOK_EVERY_S, nodes * nodes / PAIRS_A_SECOND) * MICROSECONDS)
         world.after(self._every_us, self._look_around)
 
     # What the world tells

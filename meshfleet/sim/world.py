@@ -304,8 +304,12 @@ class World:
                 self._order(here, out)
         for event in member.events():
             self._watcher.happened(here, event, self.now_us)
+        self._wake_at(here, member.next_timer(), clock)
+
+    def _wake_at(self, here: Host, due: float, clock: float) -> None:
+        """Have the member's timers run then, by its own clock, which shows `clock` now."""
         # Never early, and never in this same microsecond: a tick before its time would only ask for itself again.
-        due_us = self.now_us + max(1, ceil((member.next_timer() - clock) * MICROSECONDS))
+        due_us = self.now_us + max(1, ceil((due - clock) * MICROSECONDS))
         if here.woken_at_us < self.now_us or due_us < here.woken_at_us:
             here.woken_at_us = due_us
             self.at(due_us, self._tick, here, here.epoch)
@@ -314,9 +318,16 @@ class World:
         if here.epoch != epoch or here.woken_at_us > self.now_us:
             return
         here.woken_at_us = -1
-        if here.listens and here.member is not None:
-            here.member.handle_timer(self.clock(here))
-            self.flush(here)
+        member = here.member
+        if not here.listens or member is None:
+            return
+        clock = self.clock(here)
+        due = member.next_timer()
+        if due > clock:  # what it was set for has been called off
+            self._wake_at(here, due, clock)
+            return
+        member.handle_timer(clock)
+        self.flush(here)
 
     def _order(self, here: Host, out: Outgoing) -> None:
         match out:

@@ -102,6 +102,8 @@ class _Shot(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class _ShotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
     snapshot: _Shot
     until: Name | None = None
+    beat: Number = 0
+    beat_age: Annotated[int, msgspec.Meta(ge=0, le=AGE_LIMIT)] = 0
 
 
 class _Shots(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):
@@ -159,7 +161,10 @@ def size_of(message: Message) -> int:
 
 def _plain(message: Message) -> object:
     if isinstance(message, Beats):
-        return [5, pack(message.entries)]
+        return [5, pack(message.entries, message.at)]
+    if isinstance(message, SnapshotMessage):
+        shot = msgspec.to_builtins(message.snapshot, builtin_types=(bytes,))
+        return [20, shot, message.until, message.beat, centiseconds(message.beat_age)]
     if isinstance(message, PingReq):
         return [11, message.seq, message.target, round(message.within * 1000)]
     if isinstance(message, Sync):
@@ -220,7 +225,7 @@ def _read_snapshot(item: list[object], counts: Counter[str]) -> SnapshotMessage:
     shot = msgspec.convert(item, _ShotMessage, builtin_types=(bytes,))
     if shot.until is not None:
         _check_name(shot.until)
-    return SnapshotMessage(_snapshot(shot.snapshot), shot.until)
+    return SnapshotMessage(_snapshot(shot.snapshot), shot.until, shot.beat, shot.beat_age / 100)
 
 
 def _read_delta(item: list[object], counts: Counter[str]) -> Delta:

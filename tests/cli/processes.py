@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshfleet.cli.asking import views
+from meshfleet.cli.asking import Asked, reader
 from meshfleet.fleet.view import FleetView
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def seen(url: object, what: Callable[[FleetView], bool], patience: float = PATIE
     """The first view of a node of which `what` holds. Views come with each change, and every two seconds."""
     deadline = time.monotonic() + patience
     view = None
-    for body in views(str(url)):
+    for body in reader(Asked(str(url))).views():
         view = msgspec.json.decode(body, type=FleetView)
         if what(view):
             return view

@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,9 +19,13 @@ import trio
 import meshfleet
 from meshfleet.embed.fields import Said, state_of
 from meshfleet.embed.mailbox import Mailbox
+from meshfleet.fleet.access import Scope
 from meshfleet.fleet.names import Address, AgentId
 from meshfleet.fleet.state import AgentState, Status
+from meshfleet.node.certificate import for_http
+from meshfleet.node.keyfile import KeyFile
 from meshfleet.node.node import Node, open_node
+from meshfleet.node.readers import Readers
 from meshfleet.node.trust import seeded
 from meshfleet.serve import serve
 from tests.node.meshing import FLEET, config, owner
@@ -35,9 +41,47 @@ PATIENCE = 30.0
 async def served(port: int = 0) -> AsyncIterator[tuple[Node, str]]:
     """A node that serves, and its base URL."""
     async with open_node(config("n1")) as node, trio.open_nursery() as nursery:
-        base_url: str = await nursery.start(serve, node, Address("127.0.0.1", port))
+        base_url: str = await nursery.start(
+            serve, node, Readers(node.keyring, None, time.time), Address("127.0.0.1", port)
+        )
         yield node, base_url
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def served_over_tls(folder: Path) -> AsyncIterator[tuple[Node, str, KeyFile]]:
+    """A node that serves with a certificate of its own and knows API keys: also its base URL and its keys."""
+    keys = KeyFile(folder)
+    tls = for_http("own", folder, ["127.0.0.1"], datetime.now(UTC))
+    async with open_node(config("n1")) as node, trio.open_nursery() as nursery:
+        start = partial(serve, tls=tls)
+        readers = Readers(node.keyring, keys, time.time)
+        yield node, await nursery.start(start, node, readers, Address("127.0.0.1", 0)), keys
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_agent_of_another_machine_reports_with_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served_over_tls(tmp_path) as (node, url, keys):
+        monkeypatch.setenv("MESHFLEET_CA", str(tmp_path / "http.crt"))
+        key = keys.create(Scope.AGENT, "build", "").text()
+        async with meshfleet.Agent("far/a", node=url, key=key) as agent:
+            agent.update(note="hello")
+            await shown(node, "far/a", note="hello")
+        monkeypatch.setenv("MESHFLEET_API_KEY", key)
+        async with meshfleet.Agent("far/b", node=url) as agent:
+            agent.update(note="hello")
+            await shown(node, "far/b", note="hello")
+
+
+async def test_a_readers_key_speaks_for_no_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served_over_tls(tmp_path) as (node, url, keys):
+        monkeypatch.setenv("MESHFLEET_CA", str(tmp_path / "http.crt"))
+        agent = meshfleet.Agent("far/a", node=url, key=keys.create(Scope.READ, "grafana", "").text()).start()
+        with trio.fail_after(PATIENCE):
+            while not agent.counts["refused"]:
+                await trio.lowlevel.checkpoint()
+        await trio.to_thread.run_sync(agent.close)
+        assert node.fleet().agents == ()
 
 
 async def shown(node: Node, agent_id: str, **fields: object) -> AgentState:

@@ -56,6 +56,13 @@ def test_a_group_falls_silent_within_2t() -> None:
     assert stand(fresh("a", "b", "c") + apart).groups == ()
 
 
+def test_who_fell_silent_with_one_of_a_group_is_of_it_though_another_of_it_fell_silent_long_before() -> None:
+    one_by_one = silent("x", ago=20.0 + 3.8 * T) + silent("y", ago=20.0 + 1.9 * T) + silent("z", ago=20.0)
+    assert stand(fresh("a", "b", "c", "d") + one_by_one).groups == (("x", "y", "z"),)
+    alone = silent("x", ago=20.0 + 3.8 * T) + silent("y", ago=20.0 + 1.9 * T) + silent("z", ago=20.0 - 2 * T)
+    assert stand(fresh("a", "b", "c", "d") + alone).groups == (("x", "y"),)
+
+
 def test_two_per_cent_of_a_large_fleet_are_needed() -> None:
     many = fresh(*(f"f{i}" for i in range(196)))
     assert stand(many + silent("x", "y", "z")).groups == ()

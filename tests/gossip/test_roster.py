@@ -95,10 +95,47 @@ def test_a_heartbeat_is_passed_on_to_a_few_with_the_time_it_was_held() -> None:
     table = beats(it)
     table.hear(record(it, "a"), 7, 1.0, 10.0, None, "udp")
     for i in range(LAN.fan_out):
-        assert table.take(1_000, 10.5 + i) == Beats((Beat(beat_tag("a", 1), 7, 1.5 + i),))
-    assert table.take(1_000, 20.0) is None
+        assert table.take(1_000, 10.5 + i) == Beats((Beat(beat_tag("a", 1), 7, 9.0),), 10.5 + i)
+    assert table.take(1_000, 20.0, alone=True) is None
+
+
+def test_my_own_heartbeat_is_in_every_packet_and_gets_some_of_its_own_where_none_goes() -> None:
+    table = beats(roster("a"))
     table.raise_mine(21.0)
-    assert table.take(1_000, 21.25) == Beats((Beat(beat_tag("me", 1), 1, 0.25),))
+    assert table.round_is_needed()
+    assert table.take(1_000, 21.25) is None
+    for _ in range(LAN.fan_out - 1):
+        assert table.take(1_000, 21.25, alone=True) == Beats((), 21.25)
+    assert not table.are_hot
+
+
+def test_a_heartbeat_that_rides_on_a_snapshot_is_not_passed_on_besides() -> None:
+    it = roster("a")
+    a, table = record(it, "a"), beats(it)
+    table.hear(a, 7, 0.0, 10.0, None, "udp")  # in the head of the packet that brings the snapshot
+    assert not table.hear(a, 7, 0.0, 10.0, None, "udp", rides=True)
+    assert table.take(1_000, 10.0) is None
+    assert table.hear(a, 8, 0.5, 12.0, "b", "udp", rides=True)
+    assert table.take(1_000, 12.0) is None
+    assert table.told(a, 1) == Beat(beat_tag("a", 1), 8, 11.5)
+    assert table.told(a, 2).counter == 0
+
+
+def test_my_snapshot_takes_a_heartbeat_along_and_a_burst_of_them_takes_one() -> None:
+    table = beats(roster("a"))
+    table.raise_mine(0.0)
+    first = table.ride(2.0)
+    assert (first.counter, first.raised_at, table.are_hot) == (2, 2.0, False)
+    assert table.ride(2.1) == first
+    assert table.due_at() == 2.0 + LAN.beat_interval
+
+
+def test_who_hears_a_heartbeat_twice_passes_it_on_once_less() -> None:
+    it = roster("a")
+    a, table = record(it, "a"), beats(it)
+    table.hear(a, 7, 0.0, 10.0, None, "udp")
+    table.merge(Beats((Beat(a.tag, 7, 10.0),), 10.0), "b", 10.0, "udp")
+    assert [table.take(1_000, 10.0) is None for _ in range(LAN.fan_out)] == [False] * (LAN.fan_out - 1) + [True]
 
 
 def test_beats_take_turns_where_room_is_short_and_get_packets_of_their_own_only_if_few_carried_them() -> None:
@@ -169,11 +206,12 @@ def test_who_is_told_an_older_heartbeat_answers_with_the_newer_and_strangers_are
             Beat(beat_tag("b", 1), 1, 0.0),
             Beat(12345, 1, 0.0),
             Beat(beat_tag("me", 1), 1, 0.0),
-        )
+        ),
+        0.0,
     )
     heard, newer, strangers = table.merge(told, "c", 12.0, "udp")
     assert [r.name for r in heard] == ["b"]
-    assert newer == [Beat(beat_tag("a", 1), 7, 2.0)]
+    assert newer == [Beat(beat_tag("a", 1), 7, 10.0)]
     assert (strangers, counts["unknown_beat"]) == (1, 1)
 
 
@@ -189,7 +227,7 @@ def test_who_is_late_is_asked_for_by_telling_the_old_one() -> None:
 
 def test_a_table_of_many_is_cut_into_messages() -> None:
     entries = [Beat(i, 1, 0.0) for i in range(2 * ENTRIES + 1)]
-    assert [len(t.entries) for t in tables(entries)] == [ENTRIES, ENTRIES, 1]
+    assert [len(t.entries) for t in tables(entries, 0.0)] == [ENTRIES, ENTRIES, 1]
 
 
 # roster

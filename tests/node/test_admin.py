@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,6 +115,16 @@ async def test_status_tells_what_health_tells(tmp_path: Path) -> None:
         reply = await ask(tmp_path, '{"op": "status"}')
     health = {"node": "n1", "epoch": 7, "heartbeat": 3, "standing": "connected", "version": "0"}
     assert reply == {"ok": True, "name": "n1", "health": health}
+
+
+async def test_a_link_is_made_where_a_page_is_served(tmp_path: Path) -> None:
+    async with administered(tmp_path):
+        assert await ask(tmp_path, '{"op": "link"}') == {"ok": False, "error": "this node serves no page."}
+    async with trio.open_nursery() as nursery:
+        start = partial(serve_admin, new_link=lambda: "http://127.0.0.1:7879/#code=abc")
+        await nursery.start(start, Recorder(), tmp_path, trio.Event())
+        assert await ask(tmp_path, '{"op": "link"}') == {"ok": True, "link": "http://127.0.0.1:7879/#code=abc"}
+        nursery.cancel_scope.cancel()
 
 
 async def test_who_asks_to_leave_hears_of_it_before_the_end(tmp_path: Path) -> None:

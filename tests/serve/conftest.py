@@ -1,8 +1,9 @@
-"""A small feed of real fleet objects, the real server on a free loopback port, and a real client."""
+"""A small feed of real fleet objects, real keys, the real server on a free loopback port, and a real client."""
 
 from __future__ import annotations
 
 import json
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,17 +14,22 @@ import pytest
 import trio
 
 from meshfleet.errors import PublishError
+from meshfleet.fleet.access import Scope
 from meshfleet.fleet.evidence import Fact, Kind
 from meshfleet.fleet.names import Address, AgentId, NodeName
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AGENTS_LIMIT, SNAPSHOT_LIMIT, AgentState, RateLimit, Status
 from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView, Period, ServedBy, Totals
+from meshfleet.node.keyfile import KeyFile
+from meshfleet.node.readers import Readers
 from meshfleet.serve import serve
+from meshfleet.wire.keyring import Keyring
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Generator
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from meshfleet.serve import Feed
 
@@ -214,15 +220,17 @@ class Event(NamedTuple):
 class EventReader:
     """Reads `/v1/fleet/events` as a browser does, over a socket of its own."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, token: str) -> None:
         self._stream = stream
+        self._token = token
         self._http = h11.Connection(h11.CLIENT)
         self._text = b""
         self.response: h11.Response | None = None
 
     async def ask(self, *headers: tuple[str, str]) -> None:
         """Send the request and read the head of the answer."""
-        request = h11.Request(method="GET", target="/v1/fleet/events", headers=[("Host", "localhost"), *headers])
+        self._own = [("Host", "localhost"), ("Authorization", f"Bearer {self._token}")]
+        request = h11.Request(method="GET", target="/v1/fleet/events", headers=[*self._own, *headers])
         await self._stream.send_all(self._http.send(request) + self._http.send(h11.EndOfMessage()))
         response = await self._received()
         assert isinstance(response, h11.Response)
@@ -251,14 +259,14 @@ class EventReader:
 
 
 @pytest.fixture
-def reader(base_url: str) -> Callable[..., AbstractAsyncContextManager[EventReader]]:
-    """A reader of the event stream."""
+def reader(base_url: str, readers: Readers) -> Callable[..., AbstractAsyncContextManager[EventReader]]:
+    """A reader of the event stream; each is another page, and so another client, where no token is given."""
     url = httpx.URL(base_url)
 
     @asynccontextmanager
-    async def opened(*headers: tuple[str, str]) -> AsyncIterator[EventReader]:
+    async def opened(*headers: tuple[str, str], token: str | None = None) -> AsyncIterator[EventReader]:
         async with await trio.open_tcp_stream(url.host, url.port or 0) as stream:
-            found = EventReader(stream)
+            found = EventReader(stream, token or readers.by_code(readers.new_code())[0])
             await found.ask(*headers)
             yield found
 
@@ -270,14 +278,66 @@ def feed() -> SampleFeed:
     return SampleFeed()
 
 
+FLEET_KEY = bytes(range(32))
+
+
 @pytest.fixture
-async def base_url(feed: Feed, nursery: trio.Nursery) -> str:
+def keys(tmp_path: Path) -> KeyFile:
+    """The API keys of the node, in a state dir."""
+    return KeyFile(tmp_path)
+
+
+@pytest.fixture
+def readers(keys: KeyFile) -> Readers:
+    """Who may read from the node."""
+    return Readers(Keyring(FLEET_KEY, b"f" * 16), keys, time.time)
+
+
+@pytest.fixture
+def elsewhere() -> Readers:
+    """Who may read from another node of the fleet."""
+    return Readers(Keyring(FLEET_KEY, b"f" * 16), None, time.time)
+
+
+Tokens = dict[Scope, str]
+
+
+@pytest.fixture
+async def tokens(keys: KeyFile, readers: Readers) -> Tokens:
+    """A session of each scope."""
+    made = {scope: keys.create(scope, f"a-{scope}-key", NOW).text() for scope in Scope}
+    return {scope: (await readers.by_key(text, 1800))[0] for scope, text in made.items()}
+
+
+@pytest.fixture
+async def base_url(feed: Feed, readers: Readers, nursery: trio.Nursery) -> str:
     """Where the server answers. The nursery's end cancels it."""
-    url: str = await nursery.start(serve, feed, Address("127.0.0.1", 0))
+    url: str = await nursery.start(serve, feed, readers, Address("127.0.0.1", 0))
     return url
 
 
+class AsReader(httpx.Auth):
+    """Reads with a token, and pushes without, as what runs on the node's machine does."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the token where it is good for something."""
+        if request.method in ("GET", "HEAD") and "authorization" not in request.headers:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
 @pytest.fixture
-async def client(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
+async def client(base_url: str, tokens: Tokens) -> AsyncIterator[httpx.AsyncClient]:
+    auth = AsReader(tokens[Scope.READ])
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False, auth=auth) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def stranger(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that shows nothing unless told to."""
     async with httpx.AsyncClient(base_url=base_url, trust_env=False) as opened:
         yield opened

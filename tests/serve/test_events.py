@@ -9,11 +9,13 @@ import trio
 
 from meshfleet.serve.answers import Refusal
 from meshfleet.serve.encoded import Encoding
+from meshfleet.serve.gate import Client
 from meshfleet.serve.limits import STREAMS_LIMIT, Counts
-from meshfleet.serve.stream import KEEP_ALIVE, Broadcast
+from meshfleet.serve.stream import KEEP_ALIVE, Broadcast, EventStream
 
 if TYPE_CHECKING:
     import httpx
+    from starlette.types import Message
     from trio.testing import MockClock
 
     from .conftest import EventReader, SampleFeed
@@ -88,10 +90,10 @@ async def test_a_slow_reader_gets_the_newest_and_what_passed_it_by_is_counted(
 ) -> None:
     source = broadcast(feed, counts := Counts())
     nursery.start_soon(source.run)
-    with source.follow() as slow:
+    with source.follow("a") as slow:
         assert b"event: snapshot\nid: b1c9-1\n" in slow.snapshot
         await trio.testing.wait_all_tasks_blocked()
-        with source.follow() as quick:
+        with source.follow("a") as quick:
             for number in range(3):
                 feed.touch(f"news {number}")
                 assert await quick.next_frame() is not None
@@ -107,14 +109,14 @@ async def test_a_storm_of_news_makes_at_most_four_updates_a_second(
     nursery.start_soon(source.run)
     nursery.start_soon(_storm, feed)
     heard = 0
-    with source.follow() as follower, trio.move_on_after(10):
+    with source.follow("a") as follower, trio.move_on_after(10):
         while await follower.next_frame():
             heard += 1
     assert 38 <= heard <= 42
 
 
 async def test_silence_is_filled_with_comments(feed: SampleFeed, autojump_clock: MockClock) -> None:
-    with broadcast(feed, Counts()).follow() as follower:
+    with broadcast(feed, Counts()).follow("a") as follower:
         start = trio.current_time()
         assert await follower.next_frame() == KEEP_ALIVE
         assert trio.current_time() - start == pytest.approx(15)
@@ -125,7 +127,7 @@ async def test_ages_are_renewed_though_the_version_stays(
 ) -> None:
     source = broadcast(feed, Counts())
     nursery.start_soon(source.run)
-    with source.follow() as follower:
+    with source.follow("a") as follower:
         await trio.testing.wait_all_tasks_blocked()
         feed.age()
         start = trio.current_time()
@@ -138,7 +140,7 @@ async def test_nothing_is_built_while_nobody_reads(
 ) -> None:
     source = broadcast(feed, Counts())
     nursery.start_soon(source.run)
-    with source.follow():
+    with source.follow("a"):
         await trio.testing.wait_all_tasks_blocked()
     nursery.start_soon(_storm, feed)
     with trio.move_on_after(60):
@@ -148,27 +150,48 @@ async def test_nothing_is_built_while_nobody_reads(
 
 async def test_who_comes_after_a_silence_is_told_the_newest(feed: SampleFeed) -> None:
     source = broadcast(feed, Counts())
-    with source.follow():
+    with source.follow("a"):
         pass
     feed.touch("meanwhile")
-    with source.follow() as late:
+    with source.follow("a") as late:
         assert b"id: b1c9-2\n" in late.snapshot
         assert b"meanwhile" in late.snapshot
 
 
 async def test_a_closed_broadcast_lets_its_readers_go(feed: SampleFeed, autojump_clock: MockClock) -> None:
     source = broadcast(feed, Counts())
-    with source.follow() as follower:
+    with source.follow("a") as follower:
         source.close()
         assert await follower.next_frame() is None
 
 
 async def test_a_refused_reader_is_counted_and_takes_no_seat(feed: SampleFeed) -> None:
     source = broadcast(feed, counts := Counts())
-    source.readers = STREAMS_LIMIT
-    with pytest.raises(Refusal, match="in use"), source.follow():
+    source.clients["others"] = STREAMS_LIMIT
+    with pytest.raises(Refusal, match="in use"), source.follow("a"):
         pass
-    assert (counts.streams_refused, source.readers) == (1, STREAMS_LIMIT)
+    assert (counts.streams_refused, source.clients) == (1, {"others": STREAMS_LIMIT})
+
+
+async def test_a_stream_ends_in_order_with_its_readers_session(feed: SampleFeed, autojump_clock: MockClock) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await trio.sleep_forever()
+        raise AssertionError("it never wakes")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    source = broadcast(feed, Counts())
+    start = trio.current_time()
+    with trio.fail_after(3600):
+        await EventStream(source, Client("a", seconds=100.0))({"type": "http", "method": "GET"}, receive, send)
+    assert trio.current_time() - start == pytest.approx(100)
+    assert sent[1]["body"].endswith(b"\n\n")
+    assert {message["body"] for message in sent[2:-1]} == {KEEP_ALIVE}
+    assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+    assert not source.clients
 
 
 async def _storm(feed: SampleFeed) -> None:

@@ -7,8 +7,8 @@ import httpx
 import pytest
 import trio
 
-from meshfleet.serve.guard import Guard
-from meshfleet.serve.limits import BODY_LIMIT, Counts
+from meshfleet.serve.guard import OWN_NAMES, Guard
+from meshfleet.serve.limits import BODY_LIMIT, HEAD_LIMIT, Counts
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -37,6 +37,68 @@ async def test_this_machines_own_names_are_let_in_at_any_port(client: httpx.Asyn
 
 async def test_a_port_that_is_none_is_refused(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health", headers={"Host": "localhost:7879@evil"})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "server", "status"),
+    [
+        ("fleet.example.org", "10.0.0.7", 200),
+        ("FLEET.example.org:443", "10.0.0.7", 200),
+        ("10.0.0.7:7879", "10.0.0.7", 200),
+        ("10.0.0.7:7879", "10.0.0.8", 403),
+        ("[2001:db8::7]", "2001:db8::7", 200),
+        ("2001:db8::7", "2001:db8::7", 403),
+        ("evil.example", "10.0.0.7", 403),
+    ],
+)
+async def test_beyond_loopback_its_names_count_and_the_address_that_was_connected_to(
+    host: str, server: str, status: int
+) -> None:
+    assert await guarded([host], server) == status
+
+
+async def test_two_hosts_are_none_however_they_came() -> None:
+    assert await guarded(["localhost"], "127.0.0.1") == 200
+    assert await guarded(["localhost", "localhost"], "127.0.0.1") == 403
+    assert await guarded([], "127.0.0.1") == 403
+
+
+async def guarded(hosts: list[str], server: str) -> int:
+    """The status of a request with these Host headers to a guard that is bound to all addresses."""
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    said: list[int] = []
+
+    async def send(message: Message) -> None:
+        said.append(message.get("status", 0))
+
+    headers = [(b"host", host.encode()) for host in hosts]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+    guard = Guard(app, Counts(), OWN_NAMES | {"fleet.example.org"}, any_address=True)
+    await guard(scope | {"server": (server, 7879)}, receive, send)
+    return said[0]
+
+
+async def test_two_hosts_are_refused(base_url: str) -> None:
+    url = httpx.URL(base_url)
+    async with await trio.open_tcp_stream(url.host, url.port or 0) as stream:
+        await stream.send_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n")
+        with trio.fail_after(10):
+            assert (await _piece(stream)).startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
+
+
+async def test_a_head_over_the_limit_is_refused(base_url: str) -> None:
+    url = httpx.URL(base_url)
+    async with await trio.open_tcp_stream(url.host, url.port or 0) as stream:
+        await stream.send_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (2 * HEAD_LIMIT))
+        with trio.fail_after(10):
+            assert (await _piece(stream)).startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
 
 
 async def test_another_sites_page_may_link_here_but_not_fetch(client: httpx.AsyncClient) -> None:

@@ -9,15 +9,20 @@ import pytest
 
 from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.files import Page
+from meshfleet.serve.gate import Gate
 from meshfleet.serve.limits import Counts
 from meshfleet.serve.openapi import Contract, Json
 from meshfleet.serve.pushing import Pushing
 from meshfleet.serve.reading import Reading
 from meshfleet.serve.routes import application, table
+from meshfleet.serve.sessions import Sessions
 from meshfleet.serve.stream import Broadcast
 
 if TYPE_CHECKING:
     import httpx
+    from starlette.routing import Route
+
+    from meshfleet.node.readers import Readers
 
     from .conftest import SampleFeed
 
@@ -109,12 +114,15 @@ def schema_of(document: Document, path: str, method: str = "get", status: int = 
     return at(content, "application/json", "schema")
 
 
-async def test_every_route_is_in_the_contract_and_nothing_else(document: Document, feed: SampleFeed) -> None:
+async def test_every_route_is_in_the_contract_and_nothing_else(
+    document: Document, feed: SampleFeed, readers: Readers
+) -> None:
     counts = Counts()
     encoding = Encoding(feed)
     reading = Reading(feed, encoding, Broadcast(feed, encoding, counts))
-    endpoints = table(reading, Pushing(feed), Page(), Contract())
-    routed = {(r.path.replace(":path", ""), m) for r in application(endpoints).routes for m in r.methods - {"HEAD"}}  # type: ignore[attr-defined]  # BaseRoute; all are Routes
+    endpoints = table(reading, Pushing(feed), Sessions(readers, counts), Page(), Contract())
+    routes = cast("list[Route]", application(endpoints, Gate(readers, counts)).routes)
+    routed = {(r.path.replace(":path", ""), m) for r in routes for m in (r.methods or set()) - {"HEAD"}}
     described = {(path, m.upper()) for path, item in at(document, "paths").items() for m in cast("Document", item)}
     assert described == routed
     assert ("/v1/fleet", "GET") in described

@@ -10,21 +10,26 @@ import pytest
 import trio
 
 from meshfleet.errors import ConfigError
+from meshfleet.fleet.access import Scope
 from meshfleet.fleet.names import Address
 from meshfleet.serve import serve, server
 from meshfleet.serve.limits import Counts
-from meshfleet.serve.listen import BoundedStream, bind_loopback, loopback_host
+from meshfleet.serve.listen import BoundedStream, allowed_host, listen
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from .conftest import SampleFeed
+    from meshfleet.node.readers import Readers
+
+    from .conftest import SampleFeed, Tokens
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "192.168.1.2", "example.org", "169.254.0.1"])
-async def test_an_address_that_others_reach_is_refused_with_the_reason(feed: SampleFeed, host: str) -> None:
-    with pytest.raises(ConfigError, match="until readers have tokens"):
-        await serve(feed, Address(host, 7879))
+async def test_an_address_that_others_reach_is_refused_without_tls_and_told_the_way_out(
+    feed: SampleFeed, readers: Readers, host: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"--tls own|give an IP address"):
+        await serve(feed, readers, Address(host, 7879))
 
 
 @pytest.mark.parametrize(
@@ -32,14 +37,14 @@ async def test_an_address_that_others_reach_is_refused_with_the_reason(feed: Sam
     [("localhost", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("127.9.9.9", "127.9.9.9"), ("::1", "::1")],
 )
 def test_loopback_is_accepted_in_all_its_spellings(host: str, bound: str) -> None:
-    assert loopback_host(Address(host, 7879)) == bound
+    assert allowed_host(Address(host, 7879), tls=False) == bound
 
 
 async def test_a_port_in_use_is_named_with_the_way_out() -> None:
-    async with await bind_loopback(Address("127.0.0.1", 0)) as taken:
+    async with await listen(Address("127.0.0.1", 0), tls=False) as taken:
         port = taken.socket.getsockname()[1]
         with pytest.raises(ConfigError, match=f"HTTP port {port} of 127.0.0.1 is in use.*--http"):
-            await bind_loopback(Address("127.0.0.1", port))
+            await listen(Address("127.0.0.1", port), tls=False)
 
 
 async def test_port_0_takes_a_free_one_and_says_which(base_url: str) -> None:
@@ -48,22 +53,24 @@ async def test_port_0_takes_a_free_one_and_says_which(base_url: str) -> None:
     assert url.port != 0
 
 
-async def test_the_port_is_free_again_after_a_cancellation(feed: SampleFeed) -> None:
+async def test_the_port_is_free_again_after_a_cancellation(feed: SampleFeed, readers: Readers) -> None:
     async with trio.open_nursery() as first:
-        url = httpx.URL(await first.start(serve, feed, Address("127.0.0.1", 0)))
+        url = httpx.URL(await first.start(serve, feed, readers, Address("127.0.0.1", 0)))
         first.cancel_scope.cancel()
     async with trio.open_nursery() as second:
-        again = await second.start(serve, feed, Address("127.0.0.1", url.port or 0))
+        again = await second.start(serve, feed, readers, Address("127.0.0.1", url.port or 0))
         assert again == str(url)
         second.cancel_scope.cancel()
 
 
-async def test_an_end_closes_streams_and_idle_connections_in_order(feed: SampleFeed, nursery: trio.Nursery) -> None:
+async def test_an_end_closes_streams_and_idle_connections_in_order(
+    feed: SampleFeed, readers: Readers, tokens: Tokens, nursery: trio.Nursery
+) -> None:
     running = trio.CancelScope()
 
     async def serving(task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         with running:
-            await serve(feed, Address("127.0.0.1", 0), task_status=task_status)
+            await serve(feed, readers, Address("127.0.0.1", 0), task_status=task_status)
 
     with trio.fail_after(10):
         url = httpx.URL(await nursery.start(serving))
@@ -73,22 +80,24 @@ async def test_an_end_closes_streams_and_idle_connections_in_order(feed: SampleF
         ):
             await idle.send_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert (await _until(idle, b"}")).startswith(b"HTTP/1.1 200")
-            await stream.send_all(b"GET /v1/fleet/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await stream.send_all(b"GET /v1/fleet/events HTTP/1.1\r\n%b\r\n" % _headers(tokens))
             assert (await _until(stream, b"\n\n\r\n")).startswith(b"HTTP/1.1 200")
             running.cancel()
             assert (await _rest(stream)).endswith(b"0\r\n\r\n")  # an end as HTTP has it, not a torn connection
             assert await _rest(idle) == b""
 
 
-async def test_a_reader_that_stands_still_does_not_hold_up_the_end(feed: SampleFeed) -> None:
+async def test_a_reader_that_stands_still_does_not_hold_up_the_end(
+    feed: SampleFeed, readers: Readers, tokens: Tokens
+) -> None:
     feed.touch("x" * 8_000_000)  # more than socket buffers take
     requests = (b"/v1/fleet", b"/v1/fleet/events")
     with trio.fail_after(10):
         async with AsyncExitStack() as deaf, trio.open_nursery() as nursery:
-            url = httpx.URL(await nursery.start(serve, feed, Address("127.0.0.1", 0)))
+            url = httpx.URL(await nursery.start(serve, feed, readers, Address("127.0.0.1", 0)))
             for path in requests:
                 stream = await deaf.enter_async_context(await trio.open_tcp_stream(url.host, url.port or 0))
-                await stream.send_all(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
+                await stream.send_all(b"GET %b HTTP/1.1\r\n%b\r\n" % (path, _headers(tokens)))
                 assert (await stream.receive_some(12)) == b"HTTP/1.1 200"
             nursery.cancel_scope.cancel()  # and the nursery ends before the readers do, though nobody reads on
 
@@ -128,6 +137,10 @@ async def test_one_connection_too_many_is_closed_unanswered_and_the_others_go_on
                 assert (await _until(first, b"}")).startswith(b"HTTP/1.1 200")
                 async with await trio.open_tcp_stream(url.host, url.port or 0) as second:
                     assert await second.receive_some() == b""
+
+
+def _headers(tokens: Tokens) -> bytes:
+    return b"Host: localhost\r\nAuthorization: Bearer %b\r\n" % tokens[Scope.READ].encode()
 
 
 async def _rest(stream: trio.SocketStream) -> bytes:

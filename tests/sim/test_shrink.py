@@ -107,10 +107,10 @@ def test_an_invariant_that_breaks_ends_the_run_and_says_when_who_and_what() -> N
         assert record is not None
         member.roster.remove(record)
 
-    run.world.at(5_999_999, forget)  # else somebody has told of it again by the next look
+    run.world.at(9_999_999, forget)  # else somebody has told of it again by the next look
     report = run.run()
     assert not report.ok
-    assert report.broken == "6.000 s: n000 forgot n002"
+    assert report.broken == "10.000 s: n000 forgot n002"
     assert kind_of(report) == "broken: # s: # forgot #"
 
 
@@ -159,7 +159,7 @@ def test_what_goes_wrong_in_one_member_breaks_an_invariant(wrong: Callable[[Memb
         assert record is not None
         wrong(member, record)
 
-    run.world.at(5_999_999, happen)
+    run.world.at(9_999_999, happen)
     assert said in run.run().broken
 
 

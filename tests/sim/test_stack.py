@@ -122,24 +122,31 @@ def test_the_same_seed_gives_the_same_run_in_any_process_whatever_its_hash_seed(
     assert run(3, "0") != run(4, "0")
 
 
-def member_after(fault: str, duration: float) -> tuple[Member, Run]:
-    run = Run(parse(f'mode = "stack"\n{SHORT}[[fault]]\n{fault}\n'.replace("50.0", str(duration))), 0)
-    run.run()
+def without_agents(fault: str, duration: float) -> Run:
+    text = f'mode = "stack"\n{SHORT}[[fault]]\n{fault}\n'.replace("50.0", str(duration))
+    return Run(parse(text.replace("nodes = 4\n", "nodes = 4\nagents_per_node = 0\n")), 0)
+
+
+def n003(run: Run) -> Member:
     member = run.world.hosts[3].member
     assert member is not None
-    return member, run
+    return member
 
 
 def test_a_stopped_process_runs_nothing_of_its_own() -> None:
-    stopped, _ = member_after('kind = "pause"\nat = 10.1\nnodes = ["n003"]', 35.0)
-    assert stopped.beats.counter == 5  # at 0, 2.5, 5, 7.5 and 10
+    run, seen = without_agents('kind = "pause"\nat = 10.1\nnodes = ["n003"]', 35.0), list[int]()
+    run.world.at(34_000_000, lambda: seen.append(n003(run).beats.counter))
+    run.run()
+    assert seen == [5]  # at 0, 2.5, 5, 7.5 and 10
 
 
 def test_a_machine_that_slept_knows_it_by_its_clocks() -> None:
-    slept, run = member_after('kind = "suspend"\nat = 10.1\nuntil = 30.0\nnodes = ["n003"]', 35.0)
+    run = without_agents('kind = "suspend"\nat = 10.1\nuntil = 30.0\nnodes = ["n003"]', 34.0)
+    run.run()
+    slept = n003(run)
     assert slept.counts["resumed"] == 1
     assert run.score.stood[3][0] == (30_000_000, Standing.RESUMING)
-    assert slept.beats.counter == 5 + 2  # its clock went on where it stood
+    assert slept.beats.counter == 5 + 1 + 1  # one on waking, and one 2.5 s later
 
 
 def test_the_baselines_are_for_core_mode_alone() -> None:

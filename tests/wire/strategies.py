@@ -55,7 +55,7 @@ infos = st.builds(
     numbers,
     st.booleans(),
 )
-beats = st.builds(Beat, st.integers(0, 2**48 - 1), st.integers(0, 100_000) | numbers, ages)
+beats = st.builds(Beat, st.integers(0, 2**48 - 1), st.integers(0, 100_000) | numbers, ages.map(lambda age: -age))
 tables = st.builds(Beats, st.lists(beats, max_size=8).map(tuple))
 haves = st.builds(Have, names, numbers, numbers)
 digests = st.builds(Digest, st.lists(haves, max_size=5).map(tuple))
@@ -89,7 +89,7 @@ BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
     PingReq: st.builds(PingReq, numbers, names, st.integers(0, 10**10).map(lambda ms: ms / 1000)),
     Ack: st.builds(Ack, numbers, names, numbers),
     Nack: st.builds(Nack, numbers, names, numbers, st.sampled_from(Trouble)),
-    SnapshotMessage: st.builds(SnapshotMessage, snapshots, st.none() | names),
+    SnapshotMessage: st.builds(SnapshotMessage, snapshots, st.none() | names, numbers, ages),
     Digest: digests,
     Want: st.builds(Want, st.lists(haves, max_size=5).map(tuple)),
     Delta: st.builds(Delta, names, numbers, numbers, numbers, st.lists(snapshots, max_size=3).map(tuple)),

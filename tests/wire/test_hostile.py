@@ -44,7 +44,7 @@ STATE = encode_state(
     )
 )
 SHOT = Snapshot(NodeName("n1"), Epoch(EPOCH), 5, 4, 0, AgentId("box/codex-1"), STATE)
-TABLE = Beats(tuple(Beat(0xABCDEF012345 + i, 1000 + i, i / 10) for i in range(5)))
+TABLE = Beats(tuple(Beat(0xABCDEF012345 + i, 1000 + i, i / -10) for i in range(5)))
 DIGEST = Digest((Have("n1", EPOCH, 5), Have("n2", EPOCH, 9)))
 ALIVE = Alive("n3", EPOCH, 1, NodeInfo("box-3", "10.0.0.3", 7878, "east", "agent", "http://10.0.0.3:7900", "0.1"))
 TYPICAL: tuple[tuple[Message, ...], ...] = (

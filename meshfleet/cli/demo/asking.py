@@ -10,7 +10,7 @@ from rich.table import Table
 from meshfleet.cli import showing
 from meshfleet.cli.demo.layout import SOCKET, NodeState, Play, Played, demo_dir
 from meshfleet.cli.local import converse
-from meshfleet.cli.outcome import Refused
+from meshfleet.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

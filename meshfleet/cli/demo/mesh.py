@@ -15,10 +15,9 @@ import trio
 from meshfleet.cli.demo.layout import DEMO_FILE, LOG, DemoFile, DemoNode, NodeState, Place, log_tail
 from meshfleet.cli.files import Running, running_in, write_json
 from meshfleet.cli.local import administer
-from meshfleet.cli.outcome import NoAnswer, Refused
-from meshfleet.errors import ConfigError, MeshfleetError
+from meshfleet.errors import ConfigError, MeshfleetError, NoAnswer, Refused
 from meshfleet.fleet.names import NodeName
-from meshfleet.node.admin import Block, Request, Unblock
+from meshfleet.node.admin import Block, Link, Request, Unblock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,6 +137,13 @@ class Mesh:
         for member in self.members.values():
             member.signal(signal.SIGKILL)
 
+    async def link(self, name: str) -> str:
+        """A link that opens the page of a running node, once and for five minutes."""
+        ask = partial(administer, patience=ADMIN_PATIENCE)
+        member = self.members[name]
+        reply = await trio.to_thread.run_sync(ask, member.place.state_dir, Link(), f"{name} does not listen")
+        return reply.link or f"http://{member.place.http}"
+
     def states(self) -> tuple[NodeState, ...]:
         """Each of them, as it is."""
         return tuple(
@@ -191,7 +197,7 @@ class Mesh:
         place = member.place
         first = member.name == next(iter(self.members))
         others = [other for other in self.members.values() if other is not member and other.pid is not None]
-        command = [sys.executable, "-m", "meshfleet", "up", "--demo", "--with-stdin", "--log-level", "info"]
+        command = [sys.executable, "-m", "meshfleet", "up", "--demo", "--with-stdin", "--json", "--log-level", "info"]
         command += ["--name", place.name, "--host", place.name]
         command += ["--gossip", str(place.gossip), "--http", str(place.http)]
         command += ["--state-dir", str(place.state_dir), "--timing", self._timing]

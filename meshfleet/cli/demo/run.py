@@ -17,7 +17,7 @@ import trio
 from rich.table import Table
 
 from meshfleet.cli import showing
-from meshfleet.cli.asking import get_as
+from meshfleet.cli.asking import Asked, reader
 from meshfleet.cli.demo import layout
 from meshfleet.cli.demo.layout import DEMO_FILE, DemoFile, Place
 from meshfleet.cli.demo.mesh import Mesh
@@ -27,11 +27,12 @@ from meshfleet.cli.files import is_alive, read_json, remove
 from meshfleet.errors import ConfigError, MeshfleetError
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.timing import PRESETS
-from meshfleet.fleet.view import FleetView
 from meshfleet.node.admin import serve_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from meshfleet.fleet.view import FleetView
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at what the mesh sees, for the line that tells it."""
@@ -81,6 +82,7 @@ async def _run(mesh: Mesh, asked: trio.Event, *, as_json: bool) -> None:
                 print(msgspec.json.encode(read_json(mesh.folder / DEMO_FILE, DemoFile)).decode(), flush=True)
             else:
                 showing.console().print(_addresses([member.place for member in mesh.members.values()]))
+                print(f"\nOpen {await mesh.link(next(iter(mesh.members)))}", flush=True)
                 print(_hints(mesh), flush=True)
                 nursery.start_soon(_show_what_is_seen, mesh)
             await trio.sleep_forever()
@@ -161,6 +163,7 @@ def _hints(mesh: Mesh) -> str:
     return (
         f"\nFrom a second terminal:\n"
         f"  {command} status --node {last.http}\n"
+        f"  {command} link --node {last.http}        opens another node's page\n"
         f"  {command} demo kill {last.name}{where}      then: start, pause, resume, status\n"
         f"  {command} demo cut {first.name}{where}       then: heal\n"
         f"Logs: {mesh.folder}/n*/{layout.LOG}. Ctrl-C ends all.\n"
@@ -205,11 +208,16 @@ async def _what_is_seen(mesh: Mesh) -> str:
     for state in mesh.states():
         if state.process == "running":
             try:
-                view = await trio.to_thread.run_sync(get_as, state.http, "/v1/fleet", FleetView, abandon_on_cancel=True)
+                asked = Asked(state.http, state.state_dir)
+                view = await trio.to_thread.run_sync(_seen_by, asked, abandon_on_cancel=True)
             except MeshfleetError:
                 continue
             return _summary(view)
     return "no node answers"
+
+
+def _seen_by(asked: Asked) -> FleetView:
+    return reader(asked).fleet()
 
 
 def _summary(view: FleetView) -> str:

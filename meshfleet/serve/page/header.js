@@ -14,6 +14,7 @@ const LINK = {
   live: "● live",
   polling: "◐ polling every 2 s",
   lost: "✖ connection lost",
+  locked: "◌ no session",
 };
 
 /** `link`: one of the words below; `view` and `now` may still be null. */

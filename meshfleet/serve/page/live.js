@@ -1,5 +1,9 @@
-// Follows /v1/fleet/events for ever. When the stream ends or falls silent: ask once for the view itself (all streams may
-// be taken), then try again. Who listens is told which of the four it is: connecting, live, polling, lost.
+// Follows /v1/fleet/events for as long as there is a session. When the stream ends or falls silent: ask once for the view
+// itself (all streams may be taken), then try again. Who listens is told which of the four it is: connecting, live,
+// polling, lost.
+// EventSource can't send a token, so the stream is read by fetch, and its events taken apart here.
+
+import { ask, hasSession } from "./session.js";
 
 // The node sends an update every 2 s at the latest, so four missed ones are silence: a stopped process keeps its
 // connection open, and no error would ever come.
@@ -12,7 +16,7 @@ export async function follow({ onView, onLink }) {
   const pause = new Pause();
   let failures = 0;
   onLink("connecting");
-  for (;;) {
+  while (hasSession()) {
     const took = await stream((view) => {
       onView(view);
       onLink("live");
@@ -34,31 +38,49 @@ export async function follow({ onView, onLink }) {
 }
 
 /** Read one stream to its end. Resolves to whether it gave anything. */
-function stream(onView) {
-  return new Promise((resolve) => {
-    const source = new EventSource("/v1/fleet/events");
-    let took = false;
-    let watch = setTimeout(end, SILENCE_MS);
-    function end() {
-      clearTimeout(watch);
-      source.close();
-      resolve(took);
-    }
-    function take(event) {
+async function stream(onView) {
+  const given = new AbortController();
+  let watch = setTimeout(() => given.abort(), SILENCE_MS);
+  let took = false;
+  try {
+    const answer = await ask("/v1/fleet/events", { signal: given.signal });
+    if (!answer.ok) return false;
+    for await (const data of events(answer.body)) {
       took = true;
       clearTimeout(watch);
-      watch = setTimeout(end, SILENCE_MS);
-      onView(JSON.parse(event.data));
+      watch = setTimeout(() => given.abort(), SILENCE_MS);
+      onView(JSON.parse(data));
     }
-    source.addEventListener("snapshot", take);
-    source.addEventListener("update", take);
-    source.addEventListener("error", end);
-  });
+  } catch {
+    // Torn off, silent for too long, or nobody there: all the same to who reads.
+  } finally {
+    clearTimeout(watch);
+    given.abort();
+  }
+  return took;
+}
+
+/** The data of each event, as the node writes them: one line of JSON. Comments and other fields are passed over. */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let parts = [];
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = value.split("\n");
+    // A view can come in many pieces: they are put together once, when its line is whole.
+    parts.push(lines[0]);
+    for (const next of lines.slice(1)) {
+      const line = parts.join("");
+      parts = [next];
+      if (line.startsWith("data: ")) yield line.slice("data: ".length);
+    }
+  }
 }
 
 async function poll() {
   try {
-    const answer = await fetch("/v1/fleet", { cache: "no-cache", signal: AbortSignal.timeout(ANSWER_MS) });
+    const answer = await ask("/v1/fleet", { signal: AbortSignal.timeout(ANSWER_MS) });
     return answer.ok ? await answer.json() : null;
   } catch {
     return null;

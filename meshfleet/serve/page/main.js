@@ -6,12 +6,15 @@ import { reading } from "./clockwork.js";
 import { say } from "./dom.js";
 import { showHeader } from "./header.js";
 import { follow } from "./live.js";
+import { showLocked } from "./locked.js";
 import { showNodes } from "./nodes.js";
+import { hasSession, openLink, watchSession } from "./session.js";
 import { showTotals } from "./totals.js";
 
 let view = null;
 let arrivedAt = 0;
 let link = "connecting";
+let following = false;
 
 function draw() {
   const now = view === null ? null : reading(view, arrivedAt, link === "lost");
@@ -45,14 +48,31 @@ document.getElementById("push-example").textContent =
 
 setInterval(drawSoon, 1_000);
 drawSoon();
-follow({
-  onView(told) {
-    view = told;
-    arrivedAt = performance.now();
+
+/** Follow the fleet while there is a session; where there is none, say how to get one. */
+async function go(failed = null) {
+  showLocked(failed);
+  if (following) return;
+  if (!hasSession()) {
+    link = "locked";
     drawSoon();
-  },
-  onLink(state) {
-    link = state;
-    drawSoon();
-  },
-});
+    return;
+  }
+  following = true;
+  await follow({
+    onView(told) {
+      view = told;
+      arrivedAt = performance.now();
+      drawSoon();
+    },
+    onLink(state) {
+      link = state;
+      drawSoon();
+    },
+  });
+  following = false;
+  go();
+}
+
+watchSession(go);
+go(await openLink());

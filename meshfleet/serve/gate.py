@@ -1,0 +1,131 @@
+"""Lets each request through to its endpoint, or not, as the table of endpoints says: there is no other way to one.
+
+`application` wraps every endpoint of the table in `Gate.admit`, and an Endpoint can't be made without saying whom it is
+for. So a path that was forgotten here can't exist; a test goes through all of them anyway.
+"""
+
+from __future__ import annotations
+
+import math
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, NamedTuple
+
+from meshfleet.errors import AccessDenied
+from meshfleet.fleet.access import Scope
+from meshfleet.serve.answers import Refusal, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from starlette.requests import Request
+
+    from meshfleet.fleet.access import Grant
+    from meshfleet.serve.access import Access
+    from meshfleet.serve.limits import Counts
+    from meshfleet.serve.routes import Endpoint
+
+REALM = 'Bearer realm="meshfleet"'
+PASSED_ON = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+"""Headers by which a proxy says that it speaks for somebody else, who need not be on its machine."""
+
+CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+
+HOW_TO_READ = (
+    "Get a session token from POST /auth/session and send it as 'Authorization: Bearer mfs_…'. On the node's machine "
+    "`meshfleet status` does so by itself, `meshfleet keys api token` prints one, and `meshfleet link` opens the page."
+)
+
+
+class Client(NamedTuple):
+    """Who was let in."""
+
+    name: str
+    """The id of an API key or of a page; where none was needed, an address."""
+    seconds: float = math.inf
+    """How long its session lasts yet. A stream ends with it, or a session would have no end."""
+
+
+class Gate:
+    """Checks who asks against what is asked for."""
+
+    def __init__(self, access: Access, counts: Counts) -> None:
+        self._access = access
+        self._counts = counts
+
+    def admit(self, endpoint: Endpoint, request: Request) -> Client:
+        """Let the request through, and say whose it is. Else a Refusal."""
+        if not endpoint.scopes:
+            return Client(address_of(request))
+        token = bearer(request)
+        if token is None and endpoint.loopback_without and is_this_machine(request):
+            return Client(address_of(request))
+        grant = self._grant(token, endpoint.scopes)
+        if grant.scope not in endpoint.scopes:
+            raise self._lacks(grant, endpoint.scopes, f"{request.method} {quoted(request.url.path)}")
+        return Client(grant.holder, self._access.seconds_left(grant))
+
+    def turn_away(self, request: Request) -> None:
+        """Who would change something that is not there, with a token that could never change anything: 403, as wherever
+        a token is not enough. All others are told what is there instead."""
+        token = bearer(request)
+        if token is None or request.method not in CHANGING:
+            return
+        grant = self._grant(token, (Scope.AGENT,))
+        if grant.scope is not Scope.AGENT:
+            raise self._lacks(grant, (Scope.AGENT,), f"{request.method} of anything")
+
+    def _grant(self, token: str | None, scopes: Collection[Scope]) -> Grant:
+        wanted = " or ".join(scopes)
+        if token is None:
+            self._counts.tokens_missing += 1
+            raise Refusal(401, f"This is for readers with scope {wanted}. {HOW_TO_READ}", headers=_asked(REALM))
+        try:
+            return self._access.check(token)
+        except AccessDenied as error:
+            self._counts.tokens_refused += 1
+            hint = "An API key is first exchanged. " if token.startswith("mf_") else ""
+            raise Refusal(
+                401,
+                f"The token is not good: {error}. {hint}{HOW_TO_READ}",
+                headers=_asked(f'{REALM}, error="invalid_token"'),
+            ) from error
+
+    def _lacks(self, grant: Grant, scopes: Collection[Scope], what: str) -> Refusal:
+        self._counts.scopes_refused += 1
+        wanted = " or ".join(scopes)
+        return Refusal(
+            403,
+            f"The scope {wanted} is missing: {what} needs it, and the token of {quoted(grant.name)} has the scope "
+            f"{grant.scope}. Use a key made with `meshfleet keys api create --scope {next(iter(scopes))}`.",
+            headers=_asked(f'{REALM}, error="insufficient_scope", scope="{" ".join(scopes)}"'),
+        )
+
+
+def bearer(request: Request) -> str | None:
+    """The token of the Authorization header; None where there is no such header. Tokens are read nowhere else: a URL
+    ends up in histories and logs."""
+    given = request.headers.getlist("authorization")
+    if not given:
+        return None
+    scheme, _, token = given[0].partition(" ")
+    if len(given) > 1 or scheme.lower() != "bearer":
+        raise Refusal(401, f"The Authorization header is none that is known here. {HOW_TO_READ}", headers=_asked(REALM))
+    return token.strip(" ")
+
+
+def address_of(request: Request) -> str:
+    """The IP address that the request came from."""
+    return request.client.host if request.client is not None else ""
+
+
+def is_this_machine(request: Request) -> bool:
+    """Whether the request comes from this machine, and no proxy says that it does so for somebody else."""
+    try:
+        near = ip_address(address_of(request)).is_loopback
+    except ValueError:
+        return False
+    return near and not any(name in request.headers for name in PASSED_ON)
+
+
+def _asked(challenge: str) -> dict[str, str]:
+    return {"WWW-Authenticate": challenge}

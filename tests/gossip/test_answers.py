@@ -1,0 +1,43 @@
+"""A kernel that answers for its process: for how long that counts, and what ends it."""
+
+from __future__ import annotations
+
+from meshfleet.fleet.presence import Presence
+from tests.gossip.test_edges import member
+from tests.gossip.test_stories import fleet
+
+
+def test_kernels_that_acknowledge_keep_a_stopped_process_from_being_presumed_dead() -> None:
+    world = fleet(5)
+    world.pause("n4")
+    world.unanswered.add("n4")
+    for _ in range(120):
+        world.run(1)
+        for name in ("n0", "n1", "n2", "n3"):
+            for silent in member(world, name).silent():
+                member(world, name).stream_acknowledged(silent, 0.5, world.now)
+    assert world.says("n0", "n1", "n2", "n3", of="n4") == {Presence.UNREACHABLE}
+
+
+def test_a_stopped_process_whose_host_then_goes_dark_is_presumed_dead_in_the_end() -> None:
+    world = fleet(5)
+    world.pause("n4")
+    world.run(30)
+    assert world.says("n0", "n1", "n2", "n3", of="n4") == {Presence.UNREACHABLE}
+    world.unanswered.add("n4")
+    world.run(40)
+    assert world.says("n0", "n1", "n2", "n3", of="n4") == {Presence.UNREACHABLE}
+    world.run(120)
+    assert world.says("n0", "n1", "n2", "n3", of="n4") == {Presence.DOWN}
+
+
+def test_a_refusal_ends_an_accept_but_3_t_of_silence_begin_with_it() -> None:
+    world = fleet(5)
+    world.pause("n4")
+    world.run(16)
+    others = ["n0", "n1", "n2", "n3"]
+    world.cut(["n4"], others, reject=True)
+    world.run(10)
+    assert world.says(*others, of="n4") == {Presence.UNREACHABLE}
+    world.run(15)
+    assert world.says(*others, of="n4") == {Presence.DOWN}

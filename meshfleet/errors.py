@@ -12,6 +12,8 @@
     └── WireError         bytes from the network; never leaves the node: counted by cause and dropped
         ├── Malformed     authentic, but not a message of ours
         ├── Unsealed      not sealed with a key of this fleet: a stranger's, or damaged
+        ├── Replayed      sealed by this fleet, and here before
+        ├── Untrusted     a certificate that is not of this fleet, has expired, was revoked, or is another's
         └── TooBig        over the limit of its transport
 
 A message says what was wrong, with which value, and what to do about it.
@@ -74,6 +76,18 @@ class Unsealed(WireError):
     """Not sealed with a key of this fleet."""
 
     cause = "unsealed"
+
+
+class Replayed(WireError):
+    """Authentic, and here before: a copy that the network or somebody on the way made."""
+
+    cause = "replayed"
+
+
+class Untrusted(WireError):
+    """A certificate or a signature that proves nothing to this fleet."""
+
+    cause = "untrusted"
 
 
 class TooBig(WireError):

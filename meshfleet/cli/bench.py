@@ -118,7 +118,7 @@ class _Process:
 @asynccontextmanager
 async def _nodes(count: int, *, serving: bool) -> AsyncIterator[list[_Process]]:
     """`count` running node processes that know the first one's address."""
-    environment = {**os.environ, "MESHFLEET_BENCH_KEY": secrets.token_hex(32)}
+    environment = {**os.environ, "MESHFLEET_BENCH_FLEET": secrets.token_hex(32)}
     processes: list[trio.Process] = []
     seed = ""
     try:

@@ -22,6 +22,7 @@ from meshfleet.gossip.events import Arrived, Event, Judged
 from meshfleet.node.config import NodeConfig
 from meshfleet.node.node import Node, open_node
 from meshfleet.node.readers import Readers
+from meshfleet.node.trust import seeded
 from meshfleet.serve.server import serve
 from meshfleet.wire.codec import decode_state, encode_state
 
@@ -163,13 +164,13 @@ def _rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS counts bytes
 
 
-async def _main(name: str, key: bytes, seed: str | None, serving: bool) -> None:
+async def _main(name: str, fleet: bytes, seed: str | None, serving: bool) -> None:
     seeds = (parse_address(seed),) if seed else ()
     config = NodeConfig(
         name=NodeName(name),
         gossip=Address("127.0.0.1", 0),
         state_dir=None,
-        fleet_key=key,
+        identity=seeded(fleet, name, time.time()),
         seeds=seeds,
         host=f"host-{name}",
         version="bench",
@@ -215,5 +216,5 @@ def _say(answer: object) -> None:
 
 if __name__ == "__main__":
     trio.run(
-        _main, sys.argv[1], bytes.fromhex(os.environ["MESHFLEET_BENCH_KEY"]), sys.argv[2] or None, sys.argv[3] == "1"
+        _main, sys.argv[1], bytes.fromhex(os.environ["MESHFLEET_BENCH_FLEET"]), sys.argv[2] or None, sys.argv[3] == "1"
     )

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import msgspec
 
+from meshfleet.node.invites import PREFIX
 from meshfleet.node.settings import Settings
 
 VARIABLE = "MESHFLEET_HANDOVER"
@@ -42,7 +43,12 @@ def become_node(settings: Settings, extras: Extras) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.environ[VARIABLE] = handover
-    os.execv(sys.executable, [sys.executable, "-m", "meshfleet.cli.up", *sys.argv[1:]])
+    os.execv(sys.executable, [sys.executable, "-m", "meshfleet.cli.up", *_shown(sys.argv[1:])])
+
+
+def _shown(arguments: list[str]) -> list[str]:
+    """What `ps` shows of the node from now on: everything but an invitation's secret."""
+    return [f"{PREFIX}..." if PREFIX in argument else argument for argument in arguments]
 
 
 def read_handover() -> tuple[Settings, Extras]:

@@ -16,6 +16,7 @@ from meshfleet import __version__
 from meshfleet.cli.api_keys import app as api_keys_app
 from meshfleet.cli.demo.commands import app as demo_app
 from meshfleet.cli.flags import AsJson, Ca, Config, Detector, KeyFile, NodeUrl, StateDir, chosen
+from meshfleet.cli.keys import app as keys_app
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
 from meshfleet.cli.sim_commands import check, shrink, sweep
 
@@ -27,7 +28,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(demo_app, name="demo")
-keys_app = typer.Typer(help="The fleet's keys, and its readers'.", rich_markup_mode=None)
 keys_app.add_typer(api_keys_app, name="api")
 app.add_typer(keys_app, name="keys")
 bench_app = typer.Typer(help="Measures what the mesh costs and how fast it is, on this machine.", rich_markup_mode=None)
@@ -169,8 +169,8 @@ def up(
     host: Annotated[str | None, typer.Option(metavar="NAME", help="What counts as one machine.")] = None,
     role: Annotated[str | None, typer.Option(metavar="ROLE", help="agent or observer. [agent]")] = None,
     state_dir: StateDir = None,
-    fleet_key: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The fleet's key: a copy of another node's fleet.key.")
+    invite: Annotated[
+        str | None, typer.Option(metavar="LINE", help="What `meshfleet invite` printed: which fleet to enter.")
     ] = None,
     timing: Annotated[str | None, typer.Option(metavar="PRESET", help="local, lan or wan. [lan]")] = None,
     discover: Annotated[
@@ -204,7 +204,7 @@ def up(
         host=host,
         role=role,
         state_dir=state_dir,
-        fleet_key=fleet_key,
+        invite=invite,
         timing=None if timing is None else {"preset": timing},
         discover=discover,
         log_level=log_level,
@@ -290,6 +290,21 @@ def forget(
     from meshfleet.cli.administering import forget as run_forget
 
     run_forget(name, node=node, state_dir=state_dir, as_json=as_json)
+
+
+@app.command()
+def invite(
+    role: Annotated[str, typer.Option(metavar="ROLE", help="What the newcomer may be: agent or observer.")] = "agent",
+    expires: Annotated[str, typer.Option(metavar="TIME", help="How long it is good: 30m, 1h, 7d.")] = "1h",
+    uses: Annotated[int, typer.Option(min=1, max=1_000, metavar="N", help="For how many machines.")] = 1,
+    node: NodeUrl = None,
+    state_dir: StateDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print one line that lets another machine into the fleet: `meshfleet up --invite LINE`."""
+    from meshfleet.cli.trusting import invite as run_invite
+
+    run_invite(role, expires, uses, node=node, state_dir=state_dir, as_json=as_json)
 
 
 @app.command()

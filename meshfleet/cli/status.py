@@ -86,7 +86,7 @@ def _first_steps(view: FleetView) -> Iterator[RenderableType]:
         hints.append('program reports itself with `meshfleet.Agent("name")`.')
     if len(view.nodes) == 1:
         hints.append("No other nodes yet. One joins from another machine with")
-        hints.append("`meshfleet up --join HOST:PORT --fleet-key FILE`.")
+        hints.append("`meshfleet up --invite LINE`.")
     if hints:
         yield Text()
     for hint in hints:

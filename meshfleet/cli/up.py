@@ -26,11 +26,13 @@ from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address, parse_address
 from meshfleet.node.admin import serve_admin
 from meshfleet.node.config import NodeConfig
+from meshfleet.node.entering import enter_once
+from meshfleet.node.invites import read_invite
 from meshfleet.node.keyfile import KeyFile
 from meshfleet.node.node import Node, open_node
 from meshfleet.node.readers import Readers
 from meshfleet.node.settings import CERTIFICATE, HOST_NAME, default_state_base, machine_name
-from meshfleet.node.store import KEY, StateDir
+from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.viewing import rfc3339
 from meshfleet.serve import serve
 
@@ -51,18 +53,18 @@ LOOK_AROUND = 2.0
 def run_up(settings: Settings, extras: Extras) -> int:
     """Run a node until a signal, `leave`, or the end of standard input; returns the exit code."""
     log_to_stderr(settings.log_level)
-    if settings.fleet_key is not None:
-        adopt_key(settings.fleet_key, settings.state_dir)
     trio.run(until_signalled, partial(_up, settings, extras), lambda: remove(settings.state_dir / RUNNING))
     return 0
 
 
 async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
+    seeds = settings.join
     async with working_until(asked):
         await _check_peers(settings)
+        seeds = await _seeds(settings)
     if asked.is_set():
         return
-    async with open_node(_node_config(settings, extras)) as node:
+    async with open_node(_node_config(settings, extras, seeds)) as node:
         node.attending.exited_shown = settings.exited_shown
         left = trio.Event()
         try:
@@ -83,12 +85,12 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
                     await node.leave()
 
 
-def _node_config(settings: Settings, extras: Extras) -> NodeConfig:
+def _node_config(settings: Settings, extras: Extras, seeds: tuple[Address, ...]) -> NodeConfig:
     return NodeConfig(
         name=settings.name,
         gossip=settings.gossip,
         state_dir=settings.state_dir,
-        seeds=settings.join,
+        seeds=seeds,
         zone=settings.zone,
         host=settings.host,
         role=settings.role,
@@ -208,24 +210,13 @@ async def _ask_with_stdin(asked: trio.Event) -> None:
     asked.set()
 
 
-def adopt_key(file: Path, state_dir: Path) -> None:
-    """Keep the fleet's key of `file` in the state dir. ConfigError where the state dir belongs to another fleet."""
-    try:
-        text = file.read_text(encoding="ascii").strip()
-        key = bytes.fromhex(text)
-    except OSError as error:
-        raise ConfigError(f"--fleet-key {file} can't be read: {error.strerror}.") from error
-    except ValueError as error:
-        hint = "Copy fleet.key from the state dir of a node of the fleet."
-        raise ConfigError(f"--fleet-key {file} is no fleet key. {hint}") from error
-    with StateDir.open(state_dir) as store:
-        if not (state_dir / KEY).exists():
-            store.install_fleet_key(key)
-        elif store.fleet_key() != key:
-            raise ConfigError(
-                f"{state_dir} belongs to another fleet than the key in {file}. Give --state-dir another folder, or "
-                f"remove {state_dir / KEY} to change over."
-            )
+async def _seeds(settings: Settings) -> tuple[Address, ...]:
+    """Where to join; with an invitation, the fleet is entered first, and joined through who invited."""
+    if settings.invite is None:
+        return settings.join
+    invite = read_invite(settings.invite)
+    await enter_once(RealNetwork(), invite, settings.name, settings.state_dir, time.time)
+    return (*settings.join, *invite.where())
 
 
 def log_to_stderr(level: LogLevel) -> None:

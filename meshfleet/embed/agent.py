@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from meshfleet.node.trust import Identity
+
 FAREWELL = 0.5
 """Seconds that `close` gives the last state to get out. The agent is over by then; its process may not be."""
 
@@ -39,8 +41,9 @@ class Agent:
 
     `node` is the base URL of the machine's node (default: MESHFLEET_NODE, else the one that runs here). One of another
     machine wants `key`, an API key with scope `agent` (default: MESHFLEET_API_KEY). With `member=True` the process
-    becomes a gossip member of its own instead: then `join` names nodes of the fleet, and `fleet_key` (32 bytes) or
-    `state_dir` brings its key.
+    becomes a gossip member of its own instead: then `invite` is the line that `meshfleet invite` printed, and what it
+    brings is kept in `state_dir` if there is one; or an `identity` shows that it belongs to the fleet, and `join` names
+    nodes of it.
     """
 
     def __init__(
@@ -53,7 +56,8 @@ class Agent:
         member: bool = False,
         join: tuple[str, ...] = (),
         gossip: str = "127.0.0.1:0",
-        fleet_key: bytes | None = None,
+        identity: Identity | None = None,
+        invite: str | None = None,
         state_dir: str | Path | None = None,
         **fields: Unpack[Fields],
     ) -> None:
@@ -66,7 +70,7 @@ class Agent:
         self._mailbox: Mailbox[Said] = Mailbox()
         self._thread: threading.Thread | None = None
         self._over = False
-        self._run = self._way(runtime, node, key, member, join, gossip, fleet_key, state_dir)
+        self._run = self._way(runtime, node, key, member, join, gossip, identity, invite, state_dir)
         self.update(**fields)
 
     def _way(
@@ -77,7 +81,8 @@ class Agent:
         member: bool,
         join: tuple[str, ...],
         gossip: str,
-        fleet_key: bytes | None,
+        identity: Identity | None,
+        invite: str | None,
         state_dir: str | Path | None,
     ) -> Callable[[], None]:
         if not member:
@@ -92,7 +97,8 @@ class Agent:
             self.counts,
             join=join,
             gossip=gossip,
-            fleet_key=fleet_key,
+            identity=identity,
+            invite=invite,
             state_dir=kept,
         )
         return inside.run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,13 +14,19 @@ from meshfleet.errors import MeshfleetError
 from meshfleet.fleet.names import NodeName, parse_address
 from meshfleet.logs import get_logger
 from meshfleet.node.config import NodeConfig
+from meshfleet.node.entering import enter_once
+from meshfleet.node.invites import read_invite
 from meshfleet.node.node import Node, open_node
+from meshfleet.node.sockets import RealNetwork
+from meshfleet.node.store import StateDir
+from meshfleet.node.vault import Vault
 
 if TYPE_CHECKING:
     from collections import Counter
     from pathlib import Path
 
     from meshfleet.embed.mailbox import Mailbox
+    from meshfleet.node.trust import Identity
 
 LOOK_EVERY = 0.5
 """Seconds for which the thread that waits for states sleeps at most, so that it notices the end."""
@@ -39,7 +46,8 @@ class Inside:
         *,
         join: tuple[str, ...],
         gossip: str,
-        fleet_key: bytes | None,
+        identity: Identity | None,
+        invite: str | None,
         state_dir: Path | None,
     ) -> None:
         self._agent_id = agent_id
@@ -48,7 +56,8 @@ class Inside:
         self._counts = counts
         self._join = join
         self._gossip = gossip
-        self._fleet_key = fleet_key
+        self._identity = identity
+        self._invite = invite
         self._state_dir = state_dir
 
     def run(self) -> None:
@@ -61,13 +70,15 @@ class Inside:
             log.warning("the member in this agent's process could not start", why=error)
 
     async def _live(self) -> None:
-        name = NodeName(f"{self._agent_id.replace('/', '-')[:50]}-{os.getpid()}")
+        name, identity = self._name(), self._identity
+        seeds = tuple(parse_address(seed) for seed in self._join)
+        if self._invite is not None and identity is None:
+            invite = read_invite(self._invite)
+            entered = await enter_once(RealNetwork(), invite, name, self._state_dir, time.time)
+            name, seeds = entered.name, (*seeds, *invite.where())
+            identity = entered if self._state_dir is None else None
         config = NodeConfig(
-            name=name,
-            gossip=parse_address(self._gossip),
-            state_dir=self._state_dir,
-            fleet_key=self._fleet_key,
-            seeds=tuple(parse_address(seed) for seed in self._join),
+            name=name, gossip=parse_address(self._gossip), state_dir=self._state_dir, identity=identity, seeds=seeds
         )
         async with open_node(config) as node:
             while True:
@@ -77,6 +88,17 @@ class Inside:
                 elif self._mailbox.closed:
                     break
             await node.leave()
+
+    def _name(self) -> NodeName:
+        """By which the fleet knows it: what the identity says, since a certificate is good for one name."""
+        if self._identity is not None:
+            return self._identity.name
+        if self._state_dir is not None:
+            with StateDir.open(self._state_dir) as store:
+                known = Vault(store).load()
+            if known is not None:
+                return known.name
+        return NodeName(f"{self._agent_id.replace('/', '-')[:50]}-{os.getpid()}")
 
     def _publish(self, node: Node, said: Said) -> None:
         try:

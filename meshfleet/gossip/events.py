@@ -11,6 +11,7 @@ from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Verdict
 from meshfleet.fleet.standing import Assessment
 from meshfleet.fleet.state import Snapshot
+from meshfleet.gossip.messages import Revoked
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -60,6 +61,12 @@ class NameTaken(msgspec.Struct, frozen=True):
     where: str
 
 
+class CastOut(msgspec.Struct, frozen=True):
+    """The fleet's owner threw a node out. It may be this one."""
+
+    revoked: Revoked
+
+
 class Renewed(msgspec.Struct, frozen=True):
     """I was declared gone for good, and go on as a new life. The epoch must be stored."""
 
@@ -72,4 +79,4 @@ class Forgotten(msgspec.Struct, frozen=True):
     name: NodeName
 
 
-Event: TypeAlias = Joined | Restarted | Judged | Stands | Arrived | Synced | NameTaken | Renewed | Forgotten
+Event: TypeAlias = Joined | Restarted | Judged | Stands | Arrived | Synced | NameTaken | Renewed | CastOut | Forgotten

@@ -20,6 +20,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Revoked,
     Row,
     SnapshotMessage,
     Suspect,
@@ -106,6 +107,8 @@ class Hearing:
                 self._on_sync(message, source, sender, via, at, now)
             case Row():
                 self._hear_row(message, at)
+            case Revoked():
+                member.revoke(message, now)
             case Goodbye():
                 pass  # the driver's business: it tells an end on purpose from a death
             case _:
@@ -158,6 +161,8 @@ class Hearing:
             member.judging.judge(record, now)
         for row in sync.rows:
             self._hear_row(row, at)
+        for revoked in sync.revoked:
+            member.revoke(revoked, now)
         if not sync.reply:
             member.membership.synced = True
             member.emit(Synced(sender))

@@ -8,7 +8,7 @@ from meshfleet.fleet.evidence import Evidence, Fact, Kind
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Assessment, Peer, Self, Standing, assess
 from meshfleet.gossip.events import Event, Judged, Stands
-from meshfleet.gossip.messages import Obituary
+from meshfleet.gossip.messages import CAST_OUT, Obituary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,7 +165,8 @@ class Judging:
         left = record.known.left
         if left is None or not record.known.has_left:
             return None
-        said = left.reason if left.by == record.name else f"forgotten by {left.by}"
+        own_word = left.by == record.name or (left.by == self._me and left.reason == CAST_OUT)
+        said = left.reason if own_word else f"forgotten by {left.by}"
         return Fact(Kind.GOODBYE, at, left.by, said)
 
     def _obituary(self, record: Record, at: float, age: float, accepts: bool) -> Fact | None:

@@ -42,6 +42,9 @@ PENDING_RELAYS = 1_024
 REPLICA_BYTES = 64 * 1024 * 1024
 """Snapshots held of the whole fleet. At it, snapshots of agents not held yet are refused: `refused_snapshot`."""
 
+REVOKED = 1_024
+"""Names that the fleet's owner threw out. At it no further one is kept: `refused_revoked`."""
+
 WITHDRAWN = 64
 """Tombstones of withdrawn agents that an origin keeps; then it raises its floor and publishes older states anew."""
 

@@ -23,7 +23,7 @@ from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.beats import Heartbeats
-from meshfleet.gossip.events import Event, Joined, Renewed
+from meshfleet.gossip.events import CastOut, Event, Joined, Renewed
 from meshfleet.gossip.hearing import TRANSPORT, Hearing
 from meshfleet.gossip.judging import Judging
 from meshfleet.gossip.limits import EVENTS, Counts
@@ -36,11 +36,13 @@ from meshfleet.gossip.messages import (
     NodeInfo,
     Outgoing,
     Packet,
+    Revoked,
     StreamEnd,
     Via,
 )
 from meshfleet.gossip.neighbours import Neighbours
 from meshfleet.gossip.outbox import Outbox
+from meshfleet.gossip.outcasts import Outcasts
 from meshfleet.gossip.prober import Prober
 from meshfleet.gossip.replica import Replica
 from meshfleet.gossip.roster import HOPEFUL, Record, Roster
@@ -93,12 +95,13 @@ class Member:
         self.replica = Replica(name, epoch, self.counts)
         self.rumors = Rumors(timing, measure, self.counts)
         self.beats = Heartbeats(name, epoch, timing, self.roster, self.counts, now)
+        self.outcasts = Outcasts(self.counts)
         self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts)
         self.spread = Spread(name, timing, self.roster, self.replica, self.beats, self.outbox, self.timers, rng)
         self.rows = Rows(name, epoch, timing, self.roster, self.outbox, self.counts)
         self.membership = Membership(
             Alive(name, epoch, 0, info), timing, self.roster, self.awareness, self.beats, self.rows, self.spread,
-            self.rumors, self.outbox, rng, self.counts, self.emit,
+            self.rumors, self.outbox, self.outcasts, rng, self.counts, self.emit,
         )  # fmt: skip
         self.judging = Judging(
             name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
@@ -162,6 +165,9 @@ class Member:
         if packet.source == self.name:
             self.counts["own_name"] += 1
             return
+        if packet.source in self.outcasts:
+            self.counts["revoked_source"] += 1
+            return
         sender: NodeName = packet.source  # type: ignore[assignment]  # a name, as the codec has made sure
         self.judging.heard_anyone_at = at
         self.judging.refused_since = None
@@ -205,6 +211,14 @@ class Member:
         self.membership.forget(record, self.listening.at(now))
         self.judging.judge(record, now)
         return True
+
+    def revoke(self, revoked: Revoked, now: float) -> None:
+        """The fleet's owner threw a node out; the caller has checked that it was the owner."""
+        news, record = self.membership.cast_out(revoked, self.listening.at(now))
+        if record is not None:
+            self.judging.judge(record, now)
+        if news:
+            self.emit(CastOut(revoked))
 
     def advertise(self, info: NodeInfo) -> None:
         """Something that seldom changes about me did."""

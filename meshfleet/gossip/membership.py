@@ -14,7 +14,19 @@ from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.names import Address, Epoch, NodeName
 from meshfleet.gossip.events import Event, Joined, NameTaken, Renewed, Restarted
 from meshfleet.gossip.limits import INCARNATION_LEAP, Counts
-from meshfleet.gossip.messages import Alive, Beats, Claim, Digest, Left, NodeInfo, Obituary, Suspect, Sync
+from meshfleet.gossip.messages import (
+    CAST_OUT,
+    Alive,
+    Beats,
+    Claim,
+    Digest,
+    Left,
+    NodeInfo,
+    Obituary,
+    Revoked,
+    Suspect,
+    Sync,
+)
 from meshfleet.gossip.suspicion import Suspicion
 
 if TYPE_CHECKING:
@@ -25,6 +37,7 @@ if TYPE_CHECKING:
     from meshfleet.gossip.awareness import Awareness
     from meshfleet.gossip.beats import Heartbeats
     from meshfleet.gossip.outbox import Outbox
+    from meshfleet.gossip.outcasts import Outcasts
     from meshfleet.gossip.roster import Record, Roster
     from meshfleet.gossip.rows import Rows
     from meshfleet.gossip.rumors import Rumors
@@ -34,6 +47,8 @@ CLAIMS_PER_SYNC = 150
 """Claims in one push-pull frame: some 200 bytes each."""
 ROWS_PER_SYNC = 3
 """Rows in one push-pull frame, of up to 256 names of up to 64 bytes each."""
+REVOKED_PER_SYNC = 200
+"""Revocations in one push-pull frame: some 150 bytes each."""
 ENTRIES_PER_SYNC = 1_000
 """Heartbeats, and digest entries, in one push-pull frame."""
 
@@ -52,6 +67,7 @@ class Membership:
         spread: Spread,
         rumors: Rumors,
         outbox: Outbox,
+        outcasts: Outcasts,
         rng: Random,
         counts: Counts,
         emit: Callable[[Event], None],
@@ -65,6 +81,7 @@ class Membership:
         self._spread = spread
         self._rumors = rumors
         self._outbox = outbox
+        self._outcasts = outcasts
         self._rng = rng
         self._counts = counts
         self._emit = emit
@@ -94,6 +111,9 @@ class Membership:
 
     def hear(self, claim: Claim, source: Address, sender: NodeName, at: float, *, gossip: bool = True) -> Record | None:
         """Merge one claim. Returns whom it is about, if that told anything about them."""
+        if claim.name in self._outcasts:
+            self._counts["revoked_claim"] += 1
+            return None
         if claim.name == self.name:
             self._hear_of_myself(claim, source, sender)
             return None
@@ -230,6 +250,18 @@ class Membership:
             self._rumors.add(claim)
             self._follow(record, claim, at)
 
+    def cast_out(self, revoked: Revoked, at: float) -> tuple[bool, Record | None]:
+        """The owner threw somebody out: whether that is news, and whom it concerns of those that are known."""
+        if not self._outcasts.add(revoked):
+            return False, None
+        self._rumors.add(revoked)
+        record = self._roster.get(revoked.name)
+        if record is not None:
+            claim = Left(record.name, record.epoch, self.name, CAST_OUT)
+            if record.known.add(claim):  # said to nobody: whoever hears of the revocation sees it by itself
+                self._follow(record, claim, at)
+        return True, record
+
     # Push-pull
 
     def everything(self, at: float, *, reply: bool) -> list[Sync]:
@@ -243,6 +275,10 @@ class Membership:
             some_beats, beats = beats[:ENTRIES_PER_SYNC], beats[ENTRIES_PER_SYNC:]
             some_haves, digest = digest[:ENTRIES_PER_SYNC], digest[ENTRIES_PER_SYNC:]
             frames.append(Sync(now, Beats(some_beats, at), Digest(some_haves), reply and not frames))
+        revoked = self._outcasts.all()
+        while revoked:
+            thrown_out, revoked = revoked[:REVOKED_PER_SYNC], revoked[REVOKED_PER_SYNC:]
+            frames.append(Sync((), Beats(()), Digest(()), False, (), thrown_out))
         rows = self._rows.all()
         while rows:
             some, rows = rows[:ROWS_PER_SYNC], rows[ROWS_PER_SYNC:]

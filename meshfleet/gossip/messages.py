@@ -35,6 +35,10 @@ class NodeInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     version: Short = ""
     process: Short | None = None
     """Machine, pid and start time, for witnesses on the same machine."""
+    ring: Number = 0
+    """Version of the keyring that it holds: whoever has an older one fetches it there."""
+    issues: bool = False
+    """Whether it holds the authority's key: invitations and new certificates are to be had there."""
 
 
 class Alive(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -103,6 +107,22 @@ class Row(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
     unreached: tuple[Name, ...]
     until: Name | None = None
     """As in SnapshotMessage: up to where the receiver passes it on."""
+
+
+class Revoked(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """The fleet's owner threw `name` out, for good. Signed by the authority, and checked before the core hears it."""
+
+    name: Name
+    at_ms: Number
+    """When, in milliseconds since 1970 by the authority's clock."""
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+CAST_OUT = "revoked by the fleet's owner"
+"""The reason in a Left that a member gives itself about one that was revoked, and tells nobody."""
+
+Rumored: TypeAlias = Claim | Revoked
+"""What rides along in datagrams that have room."""
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
@@ -197,6 +217,7 @@ class Sync(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
     digest: Digest
     reply: bool
     rows: tuple[Row, ...] = ()
+    revoked: tuple[Revoked, ...] = ()
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=31, gc=False):
@@ -210,6 +231,7 @@ Message: TypeAlias = (
     | Obituary
     | Beats
     | Row
+    | Revoked
     | Ping
     | PingReq
     | Ack

@@ -9,7 +9,7 @@ from math import ceil, log10
 from typing import TYPE_CHECKING
 
 from meshfleet.gossip.limits import RUMORS, Counts
-from meshfleet.gossip.messages import Alive, Claim, Left, Message, Obituary, Suspect
+from meshfleet.gossip.messages import Alive, Left, Message, Obituary, Revoked, Rumored, Suspect
 
 if TYPE_CHECKING:
     from meshfleet.fleet.timing import Timing
@@ -22,7 +22,7 @@ Measure = Callable[[Message], int]
 class Rumor:
     """One claim and how often it was sent."""
 
-    claim: Claim
+    claim: Rumored
     size: int
     sent: int = 0
 
@@ -30,7 +30,7 @@ class Rumor:
 class Rumors:
     """Claims still to be passed on. The newest about a node replaces the older; the least often sent go first.
 
-    Obituaries and goodbyes go before everything else: they are rare, and somebody waits for them.
+    Obituaries, goodbyes and revocations go before everything else: they are rare, and somebody waits for them.
     """
 
     def __init__(self, timing: Timing, measure: Measure, counts: Counts) -> None:
@@ -42,7 +42,7 @@ class Rumors:
     def __len__(self) -> int:
         return len(self._rumors)
 
-    def add(self, claim: Claim) -> None:
+    def add(self, claim: Rumored) -> None:
         """Pass `claim` on from now. What it makes obsolete is no longer sent."""
         if isinstance(claim, Alive):
             self._drop_refuted(claim)
@@ -52,11 +52,11 @@ class Rumors:
             del self._rumors[most_sent]
             self._counts["dropped_rumor"] += 1
 
-    def take(self, room: int, members: int) -> tuple[list[Claim], int]:
+    def take(self, room: int, members: int) -> tuple[list[Rumored], int]:
         """Claims to send now, at most `room` bytes of them, and their bytes; each counts as sent once more."""
         before = room
         times = self._retransmit * ceil(log10(members + 2))
-        taken: list[Claim] = []
+        taken: list[Rumored] = []
         for slot in sorted(self._rumors, key=self._urgency):
             rumor = self._rumors[slot]
             if rumor.size > room:
@@ -72,7 +72,7 @@ class Rumors:
 
     def _urgency(self, slot: tuple[str, str]) -> tuple[bool, int]:
         rumor = self._rumors[slot]
-        return (not isinstance(rumor.claim, Obituary | Left), rumor.sent)
+        return (not isinstance(rumor.claim, Obituary | Left | Revoked), rumor.sent)
 
     def _drop_refuted(self, alive: Alive) -> None:
         word = (alive.epoch, alive.incarnation)
@@ -86,7 +86,7 @@ _SMALLEST = 16
 """Below this room no claim fits; looking on would only cost time."""
 
 
-def _slot(claim: Claim) -> tuple[str, str]:
+def _slot(claim: Rumored) -> tuple[str, str]:
     """What a newer claim replaces: a member's own word as one, and each other's word about it apart."""
     match claim:
         case Alive() | Left():
@@ -95,3 +95,5 @@ def _slot(claim: Claim) -> tuple[str, str]:
             return (claim.name, f"suspect/{claim.by}")
         case Obituary():
             return (claim.name, f"obituary/{claim.by}")
+        case Revoked():
+            return (claim.name, "revoked")

@@ -26,6 +26,7 @@ from meshfleet.errors import MeshfleetError, StateDirError
 from meshfleet.fleet.names import Address, NodeName, node_name, parse_address
 from meshfleet.fleet.view import Health
 from meshfleet.logs import get_logger
+from meshfleet.node.office import KeysTold, Office
 from meshfleet.node.peercred import may_command, peer_uid
 
 SOCKET = "admin.sock"
@@ -68,6 +69,28 @@ class Unblock(msgspec.Struct, frozen=True, tag_field="op", tag="unblock", forbid
     """Lose nothing any more."""
 
 
+class Invite(msgspec.Struct, frozen=True, tag_field="op", tag="invite", forbid_unknown_fields=True):
+    """Make an invitation for `uses` machines, good for so many seconds."""
+
+    role: str
+    seconds: float
+    uses: int
+
+
+class Keys(msgspec.Struct, frozen=True, tag_field="op", tag="keys", forbid_unknown_fields=True):
+    """Tell how the node stands with its fleet's keys."""
+
+
+class Rotate(msgspec.Struct, frozen=True, tag_field="op", tag="rotate", forbid_unknown_fields=True):
+    """Give the fleet a new datagram key."""
+
+
+class Revoke(msgspec.Struct, frozen=True, tag_field="op", tag="revoke", forbid_unknown_fields=True):
+    """Throw a node out, for good."""
+
+    name: str
+
+
 class Link(msgspec.Struct, frozen=True, tag_field="op", tag="link", forbid_unknown_fields=True):
     """Make a link that opens the page once."""
 
@@ -76,7 +99,7 @@ class Status(msgspec.Struct, frozen=True, tag_field="op", tag="status", forbid_u
     """Tell what GET /health tells."""
 
 
-Request = Join | Leave | Forget | Block | Unblock | Link | Status
+Request = Join | Leave | Forget | Block | Unblock | Invite | Keys | Rotate | Revoke | Link | Status
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -87,6 +110,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str | None = None
     """After `join`: who answered. After `status`: the node's own."""
     health: Health | None = None
+    invite: str | None = None
+    keys: KeysTold | None = None
     link: str | None = None
     """After `link`: to be opened in a browser within five minutes."""
 
@@ -97,6 +122,11 @@ class Administered(Protocol):
     @property
     def name(self) -> NodeName:
         """The node's own name."""
+        ...
+
+    @property
+    def office(self) -> Office:
+        """Where the fleet's owner is served."""
         ...
 
     def health(self) -> Health:
@@ -186,6 +216,14 @@ async def _do(node: Administered, request: Join | Leave | Forget | Block | Unblo
             node.block([node_name(name) for name in names])
         case Unblock():
             node.unblock()
+        case Invite(role, seconds, uses):
+            return Reply(ok=True, invite=await node.office.invite(role, seconds, uses))
+        case Keys():
+            return Reply(ok=True, keys=node.office.keys())
+        case Rotate():
+            await node.office.rotate()
+        case Revoke(name):
+            await node.office.revoke(node_name(name))
         case Status():
             return Reply(ok=True, name=node.name, health=node.health())
         case _:

@@ -10,6 +10,7 @@ import msgspec
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.timing import PRESETS, Timing
+from meshfleet.node.trust import Identity
 
 TEXT_LIMIT = 200
 """Characters of host, zone and version."""
@@ -21,9 +22,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: NodeName
     gossip: Address
     state_dir: Path | None
-    """Where key, epoch and known peers are kept; None keeps nothing (a member inside an agent's process)."""
-    fleet_key: bytes | None = None
-    """32 bytes that all nodes of the fleet share; None takes the state dir's, made at the first start."""
+    """Where keys, epoch and known peers are kept; None keeps nothing (a member inside an agent's process)."""
+    identity: Identity | None = None
+    """With what the node shows who it is; None takes the state dir's, made at the first start."""
     seeds: tuple[Address, ...] = ()
     zone: str | None = None
     host: str = platform.node() or "localhost"

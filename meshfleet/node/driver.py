@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import msgspec
 import trio
 
 from meshfleet.errors import MeshfleetError, TooBig, WireError
 from meshfleet.fleet.names import Address, NodeName
-from meshfleet.gossip.events import Event, Joined, Restarted
+from meshfleet.gossip.events import CastOut, Event, Joined, Restarted
 from meshfleet.gossip.messages import (
     Connect,
     DropStream,
@@ -21,8 +22,10 @@ from meshfleet.gossip.messages import (
     Message,
     Outgoing,
     Packet,
+    Revoked,
     SendPacket,
     StreamEnd,
+    Sync,
     TryConnect,
     Via,
 )
@@ -31,16 +34,17 @@ from meshfleet.node.clocks import SuspendWatch
 from meshfleet.node.links import Links, knock
 from meshfleet.node.process import Process, parse
 from meshfleet.wire.codec import decode_packet, encode_packet
-from meshfleet.wire.seal import Sealer
+from meshfleet.wire.seal import Sealer, UnknownKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from meshfleet.gossip.member import Member
+    from meshfleet.node.frames import Hello
     from meshfleet.node.link import Link
     from meshfleet.node.machine import Machine
     from meshfleet.node.network import Datagrams, Network
-    from meshfleet.wire.keyring import Keyring
+    from meshfleet.node.trust import Trust
 
 FAULTS = 100
 """Errors of our own while handling inputs that a node survives. At it the node ends: better gone than wrong."""
@@ -51,6 +55,9 @@ LOOK_EVERY = 1.0
 WITNESSED = 512
 """Processes of this machine that are watched at once. Deaths of further ones are found as those of other machines
 are."""
+
+_CHECKED = (Revoked, Sync)
+"""Messages in which there may be something that only the fleet's owner can say."""
 
 log = get_logger("meshfleet.node")
 
@@ -63,8 +70,9 @@ class Driver:
         member: Member,
         network: Network,
         datagrams: Datagrams,
-        keyring: Keyring,
+        trust: Trust,
         *,
+        enter: Callable[[Hello, Address], Awaitable[None]],
         machine: Machine,
         wall_ms: Callable[[], int],
         on_events: Callable[[list[Event]], None],
@@ -73,8 +81,12 @@ class Driver:
         self.counts: Counter[str] = Counter()
         self._network = network
         self._datagrams = datagrams
-        self._sealer = Sealer(keyring)
-        self._keyring = keyring
+        self._sealer = Sealer(trust.keyring)
+        self._trust = trust
+        self._enter = enter
+        self.missed_key = False
+        """Whether a datagram named a key that this node does not have, since that was last looked at. Strangers can set
+        it: so nobody is dialled because of it but members, and those seldom."""
         self._machine = machine
         self._wall_ms = wall_ms
         self._on_events = on_events
@@ -98,7 +110,7 @@ class Driver:
         """Drive the member until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            self._links = Links(self._network, self._keyring, self, nursery)
+            self._links = Links(self._network, self._trust, self, nursery)
             nursery.start_soon(self._receive_forever)
             nursery.start_soon(self._wake_when_due)
             nursery.start_soon(self._links.close_idle)
@@ -120,10 +132,18 @@ class Driver:
             for data, source in await self._datagrams.receive():
                 try:
                     packet = decode_packet(self._sealer.open(data), self.counts)
+                    self._sealer.hold_to(data, packet.source)
                 except WireError as error:
                     self.counts[f"drop_{error.cause}"] += 1
+                    if isinstance(error, UnknownKey):
+                        self.missed_key = True
                     continue
                 self._receive(packet, source, Via.DATAGRAM)
+
+    def took_missed_key(self) -> bool:
+        """Whether a key was missed; and look anew from here on."""
+        missed, self.missed_key = self.missed_key, False
+        return missed
 
     def packet_arrived(self, packet: Packet, link: Link) -> None:
         """A stream's frame."""
@@ -132,8 +152,28 @@ class Driver:
     def _receive(self, packet: Packet, source: Address, via: Via) -> None:
         if packet.source in self._blocked:
             return
+        if any(isinstance(message, _CHECKED) for message in packet.messages):
+            packet = self._without_forgeries(packet)
         offset = (packet.wall_ms - self._wall_ms()) / 1000
         self.tell(lambda member, now: member.receive(packet, source, via, now, offset))
+
+    def _without_forgeries(self, packet: Packet) -> Packet:
+        """The packet with those revocations alone that the owner made: the core believes what it is told."""
+        messages: list[Message] = []
+        for message in packet.messages:
+            if isinstance(message, Revoked) and not self._trust.is_genuine(message):
+                self.counts["drop_forged"] += 1
+                continue
+            if isinstance(message, Sync) and message.revoked:
+                genuine = tuple(each for each in message.revoked if self._trust.is_genuine(each))
+                self.counts["drop_forged"] += len(message.revoked) - len(genuine)
+                message = msgspec.structs.replace(message, revoked=genuine)
+            messages.append(message)
+        return msgspec.structs.replace(packet, messages=tuple(messages))
+
+    async def entered(self, hello: Hello, source: Address) -> None:
+        """Somebody came to the entrance."""
+        await self._enter(hello, source)
 
     def stream_up(self, name: NodeName) -> None:
         """A peer's stream stands."""
@@ -207,6 +247,9 @@ class Driver:
         for event in events:
             if isinstance(event, Joined | Restarted):
                 self._watch_process(event.name)
+            elif isinstance(event, CastOut):
+                self._trust.cast_out(event.revoked)
+                self.links.throw_out(NodeName(event.revoked.name))
         if events:
             self._on_events(events)
         if self._sleep.deadline != (due := self._machine.moment(self.member.next_timer())):

@@ -1,8 +1,10 @@
-"""One stream with one peer: a WebSocket whose every frame is sealed, and how it begins and ends.
+"""One stream with one peer: TLS 1.3, in it frames of one packet each, and how it begins and ends.
 
-Begin: both sides send a random salt in the clear; from both and the fleet's key come the two directions' keys. The
-first sealed frame of each side is an empty packet, which says who speaks. End: a sealed Goodbye, then FIN. Any other
-end is RST.
+Begin: both sides show their certificates. The first frame of each side is an empty packet, which says who speaks; that
+must be whom the certificate names. End: a Goodbye, then FIN. Any other end is RST.
+
+A frame is its length, four bytes, and a packet. There was a WebSocket here once: its framing, masking and closing
+handshake did nothing for two programs of ours over TLS but cost a round trip, a dependency, and time.
 """
 
 from __future__ import annotations
@@ -11,20 +13,19 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 import trio
-import trio_websocket
 
-from meshfleet.errors import Malformed, TooBig, WireError
-from meshfleet.fleet.names import Address, NodeName
+from meshfleet.errors import TooBig, Untrusted, WireError
 from meshfleet.gossip.messages import Goodbye, Message, Packet, StreamEnd
+from meshfleet.node.frames import Frames, Hello, broken_because, secure
+from meshfleet.node.tls import ENTRANCE
 from meshfleet.wire.codec import decode_packet
-from meshfleet.wire.seal import FRAME_LIMIT
-from meshfleet.wire.streams import StreamDialer, StreamSealer, accept_stream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from meshfleet.fleet.names import Address, NodeName
     from meshfleet.node.network import Stream
-    from meshfleet.wire.keyring import Keyring
+    from meshfleet.node.trust import Trust
 
 HANDSHAKE = 5.0
 """Seconds in which a stranger must have shown that it belongs to the fleet."""
@@ -32,7 +33,11 @@ HANDSHAKE = 5.0
 QUEUE = 128
 """Frames that wait for a slow peer. At it the oldest goes: `dropped_frame`."""
 
-PATH = "/mesh"
+PARTING = 1.0
+"""Seconds that the other side has to hang up after a Goodbye. Closing before it did could make a RST, which would
+take the Goodbye from it."""
+
+_UNPROVEN = "it closed the connection before it had shown that it belongs to this fleet"
 
 
 class Link:
@@ -41,7 +46,7 @@ class Link:
     def __init__(self, address: Address, peer: NodeName | None, *, dialled: bool, count: Callable[[str], None]) -> None:
         self.address = address
         self.peer = peer
-        """Who is there: whom we expect, until it has spoken; then who it is."""
+        """Who is there: whom we expect, until it has shown its certificate; then who it is."""
         self.dialled = dialled
         self.kept = False
         """A standing stream: not closed for being idle."""
@@ -56,6 +61,7 @@ class Link:
         self._closing = False
         self.said_goodbye = False
         self.stream: Stream | None = None
+        self._scope: trio.CancelScope | None = None
 
     def send(self, messages: tuple[Message, ...]) -> None:
         """Queue one packet."""
@@ -72,30 +78,46 @@ class Link:
             self._closing = True
             self.send((Goodbye(),))
 
+    def throw_out(self) -> None:
+        """End it at once, with an RST: who is there is no longer one of us."""
+        self.failure, self._closing = "it was revoked", True
+        if self._scope is not None:
+            self._scope.cancel()
+
     async def run(
         self,
         stream: Stream,
-        keyring: Keyring,
+        trust: Trust,
         encode: Callable[[tuple[Message, ...]], bytes],
         receive: Callable[[Packet, Link], None],
         may_send: Callable[[NodeName | None], Awaitable[None]],
+        enter: Callable[[Hello, Address], Awaitable[None]],
         counts: Counter[str],
     ) -> StreamEnd:
-        """Speak with the peer until either side ends it; how it ended, as seen from here."""
+        """Speak with the peer until either side ends it; how it ended, as seen from here. A newcomer is taken to
+        `enter` instead."""
         self.stream = stream
+        entered = False
         try:
             async with trio.open_nursery() as nursery:
+                self._scope = nursery.cancel_scope
                 with trio.fail_after(HANDSHAKE):
-                    ws, sealer = await self._greet(nursery, stream, keyring)
+                    hello = await secure(stream, trust, dialled=self.dialled)
+                    if entered := hello.protocol == ENTRANCE:
+                        await enter(hello, self.address)
+                        nursery.cancel_scope.cancel()
+                        await trio.lowlevel.checkpoint()
+                    self._meet(trust.admit(hello.certificate).name)
+                    await may_send(self.peer)
                     self._queue.appendleft(())
-                    self._wake.set()
-                    nursery.start_soon(self._send_forever, ws, stream, sealer, encode, may_send, nursery.cancel_scope)
-                    await self._receive_one(ws, sealer, receive, counts)
+                    nursery.start_soon(self._send_forever, hello.frames, stream, encode, may_send, nursery.cancel_scope)
+                    await self._receive_one(hello.frames, receive, counts)
                 self.ready.set()
                 while not self.said_goodbye:
-                    await self._receive_one(ws, sealer, receive, counts)
-        except* (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError, trio.BrokenResourceError):
-            self.failure = self.failure or "it closed the connection before it had shown that it belongs to this fleet"
+                    await self._receive_one(hello.frames, receive, counts)
+                nursery.cancel_scope.cancel()
+        except* trio.BrokenResourceError as errors:
+            self.failure = self.failure or broken_because(errors) or _UNPROVEN
         except* trio.TooSlowError:
             self.failure = f"it did not show within {HANDSHAKE:.0f} s that it belongs to this fleet"
             self._count("stream_mute")
@@ -103,11 +125,11 @@ class Link:
             self.failure = self.failure or "it was closed from here"
         except* WireError as errors:
             for error in _leaves(errors):
-                self.failure = f"what it sent is not of this fleet ({error})"
+                self.failure = str(error) if isinstance(error, Untrusted) else f"what it sent makes no sense ({error})"
                 self._count(f"stream_{error.cause}")
         finally:
             self.over.set()
-            if not self.ready.is_set() and not self.dialled:
+            if not self.ready.is_set() and not self.dialled and not entered:
                 self._count("stream_unproven")
             await trio.aclose_forcefully(stream)
         return self._end(stream)
@@ -119,54 +141,23 @@ class Link:
             return StreamEnd.DROPPED
         return stream.saw
 
-    async def _greet(
-        self, nursery: trio.Nursery, stream: Stream, keyring: Keyring
-    ) -> tuple[trio_websocket.WebSocketConnection, StreamSealer]:
-        if self.dialled:
-            ws = await trio_websocket.wrap_client_stream(
-                nursery,
-                stream,  # type: ignore[arg-type]  # typed for sockets alone, yet any Trio stream will do
-                str(self.address),
-                PATH,
-                max_message_size=FRAME_LIMIT,
-            )
-        else:
-            request = await trio_websocket.wrap_server_stream(nursery, stream, max_message_size=FRAME_LIMIT)
-            if request.path != PATH:
-                await request.reject(404)
-                raise Malformed(f"asked for {request.path[:40]!r} instead of {PATH}")
-            ws = await request.accept()
-        if self.dialled:
-            dialer = StreamDialer(keyring)
-            await ws.send_message(dialer.hello)
-            return ws, dialer.finish(await _bytes(ws))
-        answer, sealer = accept_stream(keyring, await _bytes(ws))
-        await ws.send_message(answer)
-        return ws, sealer
+    def _meet(self, name: NodeName) -> None:
+        expected, self.peer = self.peer, name
+        if expected not in (None, name):
+            raise Untrusted(f"{name} answers at the address of {expected}, by its certificate")
 
-    async def _receive_one(
-        self,
-        ws: trio_websocket.WebSocketConnection,
-        sealer: StreamSealer,
-        receive: Callable[[Packet, Link], None],
-        counts: Counter[str],
-    ) -> None:
-        packet = decode_packet(sealer.open(await _bytes(ws)), counts)
-        if not self.ready.is_set():
-            expected, self.peer = self.peer, NodeName(packet.source)
-            if expected not in (None, self.peer):
-                raise Malformed(f"{packet.source} answers at the address of {expected}")
-        elif packet.source != self.peer:
-            raise Malformed(f"{packet.source} speaks on the stream of {self.peer}")
+    async def _receive_one(self, frames: Frames, receive: Callable[[Packet, Link], None], counts: Counter[str]) -> None:
+        packet = decode_packet(await frames.receive(), counts)
+        if packet.source != self.peer:
+            raise Untrusted(f"{packet.source} speaks on the stream of {self.peer}")
         self.active_at = trio.current_time()
         self.said_goodbye = any(isinstance(message, Goodbye) for message in packet.messages)
         receive(packet, self)
 
     async def _send_forever(
         self,
-        ws: trio_websocket.WebSocketConnection,
+        frames: Frames,
         stream: Stream,
-        sealer: StreamSealer,
         encode: Callable[[tuple[Message, ...]], bytes],
         may_send: Callable[[NodeName | None], Awaitable[None]],
         link: trio.CancelScope,
@@ -178,24 +169,17 @@ class Link:
             messages = self._queue.popleft()
             await may_send(self.peer)
             try:
-                frame = sealer.seal(encode(messages))
+                await frames.send(encode(messages))
             except TooBig:
                 self._count("frame_too_big")  # the core packs by size: a bug of ours, and no reason to end the stream
                 continue
-            await ws.send_message(frame)
+            except trio.BrokenResourceError:
+                return  # it ended; whoever reads from it sees how
             if messages and isinstance(messages[-1], Goodbye):
                 stream.farewell = True
-                with trio.move_on_after(1.0):
-                    await ws.aclose()
+                await trio.sleep(PARTING)
                 link.cancel()
                 return
-
-
-async def _bytes(ws: trio_websocket.WebSocketConnection) -> bytes:
-    frame = await ws.get_message()
-    if not isinstance(frame, bytes):
-        raise Malformed("a text frame, where only binary ones are spoken")
-    return frame
 
 
 def _leaves(group: BaseExceptionGroup[WireError]) -> list[WireError]:

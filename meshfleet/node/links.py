@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Awaitable, Callable
 
-    from meshfleet.wire.keyring import Keyring
+    from meshfleet.node.frames import Hello
+    from meshfleet.node.trust import Trust
 
 KNOCK = 3.5
 """Seconds that a connection attempt lives: ARP's word about a host that is gone takes 3.05 s (measured, Linux)."""
@@ -54,6 +55,10 @@ class Owner(Protocol):
         """A stream could not be opened."""
         ...
 
+    async def entered(self, hello: Hello, source: Address) -> None:
+        """Somebody came to the entrance: a newcomer, or a member for a certificate or a ring."""
+        ...
+
     async def may_send(self, name: NodeName | None) -> None:
         """Returns once nothing stands between this node and that peer."""
         ...
@@ -66,9 +71,9 @@ class Owner(Protocol):
 class Links:
     """Finds or makes the stream that a message is to go by."""
 
-    def __init__(self, network: Network, keyring: Keyring, owner: Owner, nursery: trio.Nursery) -> None:
+    def __init__(self, network: Network, trust: Trust, owner: Owner, nursery: trio.Nursery) -> None:
         self._network = network
-        self._keyring = keyring
+        self._trust = trust
         self._owner = owner
         self._nursery = nursery
         self._by_name: dict[NodeName, list[Link]] = {}
@@ -123,6 +128,11 @@ class Links:
         be known."""
         ages = [link.stream.acknowledged_ago() for link in self._by_name.get(name, []) if link.stream is not None]
         return min((age for age in ages if age is not None), default=None)
+
+    def throw_out(self, name: NodeName) -> None:
+        """End all streams with that peer at once."""
+        for link in [*self._by_name.get(name, []), *(each for each in self._dialling.values() if each.peer == name)]:
+            link.throw_out()
 
     def close_all(self) -> None:
         """Say goodbye on every stream."""
@@ -183,8 +193,9 @@ class Links:
 
         end = StreamEnd.DROPPED
         try:
+            owner = self._owner
             end = await link.run(
-                stream, self._keyring, self._owner.encode, receive, self._owner.may_send, self._owner.counts
+                stream, self._trust, owner.encode, receive, owner.may_send, owner.entered, owner.counts
             )
         finally:
             self._gone(link)

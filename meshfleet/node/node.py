@@ -11,6 +11,7 @@ import random
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,20 +20,27 @@ import trio
 from meshfleet.errors import ConfigError, JoinError, PublishError
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.fleet.state import AGENTS_LIMIT, SNAPSHOT_LIMIT, AgentState
-from meshfleet.gossip.events import Event, Judged, NameTaken, Renewed, Stands, Synced
+from meshfleet.gossip.events import CastOut, Event, Judged, NameTaken, Renewed, Stands, Synced
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import NodeInfo
 from meshfleet.logs import get_logger
 from meshfleet.node.attending import Attending
 from meshfleet.node.config import NodeConfig, check
 from meshfleet.node.driver import Driver
+from meshfleet.node.entrance import Entrance
+from meshfleet.node.invites import Book
 from meshfleet.node.machine import Machine
+from meshfleet.node.office import Office
+from meshfleet.node.rejoining import join_seeds, remember_peers
+from meshfleet.node.settling import identity_of, resolved, role_of
 from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
-from meshfleet.node.store import Peer, StateDir
+from meshfleet.node.store import StateDir
 from meshfleet.node.supervise import supervise
+from meshfleet.node.tending import Tending
+from meshfleet.node.trust import Trust
+from meshfleet.node.vault import Vault
 from meshfleet.node.viewing import Viewing
 from meshfleet.wire.codec import PACKET_OVERHEAD, encode_state, size_of
-from meshfleet.wire.keyring import KEY_BYTES, Keyring
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -51,9 +59,6 @@ JOIN_PATIENCE = 10.0
 FAREWELL = 0.5
 """Seconds that goodbyes are given to leave the machine."""
 
-REMEMBER_EVERY = 15.0
-"""Seconds between two savings of known peers, if they changed."""
-
 log = get_logger("meshfleet.node")
 
 
@@ -69,9 +74,9 @@ class Node:
         network: Network,
         machine: Machine,
         wall: Callable[[], float],
-        keyring: Keyring,
+        trust: Trust,
     ) -> None:
-        self.keyring = keyring  # readers' tokens are signed with it
+        self.keyring = trust.keyring  # readers' tokens are signed with it
         self._machine = machine
         self._wall = wall
         self.config = config
@@ -89,6 +94,15 @@ class Node:
         self.attending = Attending(self, wall)
         self._watchers: list[Callable[[Event], None]] = []
         self._info = member.membership.me.info
+        vault = None if store is None else Vault(store)
+        book = None if trust.authority is None else Book(store)
+        if book is not None:
+            book.record(trust.certificate)
+        self.tending = Tending(trust, member, network, vault, book, self.counts, self._say_ring, driver.tell)
+        known = () if store is None else store.peers()
+        self.tending.seeds = (*config.seeds, *(peer.address for peer in known))
+        self.entrance = Entrance(trust, book, self.counts, self.tending.issuers, self._is_live)
+        self._office = Office(self.tending, book, self.name, self.address)
 
     @property
     def member(self) -> Member:
@@ -104,6 +118,11 @@ class Node:
     def epoch(self) -> int:
         """This life of the node."""
         return self._member.epoch
+
+    @property
+    def office(self) -> Office:
+        """Where the fleet's owner is served: invitations, keys, revocations."""
+        return self._office
 
     @property
     def address(self) -> Address:
@@ -196,6 +215,14 @@ class Node:
         self._info = msgspec.structs.replace(self._info, base_url=base_url)
         self._driver.tell(lambda member, now: member.advertise(self._info))
 
+    def _say_ring(self, version: int) -> None:
+        self._info = msgspec.structs.replace(self._info, ring=version)
+        self._driver.tell(lambda member, now: member.advertise(self._info))
+
+    def _is_live(self, name: NodeName) -> bool:
+        record = self._member.roster.get(name)
+        return name == self.name or (record is not None and not record.is_gone)
+
     async def join(self, address: Address) -> NodeName:
         """Exchange everything with the node at `address`. JoinError says what stood in the way."""
         try:
@@ -273,6 +300,8 @@ class Node:
                 case NameTaken():
                     log.error("another process speaks under this node's name; rename one of them",
                               name=self.name, at=event.where)  # fmt: skip
+                case CastOut():
+                    self._cast_out(event.revoked.name)
                 case Renewed() if self._store is not None:
                     self._store.save_epoch(Epoch(event.epoch))
                 case Synced():
@@ -282,46 +311,16 @@ class Node:
                     pass
         self._notify()
 
+    def _cast_out(self, name: str) -> None:
+        self.tending.revocation_heard()
+        if name == self.name:
+            log.error("this node was thrown out of its fleet by the owner; nobody listens to it any more")
+        else:
+            log.warning("thrown out by the fleet's owner", node=name)
+
     def _notify(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
-
-    async def _remember_peers(self) -> None:
-        """Save known peers, so that a restart finds the fleet without being told where."""
-        assert self._store is not None
-        while True:
-            version = self.version()
-            peers = [Peer(record.name, record.address) for record in self._member.roster if not record.is_gone]
-            if peers:
-                await trio.to_thread.run_sync(self._store.save_peers, peers)
-                await trio.sleep(REMEMBER_EVERY)
-            await self.changed(version)
-
-    async def _join_seeds(self) -> None:
-        """Join by every seed and every remembered peer until one answers; the member itself tries again later."""
-        known = [peer.address for peer in self._store.peers()] if self._store is not None else []
-        addresses: list[Address] = []
-        for seed in (*self.config.seeds, *known):
-            try:
-                where = await self._network.resolve(seed)
-            except OSError as error:
-                log.warning("a seed can't be resolved", seed=str(seed), why=error.strerror or str(error))
-                continue
-            if where != self.address and where not in addresses:
-                addresses.append(where)
-        self._member.keep_seeds(tuple(addresses))
-        async with trio.open_nursery() as nursery:
-            for where in addresses[:8]:
-                nursery.start_soon(self._try_join, where, where in addresses[: len(self.config.seeds)])
-
-    async def _try_join(self, where: Address, was_asked_for: bool) -> None:
-        try:
-            name = await self.join(where)
-        except JoinError as error:
-            tell = log.warning if was_asked_for else log.info
-            tell("could not join; this is tried again", why=str(error))
-        else:
-            log.info("joined", by=name, at=str(where))
 
 
 @asynccontextmanager
@@ -339,28 +338,33 @@ async def open_node(
     network, machine = network or RealNetwork(), machine or Machine()
     store = None if config.state_dir is None else StateDir.open(config.state_dir)
     try:
-        keyring = Keyring(_fleet_key(config, store))
+        vault = None if store is None else Vault(store)
+        trust = Trust(identity_of(config, vault, wall()), wall)
         epoch = int(wall() * 1000) if store is None else store.next_epoch(int(wall() * 1000))
-        datagrams, bound = await bind_both(network, await _resolve(network, config.gossip))
+        datagrams, bound = await bind_both(network, await resolved(network, config.gossip))
         try:
             there, me = network.advertised(bound), machine.process()
             process = None if me is None else str(me)
             info = NodeInfo(
-                config.host, there.host, there.port, config.zone, config.role, None, config.version, process
-            )
+                config.host, there.host, there.port, config.zone, role_of(config, trust), None, config.version, process,
+                trust.ring.version, trust.authority is not None,
+            )  # fmt: skip
             now, rng = machine.now(), rng or random.Random()
             member = Member(config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, now)
+            for revoked in trust.revoked:
+                member.revoke(revoked, now)
             handed: list[Node] = []
             driver = Driver(
                 member,
                 network,
                 datagrams,
-                keyring,
+                trust,
+                enter=lambda hello, source: handed[0].entrance.serve(hello, source),
                 machine=machine,
                 wall_ms=lambda: int(wall() * 1000),
                 on_events=lambda e: handed[0].on_events(e),
             )
-            node = Node(config, member, driver, store, network, machine, wall, keyring)
+            node = Node(config, member, driver, store, network, machine, wall, trust)
             handed.append(node)
             async with trio.open_nursery() as nursery:
                 await nursery.start(driver.run)
@@ -369,9 +373,10 @@ async def open_node(
                 except OSError as error:
                     raise cannot_bind(bound, "TCP", error) from error
                 nursery.start_soon(supervise, "attending", node.attending.run, node.counts)
-                nursery.start_soon(supervise, "join", node._join_seeds, node.counts)
+                nursery.start_soon(supervise, "keys", partial(node.tending.run, driver.took_missed_key), node.counts)
+                nursery.start_soon(supervise, "join", partial(join_seeds, node, network, store), node.counts)
                 if store is not None:
-                    nursery.start_soon(supervise, "peers", node._remember_peers, node.counts)
+                    nursery.start_soon(supervise, "peers", partial(remember_peers, node, store), node.counts)
                 yield node
                 nursery.cancel_scope.cancel()
         finally:
@@ -379,22 +384,3 @@ async def open_node(
     finally:
         if store is not None:
             store.close()
-
-
-def _fleet_key(config: NodeConfig, store: StateDir | None) -> bytes:
-    if config.fleet_key is not None:
-        if len(config.fleet_key) != KEY_BYTES:
-            raise ConfigError(f"the fleet key has {len(config.fleet_key)} bytes; it must have {KEY_BYTES}.")
-        return config.fleet_key
-    if store is None:
-        raise ConfigError("a node without a state dir needs the fleet's key: give fleet_key.")
-    return store.fleet_key()
-
-
-async def _resolve(network: Network, address: Address) -> Address:
-    try:
-        return await network.resolve(address)
-    except OSError as error:
-        raise ConfigError(
-            f"{address.host!r} can't be resolved: {error.strerror or error}. Give an IP address of this machine."
-        ) from error

@@ -21,6 +21,7 @@ import platformdirs
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import NAME_LIMIT, Address, NodeName, node_name, parse_address
 from meshfleet.fleet.timing import PRESETS, Preset, Timing
+from meshfleet.node.invites import read_invite
 
 GOSSIP_PORT = 7878
 HTTP_PORT = 7879
@@ -75,12 +76,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`agent` for a node that carries agents, `observer` for one that only looks."""
 
     state_dir: Path
-    """Where the node keeps its fleet key, its epoch, its peers, its readers' keys and its local socket. One node at a
-    time may use it. Default: the platform's folder for state, then `meshfleet`, then the node's name."""
+    """Where the node keeps its keys, its epoch, its peers, its readers' keys and its local socket. One node at a time
+    may use it. Default: the platform's folder for state, then `meshfleet`, then the node's name."""
 
-    fleet_key: Path | None = None
-    """A file with the key that all nodes of the fleet share: a copy of `fleet.key` in the state dir of its first node.
-    Needed at a node's first start in an existing fleet: without it, it makes a key, and so a fleet, of its own."""
+    invite: str | None = None
+    """The line that `meshfleet invite` printed. Needed at a node's first start in an existing fleet: without it, the
+    node begins a fleet of its own. Later starts ignore it."""
 
     discover: bool = True
     """Whether the agents of this machine are found and carried."""
@@ -109,7 +110,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     host: str | None = None
     role: Role | None = None
     state_dir: str | None = None
-    fleet_key: str | None = None
+    invite: str | None = None
     discover: bool | None = None
     exited_shown: float | None = None
     log_level: LogLevel | None = None
@@ -211,7 +212,7 @@ def _settings(given: Given) -> Settings:
         zone=given.zone,
         role=given.role or plain.role,
         state_dir=Path(given.state_dir).expanduser() if given.state_dir else plain.state_dir,
-        fleet_key=Path(given.fleet_key).expanduser() if given.fleet_key else None,
+        invite=given.invite or None,
         discover=plain.discover if given.discover is None else given.discover,
         exited_shown=plain.exited_shown if given.exited_shown is None else given.exited_shown,
         log_level=given.log_level or plain.log_level,
@@ -256,6 +257,11 @@ def _check(given: Given, named: str) -> None:
     for key, text in (("zone", given.zone), ("host", given.host)):
         if text is not None and not (0 < len(text) <= NAME_LIMIT and text.isprintable()):
             raise ConfigError(f"{_place(named, key)}: {text[:80]!r} is not 1 to {NAME_LIMIT} printable characters.")
+    if given.invite:
+        try:
+            read_invite(given.invite)
+        except ConfigError as error:
+            raise ConfigError(f"{_place(named, 'invite')}: {error}") from error
     for text in given.http_name or ():
         if not HOST_NAME.fullmatch(text) and not _is_ip(text):
             raise ConfigError(

@@ -1,14 +1,13 @@
-"""What a node keeps on disk: the fleet's key, its own name and epoch, and the peers it knew.
+"""What a node keeps on disk: its name and epoch, and the peers it knew. Keys are `vault`'s, in the same folder.
 
     node.lock      held (flock) while a node runs; the pid of the last holder
-    fleet.key      32 bytes as hexadecimal text
     node.json      {"name": ..., "epoch": ...}
     peers.json     {"peers": [{"name": ..., "address": ...}, ...]}
     apikeys.json   and reader.key: who may read (`node.keyfile`)
 
 Every file is replaced whole: written beside its place, flushed to the disk, renamed, the folder flushed. So a crash or
 a power cut leaves the old one or the new one. A file that can't be read as what it should be is set aside as
-`NAME.damaged-N` with a warning, and the node goes on without it; only for a damaged key there is no going on.
+`NAME.damaged-N` with a warning, and the node goes on without it.
 
 All of this blocks for as long as the disk takes: at run time call it from a thread.
 """
@@ -28,7 +27,6 @@ import msgspec
 from meshfleet.errors import ConfigError, StateDirError
 from meshfleet.fleet.names import Address, Epoch, NodeName, node_name, parse_address
 from meshfleet.logs import get_logger
-from meshfleet.wire.keyring import KEY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 LOCK = "node.lock"
-KEY = "fleet.key"
 NODE = "node.json"
 PEERS = "peers.json"
 
@@ -122,37 +119,6 @@ class StateDir:
     ) -> None:
         self.close()
 
-    def fleet_key(self) -> bytes:
-        """The fleet's key (32 bytes), made now if this is the first start.
-
-        A key that is damaged is never replaced: with another one the node would be alone in a new fleet, and nobody
-        would know why. StateDirError says what to do.
-        """
-        path = self.path / KEY
-        data = self._read(KEY)
-        if data is None:
-            key = os.urandom(KEY_BYTES)
-            self.install_fleet_key(key)
-            _log.info("made the key of a new fleet", path=str(path))
-            return key
-        try:
-            key = bytes.fromhex(data.decode("ascii").strip())
-        except ValueError:
-            key = b""
-        if len(key) != KEY_BYTES:
-            raise StateDirError(
-                f"{path} is damaged: it has {len(data)} bytes that are not the 64 hexadecimal digits of a fleet key. "
-                "Copy the file from another node of the fleet. To begin a fleet of its own instead, remove it."
-            )
-        self._close_to_others(path)
-        return key
-
-    def install_fleet_key(self, key: bytes) -> None:
-        """Take part in the fleet of that key from the next start. The key before is overwritten."""
-        if len(key) != KEY_BYTES:
-            raise ConfigError(f"a fleet key has {KEY_BYTES} bytes; this one has {len(key)}.")
-        self._write(KEY, key.hex().encode() + b"\n")
-
     def node_name(self, default: str) -> NodeName:
         """The name under which this node is known; at first `default`, and from then on the same."""
         known = self._node()
@@ -165,7 +131,7 @@ class StateDir:
         valid = node_name(name)
         known = self._node()
         if known.name != valid:
-            self._write(NODE, _json(_NodeFile(valid, known.epoch)))
+            self.write(NODE, _json(_NodeFile(valid, known.epoch)))
         return valid
 
     def next_epoch(self, wall_ms: int) -> Epoch:
@@ -175,7 +141,7 @@ class StateDir:
         """
         known = self._node()
         epoch = max(known.epoch + 1, wall_ms)
-        self._write(NODE, _json(_NodeFile(known.name, epoch)))
+        self.write(NODE, _json(_NodeFile(known.name, epoch)))
         return Epoch(epoch)
 
     def save_epoch(self, epoch: Epoch) -> None:
@@ -184,7 +150,7 @@ class StateDir:
 
     def peers(self) -> tuple[Peer, ...]:
         """The peers of the last life, in the order in which they were saved."""
-        data = self._read(PEERS)
+        data = self.read(PEERS)
         if data is None:
             return ()
         try:
@@ -205,7 +171,7 @@ class StateDir:
     def _save(self, name: str, data: Callable[[], bytes]) -> bool:
         """Write a file at run time; whether that worked."""
         try:
-            self._write(name, data())
+            self.write(name, data())
         except StateDirError as error:
             self.unsaved += 1
             if not self._complained:
@@ -216,7 +182,7 @@ class StateDir:
         return True
 
     def _node(self) -> _NodeFile:
-        data = self._read(NODE)
+        data = self.read(NODE)
         if data is None:
             return _NodeFile()
         try:
@@ -228,7 +194,7 @@ class StateDir:
             return _NodeFile()
         return known
 
-    def _read(self, name: str) -> bytes | None:
+    def read(self, name: str) -> bytes | None:
         """The file's bytes, up to the limit and one more; None if it is not there."""
         try:
             with (self.path / name).open("rb") as file:
@@ -238,7 +204,8 @@ class StateDir:
         except OSError as error:
             raise _unusable(self.path / name, error) from error
 
-    def _write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes) -> None:
+        """Replace a file, whole and on the disk on return. StateDirError where that fails; then the old one stays."""
         replace_file(self.path / name, data)  # only the holder of the lock does
 
     def _set_aside(self, name: str, reason: Exception) -> None:
@@ -257,11 +224,13 @@ class StateDir:
             reason=str(reason),
         )
 
-    def _close_to_others(self, path: Path) -> None:
+    def close_to_others(self, name: str) -> None:
+        """See to it that a file that holds a secret can be read by this user alone, and tell if it could by others."""
+        path = self.path / name
         try:
             if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 path.chmod(0o600)
-                _log.warning("the fleet's key could be read by others; it is 0600 again", path=str(path))
+                _log.warning("a secret could be read by others; its file is 0600 again", path=str(path))
         except OSError as error:
             raise _unusable(path, error) from error
 

@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from contextlib import contextmanager
 from contextvars import Context, copy_context
-from functools import partial
+from functools import cache, partial
 from math import ceil, isinf
 from random import Random
 from typing import TYPE_CHECKING
@@ -25,13 +25,14 @@ from meshfleet.node.config import NodeConfig
 from meshfleet.node.machine import Machine
 from meshfleet.node.node import Node, open_node
 from meshfleet.node.process import Process
+from meshfleet.node.trust import Identity, seeded
 from meshfleet.sim.fabric import Fabric
 from meshfleet.sim.host import Host
 from meshfleet.sim.network import MICROSECONDS, Network
 from meshfleet.sim.scheduling import PROCESS, Holding, deterministic
 from meshfleet.sim.trace import Trace
 from meshfleet.sim.world import WITNESS_US
-from meshfleet.wire.keyring import KEY_BYTES
+from meshfleet.wire.identity import FOREVER
 from meshfleet.wire.states import decode_state
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ if TYPE_CHECKING:
     from meshfleet.sim.attachment import Attachment
     from meshfleet.sim.world import Watcher
 
-KEY = bytes(range(KEY_BYTES))
-"""The fleet's key."""
+FLEET = bytes(range(32))
+"""What all keys of the fleet are made of."""
 
-STRANGERS_KEY = bytes(KEY_BYTES)
-"""The key of another fleet, a node of which may get an address that was left."""
+STRANGERS = bytes(32)
+"""The same of another fleet, a node of which may get an address that was left."""
 
 FIRST_STRANGER = 1_000_000
 """Number of the first machine that is not of the scenario: no fault means it."""
@@ -233,8 +234,8 @@ class StackWorld:
     async def _live(self, here: Host, life: Life, seeds: tuple[Address, ...]) -> None:
         PROCESS.set(here.number)
         config = NodeConfig(
-            name=NodeName(here.name), gossip=here.address, state_dir=None, fleet_key=KEY, seeds=seeds, zone=here.zone,
-            host=here.host, timing=self._timing,
+            name=NodeName(here.name), gossip=here.address, state_dir=None, identity=_identity(FLEET, here.name),
+            seeds=seeds, zone=here.zone, host=here.host, timing=self._timing,
         )  # fmt: skip
         rng = Random(f"{self._seed}/{here.name}/{life.number}")
         machine = VirtualMachine(self.fabric, here, self._lives)
@@ -296,8 +297,8 @@ class StackWorld:
         network = self.fabric.attach(there, address.host)
         self._strangers.append(network)
         config = NodeConfig(
-            name=NodeName(there.name), gossip=address, state_dir=None, fleet_key=STRANGERS_KEY, host=there.host,
-            timing=self._timing,
+            name=NodeName(there.name), gossip=address, state_dir=None, identity=_identity(STRANGERS, there.name),
+            host=there.host, timing=self._timing,
         )  # fmt: skip
         lives = {there.number: Life(1)}
         machine, rng = VirtualMachine(self.fabric, there, lives), Random(f"{self._seed}/{address}")
@@ -360,6 +361,12 @@ class StackWorld:
     def barrier_changed(self) -> None:
         """Streams find out for themselves."""
         self._watcher.truth_changed(self.now_us)
+
+
+@cache
+def _identity(fleet: bytes, name: str) -> Identity:
+    """The node's, the same in all its lives. It never expires: whatever a scenario does to clocks is about the mesh."""
+    return seeded(fleet, name, 0.0, lifetime=FOREVER)
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Revoked,
     Row,
     SnapshotMessage,
     Suspect,
@@ -123,6 +124,7 @@ class _Push(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
     digest: list[object]
     reply: bool
     rows: list[list[object]] = []
+    revoked: list[list[object]] = []
 
 
 def encode_packet(packet: Packet) -> bytes:
@@ -168,7 +170,8 @@ def _plain(message: Message) -> object:
     if isinstance(message, Sync):
         claims = [_plain(claim) for claim in message.claims]
         rows = [_plain(row) for row in message.rows]
-        return [30, claims, _plain(message.beats), _plain(message.digest), message.reply, rows]
+        revoked = [_plain(each) for each in message.revoked]
+        return [30, claims, _plain(message.beats), _plain(message.digest), message.reply, rows, revoked]
     plain: object = msgspec.to_builtins(message, builtin_types=(bytes,))
     return plain
 
@@ -250,7 +253,15 @@ def _read_sync(item: list[object], counts: Counter[str]) -> Sync:
         assert isinstance(claim, Alive | Suspect | Left | Obituary), "claim readers read claims"
         claims.append(claim)
     rows = tuple([_read_row(row, counts) for row in push.rows])
-    return Sync(tuple(claims), _read_beats(push.beats, counts), _read_digest(push.digest, counts), push.reply, rows)
+    revoked = tuple([_read_revoked(each, counts) for each in push.revoked])
+    beats, digest = _read_beats(push.beats, counts), _read_digest(push.digest, counts)
+    return Sync(tuple(claims), beats, digest, push.reply, rows, revoked)
+
+
+def _read_revoked(item: list[object], counts: Counter[str]) -> Revoked:
+    revoked = msgspec.convert(item, Revoked, builtin_types=(bytes,))
+    _check_name(revoked.name)
+    return revoked
 
 
 def _read_row(item: list[object], counts: Counter[str]) -> Row:
@@ -307,6 +318,7 @@ _CLAIM_READERS: dict[int, _Reader] = {
 _READERS: dict[int, _Reader] = _CLAIM_READERS | {
     5: _read_beats,
     6: _read_row,
+    7: _read_revoked,
     10: _reader(Ping, "target"),
     11: _read_request,
     12: _reader(Ack, "subject"),

@@ -22,6 +22,11 @@ KEYS = 4
 """Keys in a ring. A rotation needs two; the rest is room for one that was left half done."""
 
 
+def key_id_of(key: bytes) -> bytes:
+    """By which id packets name `key`."""
+    return blake2b(b"", digest_size=KEY_ID_BYTES, key=key, person=b"mf1 key id").digest()
+
+
 class FleetKey(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One key and the id by which packets name it."""
 
@@ -39,16 +44,16 @@ class FleetKey(msgspec.Struct, frozen=True, eq=False, gc=False):
 class Keyring:
     """The keys of one fleet. Rotation in three steps, each taken by all nodes before the next: add, use, remove.
 
-    The fleet's id goes into every seal, so that two fleets never merge where an address changes hands. Until there is a
-    certificate authority to take it from it is derived from the first key, and stays when that key goes.
+    The fleet's id, which is its authority's, goes into every seal, so that two fleets never merge where an address
+    changes hands.
     """
 
-    def __init__(self, key: bytes, fleet_id: bytes | None = None) -> None:
+    def __init__(self, key: bytes, fleet_id: bytes) -> None:
         self._keys: dict[bytes, FleetKey] = {}
         self.version = 0
         """Changes with every change of the ring, so that whoever caches derived keys knows when to forget them."""
         self._current = self._keys[self.add(key)]
-        self.fleet_id = self._current.derive(b"mf1 fleet id", b"")[:FLEET_ID_BYTES] if fleet_id is None else fleet_id
+        self.fleet_id = fleet_id
         if len(self.fleet_id) != FLEET_ID_BYTES:
             raise ConfigError(f"a fleet id has {FLEET_ID_BYTES} bytes; this one has {len(self.fleet_id)}.")
 
@@ -69,7 +74,7 @@ class Keyring:
         """Open with `key` too, from now on; its id. Adding it twice changes nothing. ConfigError where it can't be."""
         if len(key) != KEY_BYTES:
             raise ConfigError(f"a fleet key has {KEY_BYTES} bytes; this one has {len(key)}.")
-        key_id = blake2b(b"", digest_size=KEY_ID_BYTES, key=key, person=b"mf1 key id").digest()
+        key_id = key_id_of(key)
         known = self._keys.get(key_id)
         if known is not None and known.secret == key:
             return key_id
@@ -91,6 +96,15 @@ class Keyring:
         if self._known(key_id) is self._current:
             raise ConfigError(f"key {key_id.hex()} is the one that seals. Use another before it is removed.")
         del self._keys[key_id]
+        self.version += 1
+
+    def follow(self, keys: tuple[bytes, ...], current: bytes) -> None:
+        """Be these keys, of which the one with the id `current` seals; nothing in between is ever seen."""
+        wanted = {key_id_of(key): key for key in keys}
+        if current not in wanted:
+            raise ConfigError(f"key {current.hex()} is to seal, and is not in the ring.")
+        self._keys = {key_id: self._keys.get(key_id) or FleetKey(key, key_id) for key_id, key in wanted.items()}
+        self._current = self._keys[current]
         self.version += 1
 
     def _known(self, key_id: bytes) -> FleetKey:

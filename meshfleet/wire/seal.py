@@ -25,8 +25,17 @@ replays by; salt and counter are what a replay window needs. XChaCha20 is not in
 counts. In exchange it takes constant time on machines without AES instructions, where AES-GCM is slow as well.
 
 **What a flood costs.** Length, version and key id are looked at first (0.3 to 0.6 us). Bytes with the right ones and a
-made-up salt cost a derivation and a failed opening, 4 us. Only a sender whose seal was good enters the cache, so that
+made-up salt cost a derivation and a failed opening, 4 us. Only a sender whose seal was good enters the table, so that
 strangers can't push others out.
+
+**Replays.** For each sender (key and salt) the highest counter is kept, and which of the 128 up to it were here. What
+was here, or is older than that, is `Replayed`; of a known sender before anything is opened. The table outlives changes
+of the ring. It does not outlive the process, nor a sender pushed out by 4,096 others: what is replayed then is old
+news, which merges to nothing (docs/security.md).
+
+**Who speaks.** The packet inside names its sender, so the seal covers the name; and a salt is held to the first name
+that spoke under it. All members share the key, so this stops strangers and mix-ups, never a hostile member: what a
+member must not be able to forge is signed by its origin.
 """
 
 from __future__ import annotations
@@ -40,9 +49,9 @@ from weakref import WeakSet
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from meshfleet.errors import TooBig, Unsealed
+from meshfleet.errors import Replayed, TooBig, Unsealed, Untrusted
 from meshfleet.gossip.limits import DATAGRAM_BYTES
-from meshfleet.wire.keyring import KEY_ID_BYTES, Keyring
+from meshfleet.wire.keyring import KEY_ID_BYTES, FleetKey, Keyring
 
 VERSION: Final = 1
 SALT_BYTES: Final = 12
@@ -57,15 +66,52 @@ FRAME_LIMIT: Final = 65_536
 """Bytes of a sealed stream frame. The core fills frames up to 48,000 bytes, and no item in them is larger than a
 snapshot of 4 KiB with its head, so there is room to spare; the largest frames of a hundred peers take 6.5 MB."""
 
-SENDERS: Final = 1_024
-"""Senders whose derived keys are kept. At it the longest silent goes; its next datagram costs 1 us more."""
+SENDERS: Final = 4_096
+"""Senders whose derived keys and windows are kept, some 600 bytes each. At it the longest silent goes."""
+
+WINDOW: Final = 128
+"""Datagrams by which one may be overtaken and still be taken. Reordering within a second moves a few dozen at most."""
 
 _SENDER = slice(1, 1 + KEY_ID_BYTES + SALT_BYTES)
 _PADDING = bytes(12 - COUNTER_BYTES)
+_FULL = 2**WINDOW - 1
 _LAST = 2 ** (8 * COUNTER_BYTES) - 1
 
 Draw = Callable[[int], bytes]
 """Where random bytes come from: os.urandom, but for simulations."""
+
+
+class UnknownKey(Unsealed):
+    """Sealed with a key that is not in the ring: a stranger's, or one that this node was not told of yet."""
+
+
+class Sender:
+    """One life of a sender, as its receiver remembers it."""
+
+    __slots__ = ("aead", "key", "name", "seen", "top")
+
+    def __init__(self, key: FleetKey, aead: ChaCha20Poly1305) -> None:
+        self.key = key
+        self.aead = aead
+        self.name: str | None = None
+        self.top = -1
+        """The highest counter that was here."""
+        self.seen = 0
+        """Bit i: whether the counter `top - i` was here."""
+
+    def was_here(self, counter: int) -> bool:
+        """Whether a datagram with that counter was here, or is too old to tell."""
+        behind = self.top - counter
+        return behind >= 0 and (behind >= WINDOW or bool(self.seen >> behind & 1))
+
+    def mark(self, counter: int) -> None:
+        """It is here now."""
+        ahead = counter - self.top
+        if ahead > 0:
+            self.seen = 1 if ahead >= WINDOW else (self.seen << ahead | 1) & _FULL
+            self.top = counter
+        else:
+            self.seen |= 1 << -ahead
 
 
 class Sealer:
@@ -74,19 +120,22 @@ class Sealer:
     def __init__(self, keyring: Keyring, draw: Draw = os.urandom) -> None:
         self._keyring = keyring
         self._draw = draw
-        self._senders: OrderedDict[bytes, ChaCha20Poly1305] = OrderedDict()
+        self._senders: OrderedDict[bytes, Sender] = OrderedDict()
         self.renew()
         _SEALERS.add(self)
 
     @property
     def senders(self) -> int:
-        """How many senders' keys are kept: at most SENDERS, whatever arrives."""
+        """How many senders are remembered: at most SENDERS, whatever arrives."""
         return len(self._senders)
 
     def renew(self) -> None:
         """Go on as a new sender. Worth calling after a suspend, where the machine may be a restored copy."""
+        if self._senders:
+            stays = self._keyring.find
+            for sender in [s for s, known in self._senders.items() if stays(s[:KEY_ID_BYTES]) is not known.key]:
+                del self._senders[sender]
         self._version = self._keyring.version
-        self._senders.clear()
         key = self._keyring.current
         self._sender = key.key_id + self._draw(SALT_BYTES)
         self._aead = ChaCha20Poly1305(key.derive(_DATAGRAM, self._keyring.fleet_id + self._sender[KEY_ID_BYTES:]))
@@ -107,34 +156,48 @@ class Sealer:
         return header + self._aead.encrypt(_PADDING + counter, plain, self._keyring.fleet_id + header + context)
 
     def open(self, sealed: bytes, context: bytes = b"") -> bytes:
-        """What a datagram holds; Unsealed or TooBig where it is none of this fleet's."""
+        """What a datagram holds; Unsealed or TooBig where it is none of this fleet's, Replayed where it was here."""
         if len(sealed) > DATAGRAM_BYTES:
             raise TooBig(f"a datagram of {len(sealed)} bytes; at most {DATAGRAM_BYTES} are sent.")
         if len(sealed) < OVERHEAD or sealed[0] != VERSION:
             raise Unsealed("not a datagram of this protocol.")
         if self._version != self._keyring.version:
             self.renew()
-        sender = sealed[_SENDER]
-        aead = self._senders.get(sender)
-        known = aead is not None
-        if aead is None:
-            key = self._keyring.find(sender[:KEY_ID_BYTES])
-            if key is None:
-                raise Unsealed("sealed with a key that this fleet does not have.")
-            aead = ChaCha20Poly1305(key.derive(_DATAGRAM, self._keyring.fleet_id + sender[KEY_ID_BYTES:]))
         header = sealed[:HEADER_BYTES]
+        counter = int.from_bytes(header[-COUNTER_BYTES:], "big")
+        known = self._senders.get(sealed[_SENDER])
+        sender = known or self._stranger(sealed[_SENDER])
+        if known is not None and known.was_here(counter):
+            raise Replayed("a datagram that was here already.")
         nonce = _PADDING + header[-COUNTER_BYTES:]
         try:
-            plain = aead.decrypt(nonce, sealed[HEADER_BYTES:], self._keyring.fleet_id + header + context)
+            plain = sender.aead.decrypt(nonce, sealed[HEADER_BYTES:], self._keyring.fleet_id + header + context)
         except InvalidTag:
             raise Unsealed("not sealed by this fleet, or damaged on the way.") from None
-        if known:
-            self._senders.move_to_end(sender)
+        sender.mark(counter)
+        if known is not None:
+            self._senders.move_to_end(sealed[_SENDER])
         else:
-            self._senders[sender] = aead
+            self._senders[sealed[_SENDER]] = sender
             if len(self._senders) > SENDERS:
                 self._senders.popitem(last=False)
         return plain
+
+    def _stranger(self, sender: bytes) -> Sender:
+        key = self._keyring.find(sender[:KEY_ID_BYTES])
+        if key is None:
+            raise UnknownKey("sealed with a key that this fleet does not have.")
+        aead = ChaCha20Poly1305(key.derive(_DATAGRAM, self._keyring.fleet_id + sender[KEY_ID_BYTES:]))
+        return Sender(key, aead)
+
+    def hold_to(self, sealed: bytes, name: str) -> None:
+        """The datagram `sealed` was opened, and `name` speaks in it. Untrusted where its sender spoke as another."""
+        sender = self._senders.get(sealed[_SENDER])
+        if sender is None or sender.name == name:
+            return
+        if sender.name is not None:
+            raise Untrusted(f"{name} speaks with the salt of {sender.name}.")
+        sender.name = name
 
 
 _DATAGRAM: Final = b"mf1 datagram"

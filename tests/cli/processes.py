@@ -36,6 +36,13 @@ def run(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def invitation(state_dir: Path, *flags: str) -> str:
+    """The line that the node of `state_dir` lets a machine in with."""
+    done = run("invite", "--state-dir", str(state_dir), *flags)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 def one_line_of(done: subprocess.CompletedProcess[str]) -> str:
     """What it complained of, which has to be one line that says who complains."""
     lines = done.stderr.splitlines()

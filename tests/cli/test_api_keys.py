@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.cli.processes import COMMAND, PATIENCE, environment, foreground, node, one_line_of, run
+from tests.cli.processes import COMMAND, PATIENCE, environment, foreground, invitation, node, one_line_of, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,8 +49,8 @@ def test_a_key_is_made_shown_once_used_and_revoked(tmp_path: Path) -> None:
 
 def test_a_token_is_good_at_every_node_of_the_fleet(tmp_path: Path) -> None:
     with node(tmp_path / "one", "--name", "n1") as (_, one):
-        key = str(tmp_path / "one" / "fleet.key")
-        with node(tmp_path / "two", "--name", "n2", "--host", "h2", "--fleet-key", key) as (_, two):
+        invite = invitation(tmp_path / "one")
+        with node(tmp_path / "two", "--name", "n2", "--host", "h2", "--invite", invite) as (_, two):
             token = run("keys", "api", "token", "--state-dir", str(tmp_path / "one")).stdout.strip()
             headers = {"Authorization": f"Bearer {token}"}
             for url, name in ((one["http"], "n1"), (two["http"], "n2")):

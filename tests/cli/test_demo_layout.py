@@ -7,16 +7,19 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from meshfleet.cli.demo.layout import DEMO_FILE, LOG, clear, free_base, held, make_key, places
+from meshfleet.cli.demo.layout import DEMO_FILE, LOG, clear, free_base, held, make_fleet, places
 from meshfleet.cli.demo.run import end_leftovers
 from meshfleet.cli.files import is_alive
 from meshfleet.errors import ConfigError
-from meshfleet.fleet.names import Address
+from meshfleet.fleet.names import Address, NodeName
+from meshfleet.node.store import StateDir
+from meshfleet.node.vault import Vault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,12 +63,16 @@ def test_one_folder_is_held_by_one_demo(tmp_path: Path) -> None:
         assert again
 
 
-def test_the_key_is_the_owners_alone(tmp_path: Path) -> None:
-    first = make_key(tmp_path).read_text()
-    path = make_key(tmp_path)
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert len(bytes.fromhex(path.read_text())) == 32
-    assert path.read_text() != first
+def test_a_demo_is_one_fleet_whose_first_node_holds_the_authority(tmp_path: Path) -> None:
+    nodes = places(tmp_path, 3, 7878)
+    make_fleet(nodes, time.time())
+    identities = []
+    for place in nodes:
+        with StateDir.open(place.state_dir) as store:
+            identities.append(Vault(store).identity(NodeName(place.name), time.time()))
+    assert {each.fleet.fingerprint for each in identities} == {identities[0].fleet.fingerprint}
+    assert [each.authority is not None for each in identities] == [True, False, False]
+    assert [each.name for each in identities] == ["n1", "n2", "n3"]
 
 
 def test_only_what_a_demo_made_is_removed(tmp_path: Path) -> None:

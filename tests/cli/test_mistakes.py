@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.processes import environment, node, one_line_of, run
+from tests.cli.processes import environment, invitation, node, one_line_of, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
         (("up", "--http", "192.0.2.1:7879"), "Add --tls own or --tls CERT,KEY"),
         (("up", "--tls", "mine"), "--tls 'mine' is neither `own` nor two files: --tls CERT,KEY."),
         (("up", "--http-name", "a:b"), "--http-name: 'a:b' is no host name or IP address"),
-        (("up", "--fleet-key", "/there/is/none"), "--fleet-key /there/is/none can't be read: No such file"),
+        (("up", "--invite", "mfi1_half"), "--invite: the invitation is not whole"),
+        (("invite", "--expires", "soon"), "--expires: 'soon' is not a time such as 30m, 1h or 7d"),
+        (("keys", "export-ca", "--private"), "--private writes a secret: give --out a file"),
         (("status", "--node", "ftp://127.0.0.1:1"), "nodes are asked over http or https, not ftp"),
         (("status", "--node", "a:b:c"), "--node: address 'a:b:c' is ambiguous"),
         (("join", "127.0.0.1"), "address '127.0.0.1' lacks a port"),
@@ -108,18 +110,16 @@ def test_what_is_taken_is_told_with_a_way_out(tmp_path: Path) -> None:
     assert f"is held by the process with pid {told['pid']}" in one_line_of(same_dir)
 
 
-def test_a_key_of_another_fleet_changes_nothing(tmp_path: Path) -> None:
-    state_dir, key = tmp_path / "state", tmp_path / "fleet.key"
-    state_dir.mkdir(mode=0o700)
-    (state_dir / "fleet.key").write_text("11" * 32 + "\n")
-    (state_dir / "fleet.key").chmod(0o600)
-    key.write_text("22" * 32 + "\n")
-    done = run("up", "--state-dir", str(state_dir), "--fleet-key", str(key))
+def test_an_invitation_of_another_fleet_changes_nothing(tmp_path: Path) -> None:
+    with node(tmp_path / "one", "--name", "n1"):
+        line = invitation(tmp_path / "one")
+    with node(tmp_path / "two", "--name", "n2"):
+        pass
+    before = (tmp_path / "two" / "ca.crt").read_bytes()
+    done = run("up", "--state-dir", str(tmp_path / "two"), "--name", "n2", "--invite", line)
     assert done.returncode == 2
     assert "belongs to another fleet" in one_line_of(done)
-    assert (state_dir / "fleet.key").read_text() == "11" * 32 + "\n"
-    key.write_text("not a key")
-    assert "is no fleet key" in one_line_of(run("up", "--state-dir", str(state_dir), "--fleet-key", str(key)))
+    assert (tmp_path / "two" / "ca.crt").read_bytes() == before
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.processes import COMMAND, PATIENCE, environment, foreground, node, one_line_of, presences, run, seen
+from tests.cli.processes import (
+    COMMAND,
+    PATIENCE,
+    environment,
+    foreground,
+    invitation,
+    node,
+    one_line_of,
+    presences,
+    run,
+    seen,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,8 +57,7 @@ def test_leave_ends_the_node_and_clears_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_says_goodbye_to_the_others(tmp_path: Path, number: signal.Signals) -> None:
     with node(tmp_path / "one", "--name", "n1") as (_, one):
-        key = str(tmp_path / "one" / "fleet.key")
-        joining = ("--name", "n2", "--host", "h2", "--fleet-key", key, "--join", str(one["gossip"]))
+        joining = ("--name", "n2", "--host", "h2", "--invite", invitation(tmp_path / "one"))
         with node(tmp_path / "two", *joining) as (process, _):
             seen(one["http"], lambda view: presences(view) == {"n1": "fresh", "n2": "fresh"})
             process.send_signal(number)
@@ -65,15 +75,15 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "running.json").exists()
 
 
-def test_a_node_keeps_the_fleets_key_and_its_peers_over_a_restart(tmp_path: Path) -> None:
+def test_a_node_keeps_its_identity_and_its_peers_over_a_restart(tmp_path: Path) -> None:
     with node(tmp_path / "one", "--name", "n1") as (_, one):
-        key = str(tmp_path / "one" / "fleet.key")
-        joining = ("--name", "n2", "--host", "h2", "--fleet-key", key, "--join", str(one["gossip"]))
+        joining = ("--name", "n2", "--host", "h2", "--invite", invitation(tmp_path / "one"))
         with node(tmp_path / "two", *joining) as (_, two):
             seen(two["http"], lambda view: presences(view) == {"n1": "fresh", "n2": "fresh"})
             before = seen(one["http"], lambda view: presences(view).get("n2") == "fresh")
             run("leave", "--state-dir", str(tmp_path / "two"))
-        assert (tmp_path / "two" / "fleet.key").read_text() == (tmp_path / "one" / "fleet.key").read_text()
+        assert (tmp_path / "two" / "ca.crt").read_text() == (tmp_path / "one" / "ca.crt").read_text()
+        assert not (tmp_path / "two" / "ca.key").exists()
         with node(tmp_path / "two", "--name", "n2", "--host", "h2"):
             after = seen(one["http"], lambda view: presences(view).get("n2") == "fresh")
     epochs = [next(each.epoch for each in view.nodes if each.name == "n2") for view in (before, after)]
@@ -82,8 +92,8 @@ def test_a_node_keeps_the_fleets_key_and_its_peers_over_a_restart(tmp_path: Path
 
 def test_join_and_forget_are_asked_of_the_running_node(tmp_path: Path) -> None:
     with node(tmp_path / "one", "--name", "n1") as (_, one):
-        key = str(tmp_path / "one" / "fleet.key")
-        with node(tmp_path / "two", "--name", "n2", "--host", "h2", "--fleet-key", key) as (process, _):
+        invite = invitation(tmp_path / "one")
+        with node(tmp_path / "two", "--name", "n2", "--host", "h2", "--invite", invite) as (process, _):
             joined = run("join", str(one["gossip"]), "--state-dir", str(tmp_path / "two"))
             assert joined.stdout == "Joined through n1.\n"
             seen(one["http"], lambda view: presences(view).get("n2") == "fresh")

@@ -57,7 +57,7 @@ def key(keys: KeyFile) -> ApiKey:
 
 @pytest.fixture
 def readers(keys: KeyFile) -> Readers:
-    return Readers(Keyring(b"k" * 32), keys, time.time)
+    return Readers(Keyring(b"k" * 32, b"f" * 16), keys, time.time)
 
 
 @pytest.fixture

@@ -26,8 +26,9 @@ from meshfleet.node.certificate import for_http
 from meshfleet.node.keyfile import KeyFile
 from meshfleet.node.node import Node, open_node
 from meshfleet.node.readers import Readers
+from meshfleet.node.trust import seeded
 from meshfleet.serve import serve
-from tests.node.meshing import KEY, config
+from tests.node.meshing import FLEET, config, owner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -185,13 +186,32 @@ async def test_a_forked_child_says_nothing_in_its_parents_name() -> None:
 
 async def test_a_member_in_the_agent_s_own_process_is_part_of_the_fleet() -> None:
     async with open_node(config("n1")) as node:
-        agent = meshfleet.Agent("box/inside", member=True, join=(str(node.address),), fleet_key=KEY)
+        agent = meshfleet.Agent(
+            "box/inside", member=True, join=(str(node.address),), identity=seeded(FLEET, "inside", time.time())
+        )
         agent.start()
         agent.update(status="working")
         await shown(node, "box/inside", status=Status.WORKING)
         assert len(node.fleet().nodes) == 2
         await trio.to_thread.run_sync(agent.close)
         await shown(node, "box/inside", status=Status.EXITED)
+
+
+async def test_a_member_in_the_agent_s_own_process_enters_by_invitation(tmp_path: Path) -> None:
+    async with open_node(owner("n1")) as node:
+        for kept in (None, tmp_path, tmp_path):  # the third time it is a member already, and the line used up
+            line = await node.office.invite("agent", 60.0, 1)
+            agent = meshfleet.Agent(
+                "box/kept" if kept else "box/passing", member=True, invite=line, state_dir=kept
+            ).start()
+            agent.update(status="working")
+            await shown(node, agent.agent_id, status=Status.WORKING)
+            await trio.to_thread.run_sync(agent.close)
+            await shown(node, agent.agent_id, status=Status.EXITED)
+            assert agent._thread is not None
+            await trio.to_thread.run_sync(agent._thread.join)  # which lets go of the state dir
+        assert len(node.office.keys().nodes) == 3
+        assert (tmp_path / "node.crt").exists()
 
 
 def test_nonsense_is_counted_and_never_raised(caplog: pytest.LogCaptureFixture) -> None:

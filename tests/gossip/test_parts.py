@@ -40,7 +40,7 @@ from tests.gossip.drawing import claims
 from tests.gossip.world import OVERHEAD, measure
 
 if TYPE_CHECKING:
-    from meshfleet.gossip.messages import Claim
+    from meshfleet.gossip.messages import Claim, Rumored
 
 LAN = PRESETS["lan"]
 INFO = NodeInfo("h", "10.0.0.1", 7878)
@@ -165,7 +165,7 @@ def rumors(counts: Counter[str] | None = None) -> Rumors:
     return Rumors(LAN, measure, Counter() if counts is None else counts)
 
 
-def taken(it: Rumors, room: int, members: int) -> list[Claim]:
+def taken(it: Rumors, room: int, members: int) -> list[Rumored]:
     return it.take(room, members)[0]
 
 

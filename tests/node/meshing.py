@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+import msgspec
 import trio
 
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.state import AgentState, Status
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.node.config import NodeConfig
+from meshfleet.node.trust import seeded
+from meshfleet.wire.identity import Authority, NodeKey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,13 +21,14 @@ if TYPE_CHECKING:
     from meshfleet.fleet.presence import Presence
     from meshfleet.node.node import Node
 
-KEY = b"k" * 32
+FLEET = b"k" * 32
+"""What all keys of the test fleet are made of."""
 
 
 def config(
     name: str,
     *seeds: Address,
-    key: bytes | None = KEY,
+    fleet: bytes | None = FLEET,
     state_dir: Path | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -33,12 +38,21 @@ def config(
         name=NodeName(name),
         gossip=Address(host, port),
         state_dir=state_dir,
-        fleet_key=key,
+        identity=None if fleet is None else seeded(fleet, name, time.time()),
         seeds=seeds,
         host=f"h-{name}",
         timing=PRESETS["local"],
         demo=True,
     )
+
+
+def owner(name: str, *seeds: Address, state_dir: Path | None = None) -> NodeConfig:
+    """The same, of the node that holds the fleet's authority."""
+    plain = config(name, *seeds, state_dir=state_dir)
+    assert plain.identity is not None
+    authority = Authority.begin(NodeKey.of(FLEET), time.time())
+    identity = msgspec.structs.replace(plain.identity, authority=authority, fleet=authority.fleet)
+    return msgspec.structs.replace(plain, identity=identity)
 
 
 def state(agent: str, note: str = "", status: Status = Status.WORKING) -> AgentState:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
+    from meshfleet.node.office import Office
+
 PEER = Address("127.0.0.1", 7878)
 
 
@@ -33,6 +35,10 @@ class Recorder:
 
     def __init__(self) -> None:
         self.done: list[object] = []
+
+    @property
+    def office(self) -> Office:
+        raise AssertionError("tests/node/test_trust.py asks the real one")
 
     def health(self) -> Health:
         return Health(node=self.name, epoch=Epoch(7), heartbeat=3, standing=Standing.CONNECTED, version="0")

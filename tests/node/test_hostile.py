@@ -16,12 +16,16 @@ import trio
 from meshfleet.errors import JoinError
 from meshfleet.fleet.presence import Presence
 from meshfleet.node.node import Node, open_node
-from meshfleet.wire.keyring import Keyring
+from meshfleet.node.trust import seeded
+from meshfleet.wire.ring import keyring_of
 from meshfleet.wire.seal import Sealer
-from tests.node.meshing import KEY, config, counted, see
+from tests.node.meshing import FLEET, config, counted, see
 
 if TYPE_CHECKING:
     from meshfleet.fleet.names import Address
+
+_IDENTITY = seeded(FLEET, "n1", 0.0)
+RING = keyring_of(_IDENTITY.ring, _IDENTITY.fleet)
 
 
 async def test_100_000_hostile_datagrams_are_counted_by_cause_and_change_nothing(
@@ -31,7 +35,7 @@ async def test_100_000_hostile_datagrams_are_counted_by_cause_and_change_nothing
     async with open_node(config("n1")) as n1, open_node(config("n2", n1.address)) as n2:
         with trio.fail_after(120):
             await see(n1, 2)
-            real = Sealer(Keyring(KEY)).seal(b"\x83" + rng.randbytes(60))
+            real = Sealer(RING).seal(b"\x83" + rng.randbytes(60))
             await _flood(n1, rng, real, 20_000)
             resident = _rss_bytes()
             await _flood(n1, rng, real, 80_000)
@@ -73,7 +77,7 @@ def _hostile(rng: random.Random, real: bytes) -> bytes:
 
 async def test_authentic_nonsense_is_malformed_and_raises_nothing() -> None:
     rng = random.Random(8)
-    sealer = Sealer(Keyring(KEY))
+    sealer = Sealer(RING)
     async with open_node(config("n1")) as n1:
         with trio.fail_after(30), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             for _ in range(200):
@@ -120,7 +124,7 @@ async def _break_a_stream(address: Address, kind: int, garbage: bytes, limit: tr
 
 
 async def test_a_node_of_another_fleet_is_told_apart_and_not_let_in() -> None:
-    async with open_node(config("n1")) as n1, open_node(config("x1", key=b"x" * 32)) as stranger:
+    async with open_node(config("n1")) as n1, open_node(config("x1", fleet=b"x" * 32)) as stranger:
         with trio.fail_after(30):
             with pytest.raises(JoinError, match="fleet"):
                 await stranger.join(n1.address)

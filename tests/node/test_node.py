@@ -132,7 +132,7 @@ async def _spawn(name: str, seed: Address) -> trio.Process:
     import subprocess
     import sys
 
-    env = {**os.environ, "MESHFLEET_BENCH_KEY": (b"k" * 32).hex()}
+    env = {**os.environ, "MESHFLEET_BENCH_FLEET": (b"k" * 32).hex()}
     command = [sys.executable, "-m", "meshfleet.cli.bench_node", name, str(seed), "0"]
     return await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=env)
 
@@ -169,7 +169,7 @@ async def _stands(node: Node, standing: Standing) -> None:
 
 
 async def test_joining_says_what_stands_in_the_way() -> None:
-    async with open_node(config("n1")) as n1, open_node(config("x1", key=b"x" * 32)) as other_fleet:
+    async with open_node(config("n1")) as n1, open_node(config("x1", fleet=b"x" * 32)) as other_fleet:
         with trio.fail_after(PATIENCE):
             with pytest.raises(JoinError, match="this node itself"):
                 await n1.join(n1.address)

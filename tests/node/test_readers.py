@@ -43,7 +43,7 @@ def keys(tmp_path: Path) -> KeyFile:
 
 @pytest.fixture
 def node(keys: KeyFile, clock: Clock) -> Readers:
-    return Readers(Keyring(b"k" * 32), keys, clock)
+    return Readers(Keyring(b"k" * 32, b"f" * 16), keys, clock)
 
 
 @pytest.fixture
@@ -72,9 +72,9 @@ async def test_a_key_and_a_proof_of_it_are_worth_the_same(node: Readers, key: Ap
 
 async def test_any_node_of_the_fleet_believes_a_session_and_no_other(node: Readers, key: ApiKey, clock: Clock) -> None:
     token = await prove(node, key, node.challenge())
-    assert Readers(Keyring(b"k" * 32), None, clock).check(token).name == "grafana"
+    assert Readers(Keyring(b"k" * 32, b"f" * 16), None, clock).check(token).name == "grafana"
     with pytest.raises(AccessDenied):
-        Readers(Keyring(b"x" * 32), None, clock).check(token)
+        Readers(Keyring(b"x" * 32, b"f" * 16), None, clock).check(token)
 
 
 async def test_a_proof_is_taken_once(node: Readers, key: ApiKey, clock: Clock) -> None:
@@ -94,7 +94,7 @@ async def test_a_failed_proof_does_not_use_up_a_challenge(node: Readers, key: Ap
 
 
 async def test_a_proof_to_one_node_is_none_to_another(node: Readers, keys: KeyFile, key: ApiKey, clock: Clock) -> None:
-    other = Readers(Keyring(b"k" * 32), keys, clock)  # the same keys: a copy of the file
+    other = Readers(Keyring(b"k" * 32, b"f" * 16), keys, clock)  # the same keys: a copy of the file
     with pytest.raises(AccessDenied, match="none of this node's"):
         await prove(other, key, node.challenge())
     with pytest.raises(AccessDenied, match="does not prove possession"):
@@ -207,5 +207,5 @@ async def test_the_session_of_a_key_is_not_renewed_by_itself(node: Readers, key:
 
 
 def test_a_node_without_a_state_dir_has_no_keys(clock: Clock) -> None:
-    node = Readers(Keyring(b"k" * 32), None, clock)
+    node = Readers(Keyring(b"k" * 32, b"f" * 16), None, clock)
     assert node.check(node.by_code(node.new_code())[0]).name == "page"

@@ -144,7 +144,8 @@ def test_a_mistake_in_the_environment_names_the_variable(environment: dict[str, 
     ("flags", "said"),
     [
         ({"gossip": "nowhere:x"}, r"--gossip: address 'nowhere:x': 'x' is not a port"),
-        ({"fleet_key": 3}, r"--fleet-key: expected text"),
+        ({"invite": 3}, r"--invite: expected text"),
+        ({"invite": "mfi1_cut"}, r"--invite: the invitation is not whole"),
         ({"timing": {"preset": "lann"}}, r"--timing: 'lann' is not a preset"),
     ],
 )

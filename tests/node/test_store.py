@@ -71,23 +71,21 @@ def test_folder_and_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         with StateDir.open(tmp_path / "deep" / "state") as state:
-            state.fleet_key()
             state.node_name("n1")
             state.save_peers([peer(1)])
     finally:
         os.umask(before)
     assert mode(tmp_path / "deep" / "state") == 0o700
     modes = {path.name: mode(path) for path in (tmp_path / "deep" / "state").iterdir()}
-    assert modes == {"node.lock": 0o600, "fleet.key": 0o600, "node.json": 0o600, "peers.json": 0o600}
+    assert modes == {"node.lock": 0o600, "node.json": 0o600, "peers.json": 0o600}
 
 
 def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
     peers = [Peer(NodeName("n2"), Address("10.0.0.2", 7878)), Peer(NodeName("n3"), Address("fe80::3", 7879))]
     with StateDir.open(tmp_path) as state:
-        key, name = state.fleet_key(), state.node_name("n1")
+        name = state.node_name("n1")
         state.save_peers(peers)
     with StateDir.open(tmp_path) as state:
-        assert state.fleet_key() == key
         assert state.node_name("another-default") == name == "n1"
         assert state.peers() == tuple(peers)
 
@@ -187,41 +185,6 @@ def test_damaged_copies_are_numbered_and_bounded(state: StateDir) -> None:
     assert (state.path / "peers.json.damaged-9").read_text() == f"damage {DAMAGED_LIMIT + 2}"
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"00" * 31, b"00" * 33, b"0g" * 32, b"\xff" * 64])
-def test_a_damaged_fleet_key_is_never_replaced(state: StateDir, content: bytes) -> None:
-    (state.path / "fleet.key").write_bytes(content)
-    with pytest.raises(StateDirError, match="Copy the file from another node"):
-        state.fleet_key()
-    assert (state.path / "fleet.key").read_bytes() == content
-
-
-def test_the_fleet_key_is_hexadecimal_text_and_random(state: StateDir, tmp_path: Path) -> None:
-    key = state.fleet_key()
-    assert (state.path / "fleet.key").read_text() == key.hex() + "\n"
-    with StateDir.open(tmp_path / "other") as other:
-        assert other.fleet_key() != key
-    assert len(key) == 32
-
-
-def test_a_key_from_elsewhere_can_be_installed(state: StateDir) -> None:
-    state.fleet_key()
-    state.install_fleet_key(b"k" * 32)
-    assert state.fleet_key() == b"k" * 32
-    with pytest.raises(ConfigError, match="32 bytes"):
-        state.install_fleet_key(b"short")
-    assert state.fleet_key() == b"k" * 32
-
-
-def test_a_key_that_others_could_read_is_closed_to_them_with_a_warning(
-    state: StateDir, caplog: pytest.LogCaptureFixture
-) -> None:
-    state.fleet_key()
-    (state.path / "fleet.key").chmod(0o644)
-    state.fleet_key()
-    assert mode(state.path / "fleet.key") == 0o600
-    assert levels(caplog) == ["WARNING"]
-
-
 def test_a_folder_in_which_others_can_write_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tmp_path.chmod(0o777)
     StateDir.open(tmp_path).close()
@@ -314,7 +277,7 @@ def test_a_full_disk_at_start_is_refused_with_path_and_reason(tmp_path: Path) ->
 
 
 def test_a_folder_where_a_file_should_be_is_refused_with_path_and_reason(state: StateDir) -> None:
-    for name, use in (("fleet.key", state.fleet_key), ("peers.json", state.peers)):
+    for name, use in (("node.json", lambda: state.node_name("n1")), ("peers.json", state.peers)):
         (state.path / name).mkdir()
         with pytest.raises(StateDirError, match=rf"{name} can't be used: Is a directory"):
             use()

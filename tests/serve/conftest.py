@@ -290,13 +290,13 @@ def keys(tmp_path: Path) -> KeyFile:
 @pytest.fixture
 def readers(keys: KeyFile) -> Readers:
     """Who may read from the node."""
-    return Readers(Keyring(FLEET_KEY), keys, time.time)
+    return Readers(Keyring(FLEET_KEY, b"f" * 16), keys, time.time)
 
 
 @pytest.fixture
 def elsewhere() -> Readers:
     """Who may read from another node of the fleet."""
-    return Readers(Keyring(FLEET_KEY), None, time.time)
+    return Readers(Keyring(FLEET_KEY, b"f" * 16), None, time.time)
 
 
 Tokens = dict[Scope, str]

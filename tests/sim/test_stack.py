@@ -65,8 +65,9 @@ def test_the_real_node_holds_in_virtual_time_and_says_what_the_core_says(name: s
     assert [held.detail for held in stack.expect if not held.ok] == []
     assert (stack.mode, stack.false_down, stack.missed_down) == ("stack", 0, 0), stack.details
     assert stack_said == core_said
-    for cost in ("bytes_per_node_s", "datagrams_per_node_s", "copies_per_snapshot"):
-        assert stack.cost[cost] == pytest.approx(core.cost[cost], rel=0.1)
+    for cost, rel in (("bytes_per_node_s", 0.2), ("datagrams_per_node_s", 0.1), ("copies_per_snapshot", 0.1)):
+        # Each new stream's TLS handshake takes 2.4 KB, which core mode does not count: much, in a run of a minute.
+        assert stack.cost[cost] == pytest.approx(core.cost[cost], rel=rel)
 
 
 SHORT = 'name = "x"\nduration = 50.0\n[fleet]\nnodes = 4\nupdate_every = 5.0\n'

@@ -26,6 +26,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Revoked,
     Row,
     SnapshotMessage,
     Suspect,
@@ -50,6 +51,9 @@ infos = st.builds(
     shorts,
     st.none() | shorts,
     shorts,
+    st.none() | shorts,
+    numbers,
+    st.booleans(),
 )
 beats = st.builds(Beat, st.integers(0, 2**48 - 1), st.integers(0, 100_000) | numbers, ages.map(lambda age: -age))
 tables = st.builds(Beats, st.lists(beats, max_size=8).map(tuple))
@@ -70,6 +74,7 @@ suspects = st.builds(Suspect, names, numbers, numbers, names)
 lefts = st.builds(Left, names, numbers, names, shorts)
 obituaries = st.builds(Obituary, names, numbers, numbers, names, shorts)
 rows = st.builds(Row, names, numbers, numbers, st.lists(names, max_size=5).map(tuple), st.none() | names)
+revocations = st.builds(Revoked, names, numbers, st.binary(min_size=64, max_size=64))
 claims = alives | suspects | lefts | obituaries
 
 BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
@@ -79,6 +84,7 @@ BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
     Obituary: obituaries,
     Beats: tables,
     Row: rows,
+    Revoked: revocations,
     Ping: st.builds(Ping, numbers, names),
     PingReq: st.builds(PingReq, numbers, names, st.integers(0, 10**10).map(lambda ms: ms / 1000)),
     Ack: st.builds(Ack, numbers, names, numbers),
@@ -94,6 +100,7 @@ BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
         digests,
         st.booleans(),
         st.lists(rows, max_size=2).map(tuple),
+        st.lists(revocations, max_size=2).map(tuple),
     ),
     Goodbye: st.builds(Goodbye),
 }

@@ -57,6 +57,7 @@ def test_the_numbers_of_messages_never_change() -> None:
         "Obituary": 4,
         "Beats": 5,
         "Row": 6,
+        "Revoked": 7,
         "Ping": 10,
         "PingReq": 11,
         "Ack": 12,
@@ -88,7 +89,7 @@ def test_beside_its_messages_a_datagram_takes_no_more_than_the_overhead(
     name: str, number: int, age: float, goodbyes: int
 ) -> None:
     packet = Packet(name, number, number, age, number, (Goodbye(),) * goodbyes)
-    sealed = Sealer(Keyring(bytes(32))).seal(encode_packet(packet))
+    sealed = Sealer(Keyring(bytes(32), bytes(16))).seal(encode_packet(packet))
     assert len(sealed) <= PACKET_OVERHEAD + goodbyes * size_of(Goodbye())
 
 
@@ -133,12 +134,14 @@ def test_a_sync_does_not_nest() -> None:
 
 
 def test_what_later_versions_append_to_an_array_is_ignored() -> None:
-    info = ["box", "::1", 7878, None, "agent", None, "9.9", "machine:1:2", "appended"]
+    info = ["box", "::1", 7878, None, "agent", None, "9.9", "machine:1:2", 7, True, "appended"]
     alive = [1, "n1", EPOCH, 2, info, ["appended"]]
     table = [5, b"\x11" + bytes(6) + b"\x01\x02", "appended"]
     data = cbor2.dumps(["n1", EPOCH, 88, 30, EPOCH, [alive, table], "appended", {"a": 1}])
     first, second = decode_packet(data).messages
-    assert first == Alive("n1", EPOCH, 2, NodeInfo("box", "::1", 7878, None, "agent", None, "9.9", "machine:1:2"))
+    assert first == Alive(
+        "n1", EPOCH, 2, NodeInfo("box", "::1", 7878, None, "agent", None, "9.9", "machine:1:2", 7, True)
+    )
     assert size_of(second) == size_of_table(entries=1)
 
 

@@ -79,7 +79,7 @@ def mutated(data: bytes, rng: Random) -> bytes:
 
 def test_of_twenty_thousand_mutated_datagrams_nothing_but_wire_errors_comes_out() -> None:
     rng = Random(20261123)
-    sender, receiver = Sealer(Keyring(bytes(32))), Sealer(Keyring(bytes(32)))
+    sender, receiver = Sealer(Keyring(bytes(32), bytes(16))), Sealer(Keyring(bytes(32), bytes(16)))
     outcomes: Counter[str] = Counter()
     for i in range(20_000):
         plain = rng.choice(PACKETS)

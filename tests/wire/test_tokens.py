@@ -36,17 +36,17 @@ grants = st.builds(
 def denied(token: str, *, ring: Keyring | None = None, now: float = NOW) -> str:
     """Why `token` is not good; the test fails where it is."""
     with pytest.raises(AccessDenied) as caught:
-        check(ring or Keyring(KEY), token, now)
+        check(ring or Keyring(KEY, b"f" * 16), token, now)
     return str(caught.value)
 
 
 @given(grants, st.binary(min_size=8, max_size=8))
 def test_what_one_node_issues_any_other_of_the_fleet_reads_the_same(grant: Grant, random_id: bytes) -> None:
-    assert check(Keyring(KEY), issue(Keyring(KEY), grant, random_id), NOW) == grant
+    assert check(Keyring(KEY, b"f" * 16), issue(Keyring(KEY, b"f" * 16), grant, random_id), NOW) == grant
 
 
 def test_no_bit_of_a_token_can_be_changed() -> None:
-    token = issue(Keyring(KEY), GRANT, ID)
+    token = issue(Keyring(KEY, b"f" * 16), GRANT, ID)
     data = urlsafe_b64decode(token.removeprefix(PREFIX) + "=" * (-len(token.removeprefix(PREFIX)) % 4))
     for place in range(8 * len(data)):
         flipped = bytearray(data)
@@ -56,7 +56,7 @@ def test_no_bit_of_a_token_can_be_changed() -> None:
 
 def test_no_bit_of_its_text_can_be_changed() -> None:
     for name in ("a", "ab", "abc"):  # so that each number of unused bits in the last character comes up
-        token = issue(Keyring(KEY), msgspec.structs.replace(GRANT, name=name), ID).encode()
+        token = issue(Keyring(KEY, b"f" * 16), msgspec.structs.replace(GRANT, name=name), ID).encode()
         for place in range(8 * len(token)):
             flipped = bytearray(token)
             flipped[place // 8] ^= 1 << place % 8
@@ -74,12 +74,12 @@ def test_whatever_is_no_token_is_denied_and_nothing_else_happens(text: str) -> N
 
 
 def test_a_stranger_can_not_issue_one() -> None:
-    for ring in (Keyring(OTHER_KEY), Keyring(KEY, b"another fleet id")):
+    for ring in (Keyring(OTHER_KEY, b"f" * 16), Keyring(KEY, b"another fleet id")):
         denied(issue(ring, GRANT, ID))
 
 
 def test_a_rotation_costs_no_session_and_the_removal_of_a_key_ends_all_that_it_signed() -> None:
-    ring = Keyring(KEY)
+    ring = Keyring(KEY, b"f" * 16)
     old = issue(ring, GRANT, ID)
     first = ring.current.key_id
     ring.use(ring.add(OTHER_KEY))
@@ -94,22 +94,22 @@ def test_a_rotation_costs_no_session_and_the_removal_of_a_key_ends_all_that_it_s
 
 
 def test_a_token_ends_when_it_says_and_not_a_moment_later() -> None:
-    token = issue(Keyring(KEY), GRANT, ID)
-    check(Keyring(KEY), token, GRANT.expires - 0.001)
+    token = issue(Keyring(KEY, b"f" * 16), GRANT, ID)
+    check(Keyring(KEY, b"f" * 16), token, GRANT.expires - 0.001)
     assert "expired 0 s ago" in denied(token, now=GRANT.expires)
     assert "expired 60 s ago" in denied(token, now=GRANT.expires + 60)
 
 
 def test_the_issuers_clock_may_be_three_minutes_ahead() -> None:
-    token = issue(Keyring(KEY), GRANT, ID)
+    token = issue(Keyring(KEY, b"f" * 16), GRANT, ID)
     assert SKEW == 180
-    check(Keyring(KEY), token, NOW - SKEW)
+    check(Keyring(KEY, b"f" * 16), token, NOW - SKEW)
     assert "one of the two clocks is wrong" in denied(token, now=NOW - SKEW - 1)
 
 
 @pytest.mark.parametrize("lifetime", [0, SHORTEST_SESSION - 1, LONGEST_SESSION + 1, 10 * LONGEST_SESSION])
 def test_a_token_that_lasts_longer_than_any_may_is_not_believed(lifetime: int) -> None:
-    token = issue(Keyring(KEY), msgspec.structs.replace(GRANT, expires=NOW + lifetime), ID)
+    token = issue(Keyring(KEY, b"f" * 16), msgspec.structs.replace(GRANT, expires=NOW + lifetime), ID)
     assert "newer version" in denied(token)
 
 

@@ -6,15 +6,19 @@ import fcntl
 import os
 import shutil
 import socket
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from meshfleet.errors import ConfigError, StateDirError
-from meshfleet.fleet.names import Address
+from meshfleet.fleet.names import Address, NodeName
+from meshfleet.node.invites import Book
 from meshfleet.node.settings import default_state_base
+from meshfleet.node.store import StateDir
+from meshfleet.node.trust import admit_to
+from meshfleet.node.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +27,6 @@ HOST = "127.0.0.1"
 DEMO_FILE = "demo.json"
 SOCKET = "demo.sock"
 LOCK = "demo.lock"
-KEY = "fleet.key"
 LOG = "node.log"
 
 NODES_LIMIT = 32
@@ -150,15 +153,18 @@ def clear(folder: Path) -> None:
             shutil.rmtree(log.parent, ignore_errors=True)
 
 
-def make_key(folder: Path) -> Path:
-    """A new fleet's key in `folder`, as `--fleet-key` reads it."""
-    path = folder / KEY
-    with suppress(FileNotFoundError):
-        path.unlink()
-    key = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(key, "w") as file:
-        file.write(f"{os.urandom(32).hex()}\n")
-    return path
+def make_fleet(nodes: tuple[Place, ...], now: float) -> None:
+    """Begin a fleet at the first node, which holds its authority, and let the others in."""
+    first, *others = nodes
+    with StateDir.open(first.state_dir) as store:
+        identity = Vault(store).identity(NodeName(first.name), now)
+        book = Book(store)
+        assert identity.authority is not None, "whoever begins a fleet holds its authority"
+        for place in others:
+            admitted = admit_to(identity.authority, identity.ring, NodeName(place.name), now)
+            with StateDir.open(place.state_dir) as other:
+                Vault(other).install(admitted)
+            book.record(admitted.certificate)
 
 
 def log_tail(place: Place, lines: int = 3) -> str:

@@ -65,10 +65,9 @@ class Member:
 class Mesh:
     """All of them. `meshfleet.cli.demo.playing` says the same in the operator's words."""
 
-    def __init__(self, folder: Path, places: Sequence[Place], key: Path, timing: str) -> None:
+    def __init__(self, folder: Path, places: Sequence[Place], timing: str) -> None:
         self.folder = folder
         self.members = {place.name: Member(place) for place in places}
-        self._key = key
         self._timing = timing
         self._cuts: set[frozenset[str]] = set()
         """Pairs that lose all traffic with each other."""
@@ -201,7 +200,7 @@ class Mesh:
         command = [sys.executable, "-m", "meshfleet", "up", "--demo", "--with-stdin", "--json", "--log-level", "info"]
         command += ["--name", place.name, "--host", place.name]
         command += ["--gossip", str(place.gossip), "--http", str(place.http)]
-        command += ["--state-dir", str(place.state_dir), "--fleet-key", str(self._key), "--timing", self._timing]
+        command += ["--state-dir", str(place.state_dir), "--timing", self._timing]
         command += ["--discover"] if first else ["--no-discover", "--sample", "2"]
         for other in others[:3]:
             command += ["--join", str(other.place.gossip)]

@@ -56,7 +56,9 @@ def run_demo(nodes: int, base_port: int, timing: str, state_dir: str | None, *, 
         if base != base_port:
             tell(f"Ports from {base_port} on are in use: taking {base} to {base + 2 * nodes - 1}.")
         layout.clear(folder)
-        mesh = Mesh(folder, layout.places(folder, nodes, base), layout.make_key(folder), timing)
+        places = layout.places(folder, nodes, base)
+        layout.make_fleet(places, time.time())
+        mesh = Mesh(folder, places, timing)
         tell(f"Starting {nodes} nodes ...")
         trio.run(until_signalled, partial(_run, mesh, as_json=as_json), partial(_end_at_once, mesh))
         tell("All nodes have ended.")

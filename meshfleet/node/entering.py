@@ -1,0 +1,173 @@
+"""The entrance of a fleet, seen from outside: entering with an invitation, and fetching what members need.
+
+Every error is a JoinError, in words for the log or the operator.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from meshfleet.errors import ConfigError, JoinError, WireError
+from meshfleet.node import tls
+from meshfleet.node.frames import broken_because, greet
+from meshfleet.node.store import StateDir
+from meshfleet.node.trust import Identity
+from meshfleet.node.vault import Vault
+from meshfleet.wire import entrance
+from meshfleet.wire.entrance import Admitted, Enter, FetchRing, Refused, Renew, RingIs, Welcome, Word
+from meshfleet.wire.identity import Fleet, NodeKey
+from meshfleet.wire.revocation import is_genuine
+from meshfleet.wire.ring import Ring, read_ring
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from meshfleet.fleet.names import Address, NodeName
+    from meshfleet.gossip.messages import Revoked
+    from meshfleet.node.frames import Hello
+    from meshfleet.node.invites import Invite
+    from meshfleet.node.network import Network
+    from meshfleet.node.trust import Trust
+    from meshfleet.wire.identity import Certificate
+
+PATIENCE = 10.0
+"""Seconds for the whole of one visit to the entrance."""
+
+
+async def enter(network: Network, invite: Invite, name: NodeName, key: NodeKey, wall: Callable[[], float]) -> Identity:
+    """Become a member of the fleet that `invite` is of, through the first of its addresses that answers."""
+    if wall() >= invite.expires:
+        raise JoinError("this invitation has expired, by this machine's clock. Ask for a new one.")
+    failures: list[str] = []
+    for address in invite.where():
+        try:
+            fleet, answer = await _visit(
+                network,
+                address,
+                tls.newcomers(),
+                lambda hello, welcome: _same_fleet(hello, welcome, invite, wall()),
+                Enter(invite.invite, invite.secret, key.request(name)),
+            )
+        except JoinError as error:
+            failures.append(str(error))
+            continue
+        return _identity(fleet, answer, name, key)
+    raise JoinError(" ".join(failures))
+
+
+async def enter_once(
+    network: Network, invite: Invite, name: NodeName, state_dir: Path | None, wall: Callable[[], float]
+) -> Identity:
+    """The same, kept in `state_dir`; a state dir that is of that fleet already is left as it is. ConfigError where it
+    is of another. Without one the identity lasts as long as the process."""
+    if state_dir is None:
+        return await enter(network, invite, name, NodeKey.new(), wall)
+    with StateDir.open(state_dir) as store:
+        vault = Vault(store)
+        known = vault.load_unless_interrupted()
+        if known is None:
+            known = await enter(network, invite, name, vault.key_to_join_with(), wall)
+            vault.install(known)
+        elif known.fleet.fingerprint != invite.fingerprint:
+            raise ConfigError(
+                f"{state_dir} belongs to another fleet than the invitation. Give --state-dir another folder, or "
+                "remove this one to change over."
+            )
+        return known
+
+
+async def renew(network: Network, trust: Trust, address: Address) -> Certificate:
+    """A new certificate for the same name and key, from a node that holds the authority."""
+    fleet, answer = await _visit(network, address, trust.entering, _ours(trust), Renew())
+    if not isinstance(answer, Admitted):
+        raise JoinError(f"{address} answered nothing that was asked for.")
+    certificate = fleet.verify(answer.certificate, trust.wall())
+    if (certificate.name, certificate.public) != (trust.certificate.name, trust.key.public):
+        raise JoinError(f"{address} gave a certificate for another node.")
+    return certificate
+
+
+async def fetch_ring(network: Network, trust: Trust, address: Address) -> tuple[Ring, tuple[Revoked, ...]]:
+    """The keyring that the node at `address` holds, and who it knows was thrown out."""
+    fleet, answer = await _visit(network, address, trust.entering, _ours(trust), FetchRing())
+    if not isinstance(answer, RingIs):
+        raise JoinError(f"{address} answered nothing that was asked for.")
+    return read_ring(fleet, answer.ring), _genuine(fleet, answer.revoked)
+
+
+async def _visit(
+    network: Network,
+    address: Address,
+    context: ssl.SSLContext,
+    welcomed: Callable[[Hello, Welcome], Fleet],
+    question: Word,
+) -> tuple[Fleet, Word]:
+    """Ask one question. Nothing is said before `welcomed` has found that it is asked of the right one."""
+    try:
+        with trio.fail_after(PATIENCE):
+            stream = await network.dial(await network.resolve(address))
+            try:
+                hello = await greet(stream, context, dialled=True)
+                welcome = entrance.load(await hello.frames.receive())
+                if not isinstance(welcome, Welcome):
+                    raise JoinError(f"{address} is not the entrance of a fleet.")
+                fleet = welcomed(hello, welcome)
+                await hello.frames.send(entrance.dump(question))
+                answer = entrance.load(await hello.frames.receive())
+            finally:
+                await trio.aclose_forcefully(stream)
+    except trio.TooSlowError:
+        raise JoinError(f"{address} did not answer within {PATIENCE:.0f} s.") from None
+    except trio.BrokenResourceError as error:
+        why = broken_because(BaseExceptionGroup("", [error])) or "it closed the connection"
+        raise JoinError(f"{address}: {why}.") from error
+    except OSError as error:
+        raise JoinError(f"{address} can't be reached: {(error.strerror or str(error)).lower()}.") from error
+    except WireError as error:
+        raise JoinError(f"{address}: {error}.") from error
+    if isinstance(answer, Refused):
+        raise JoinError(f"{address} refused: {answer.why}")
+    return fleet, answer
+
+
+def _same_fleet(hello: Hello, welcome: Welcome, invite: Invite, now: float) -> Fleet:
+    """The fleet, if it is the one that the invitation is of, and the node the one that made it."""
+    fleet = Fleet(welcome.fleet)
+    if fleet.fingerprint != invite.fingerprint or hello.certificate is None:
+        raise JoinError(
+            f"who answers is of the fleet {fleet.fleet_id.hex()[:8]}, and the invitation is of "
+            f"{invite.fingerprint.hex()[:8]}. The secret was not told to it."
+        )
+    certificate = fleet.verify(hello.certificate, now)
+    if certificate.name != invite.node:
+        raise JoinError(f"{certificate.name} answers, and {invite.node} invited. The secret was not told to it.")
+    return fleet
+
+
+def _ours(trust: Trust) -> Callable[[Hello, Welcome], Fleet]:
+    def check(hello: Hello, _welcome: Welcome) -> Fleet:
+        trust.admit(hello.certificate)
+        return trust.fleet
+
+    return check
+
+
+def _identity(fleet: Fleet, answer: Word, name: NodeName, key: NodeKey) -> Identity:
+    if not isinstance(answer, Admitted):
+        raise JoinError("the fleet's entrance answered nothing that was asked for.")
+    try:
+        certificate = fleet.read_certificate(answer.certificate)
+        ring = read_ring(fleet, answer.ring)
+    except WireError as error:
+        raise JoinError(f"the fleet's entrance gave what can't be used: {error}.") from error
+    if (certificate.name, certificate.public) != (name, key.public):
+        raise JoinError(f"the fleet's entrance gave a certificate for another node, {certificate.name}.")
+    return Identity(fleet, key, certificate, ring, None, _genuine(fleet, answer.revoked))
+
+
+def _genuine(fleet: Fleet, revoked: tuple[Revoked, ...]) -> tuple[Revoked, ...]:
+    return tuple(each for each in revoked if is_genuine(fleet, each))

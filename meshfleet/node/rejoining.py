@@ -1,0 +1,63 @@
+"""How a node finds its fleet again: the peers it was told of, and those that it knew in its last life."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from meshfleet.errors import JoinError
+from meshfleet.logs import get_logger
+from meshfleet.node.store import Peer, StateDir
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.names import Address
+    from meshfleet.node.network import Network
+    from meshfleet.node.node import Node
+
+REMEMBER_EVERY = 15.0
+"""Seconds between two savings of known peers, if they changed."""
+
+AT_ONCE = 8
+"""Addresses that are tried at the same time on starting."""
+
+log = get_logger("meshfleet.node")
+
+
+async def remember_peers(node: Node, store: StateDir) -> None:
+    """Save known peers, so that a restart finds the fleet without being told where."""
+    while True:
+        version = node.version()
+        peers = [Peer(record.name, record.address) for record in node.member.roster if not record.is_gone]
+        if peers:
+            await trio.to_thread.run_sync(store.save_peers, peers)
+            await trio.sleep(REMEMBER_EVERY)
+        await node.changed(version)
+
+
+async def join_seeds(node: Node, network: Network, store: StateDir | None) -> None:
+    """Join by every seed and every remembered peer until one answers; the member itself tries again later."""
+    known = [peer.address for peer in store.peers()] if store is not None else []
+    addresses: list[Address] = []
+    for seed in (*node.config.seeds, *known):
+        try:
+            where = await network.resolve(seed)
+        except OSError as error:
+            log.warning("a seed can't be resolved", seed=str(seed), why=error.strerror or str(error))
+            continue
+        if where != node.address and where not in addresses:
+            addresses.append(where)
+    node.member.keep_seeds(tuple(addresses))
+    async with trio.open_nursery() as nursery:
+        for where in addresses[:AT_ONCE]:
+            nursery.start_soon(_try_join, node, where, where in addresses[: len(node.config.seeds)])
+
+
+async def _try_join(node: Node, where: Address, was_asked_for: bool) -> None:
+    try:
+        name = await node.join(where)
+    except JoinError as error:
+        tell = log.warning if was_asked_for else log.info
+        tell("could not join; this is tried again", why=str(error))
+    else:
+        log.info("joined", by=name, at=str(where))

@@ -1,0 +1,281 @@
+"""Looks after what a node proves itself with, while it runs: certificates are renewed, rings followed and rotated,
+revocations kept.
+
+Whoever holds the fleet's authority makes certificates and rings; everybody tells which version of the ring it holds
+(`NodeInfo.ring`), so a member that lags sees it, and fetches the ring from one that does not, over mutual TLS. The
+same numbers tell the authority when all have taken a step of a rotation, so that the next loses no datagram.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from meshfleet.errors import ConfigError, JoinError, StateDirError, WireError
+from meshfleet.gossip.roster import HOPEFUL
+from meshfleet.logs import get_logger
+from meshfleet.node.entering import fetch_ring, renew
+from meshfleet.wire.revocation import revoke
+from meshfleet.wire.ring import Ring, with_new_key, with_newest_alone, with_newest_in_use
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshfleet.fleet.names import Address, NodeName
+    from meshfleet.gossip.limits import Counts
+    from meshfleet.gossip.member import Member
+    from meshfleet.gossip.messages import Revoked
+    from meshfleet.gossip.roster import Record
+    from meshfleet.node.invites import Book
+    from meshfleet.node.network import Network
+    from meshfleet.node.trust import Trust
+    from meshfleet.node.vault import Vault
+    from meshfleet.wire.identity import Certificate
+
+LOOK_EVERY = 3_600.0
+"""Seconds between two looks at the own certificate. It is renewed with twenty days to spare, so hours don't matter; a
+machine that was suspended for weeks looks within one of them."""
+
+AGAIN = (60.0, 300.0, 900.0, 3_600.0)
+"""Seconds until a renewal that failed is tried again; the last holds from then on."""
+
+WORRY = 7 * 86_400.0
+"""Seconds before the end of a certificate from which on a failed renewal is an error in the log, and not a remark."""
+
+STRAGGLERS = 60.0
+"""Seconds that a rotation waits for members that are there and don't take its step. They fetch the ring later."""
+
+DRAIN = 5.0
+"""Seconds between the moment when all seal with the new key and the end of the old one: what is under way arrives."""
+
+MISSED_EVERY = 10.0
+"""Seconds between two rounds of asking members because of an unknown key alone: anybody can send one."""
+
+ASKED = 4
+"""Members that are asked in one round."""
+
+log = get_logger("meshfleet.node")
+
+
+class Tending:
+    """See the module. `say_ring` tells the fleet which ring this node holds."""
+
+    def __init__(
+        self,
+        trust: Trust,
+        member: Member,
+        network: Network,
+        vault: Vault | None,
+        book: Book | None,
+        counts: Counts,
+        say_ring: Callable[[int], None],
+        tell: Callable[[Callable[[Member, float], None]], None],
+    ) -> None:
+        self.trust = trust
+        self._member = member
+        self._network = network
+        self._vault = vault
+        self._book = book
+        self._counts = counts
+        self._say_ring = say_ring
+        self._tell = tell
+        self._pause = 2 * member.timing.gossip_interval
+        self._round = 0
+        self._step_since = trio.current_time()
+        self._rotate_again = False
+        self._revoked = trio.Event()
+        self.seeds: tuple[Address, ...] = ()
+        """Where the fleet may be: told, and remembered. For a node whose certificate ran out, which sees nobody."""
+
+    # What operators ask
+
+    async def rotate(self) -> None:
+        """Begin a rotation, or another one after that which is under way. ConfigError where the authority is
+        elsewhere."""
+        authority = self.trust.authority
+        if authority is None:
+            raise ConfigError(f"this node does not hold the fleet's authority. {self.who_issues()}")
+        self._rotate_again = not self.trust.ring.is_settled
+        if not self._rotate_again:
+            await self._adopt(with_new_key(authority, self.trust.ring, self._now_ms()))
+
+    async def revoke(self, name: NodeName, known: bool) -> None:
+        """Throw a node out for good, and rotate, so that it can open and seal nothing more."""
+        authority = self.trust.authority
+        if authority is None:
+            raise ConfigError(f"this node does not hold the fleet's authority. {self.who_issues()}")
+        if name == self._member.name:
+            raise ConfigError(f"{name} is this node itself, which holds the authority: it can't throw itself out.")
+        if self.trust.is_revoked(name):
+            raise ConfigError(f"{name} was revoked already.")
+        if not known and self._member.roster.get(name) is None:
+            raise ConfigError(f"no node of this fleet is called {name!r}. `meshfleet keys list` shows the names.")
+        revoked = revoke(authority, name, self._now_ms())
+        await self._written(lambda vault: vault.save_revoked((*self.trust.revoked, revoked)))
+        self._tell(partial(_revoke, revoked))
+        await self.rotate()
+
+    def who_issues(self) -> str:
+        """Where the authority is, as a sentence."""
+        holders = ", ".join(self.issuers())
+        return f"Ask {holders}." if holders else "No node that is seen from here does."
+
+    def issuers(self) -> list[NodeName]:
+        """Members that say they hold it."""
+        return sorted(record.name for record in self._member.roster if record.info.issues and not record.is_gone)
+
+    def stragglers(self) -> list[NodeName]:
+        """Members that are there and hold an older ring than this node."""
+        held = self.trust.ring.version
+        return sorted(r.name for r in self._member.roster if r.presence in HOPEFUL and r.info.ring < held)
+
+    def revocation_heard(self) -> None:
+        """The core learnt of one: it is to be kept."""
+        self._revoked.set()
+
+    # What goes on by itself
+
+    async def run(self, missed_key: Callable[[], bool]) -> None:
+        """Until cancelled. `missed_key` tells whether somebody sealed with an unknown key since it was last asked."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._renew_forever)
+            nursery.start_soon(self._follow_forever, missed_key)
+            nursery.start_soon(self._keep_revocations)
+            if self.trust.authority is not None:
+                nursery.start_soon(self._rotate_forever)
+
+    async def _renew_forever(self) -> None:
+        failures = 0
+        while True:
+            if self.trust.wall() < self.trust.certificate.renew_at():
+                failures = 0
+                await trio.sleep(LOOK_EVERY)
+                continue
+            certificate = await self._renewed()
+            if certificate is not None:
+                await self._take(certificate)
+                continue
+            await trio.sleep(AGAIN[min(failures, len(AGAIN) - 1)])
+            failures += 1
+
+    async def _take(self, certificate: Certificate) -> None:
+        """Keep a new certificate, in the book too where names are given out here, and show it from now on."""
+        book = self._book
+        await self._written(lambda vault: vault.save_certificate(certificate))
+        if book is not None and book.is_kept:
+            await self._written(lambda _vault: book.record(certificate))
+        elif book is not None:
+            book.record(certificate)
+        self.trust.renew(certificate)
+        self._counts["certificate_renewed"] += 1
+
+    async def _renewed(self) -> Certificate | None:
+        trust = self.trust
+        if trust.authority is not None:
+            return trust.authority.issue(self._member.name, trust.certificate.role, trust.key.public, trust.wall())
+        why = "no node that holds the fleet's authority is known here"
+        for address in self._to_ask():
+            try:
+                return await renew(self._network, trust, address)
+            except (JoinError, WireError) as error:
+                why = str(error)
+        left = trust.certificate.not_after - trust.wall()
+        tell = log.error if left < WORRY else log.warning
+        tell("this node's certificate can't be renewed; when it ends, the fleet lets it in no more",
+             days_left=round(left / 86_400, 1), why=why)  # fmt: skip
+        self._counts["certificate_not_renewed"] += 1
+        return None
+
+    def _to_ask(self) -> list[Address]:
+        """Those that say they issue; where nobody does, whoever is known, since one of them may."""
+        issuers = [record.address for record in self._member.roster if record.info.issues]
+        return (issuers or [*self._others(), *self.seeds])[:ASKED]
+
+    def _others(self) -> list[Address]:
+        """Members, each round from another place of the roster on."""
+        records: list[Record] = [record for record in self._member.roster if not record.is_gone]
+        self._round += ASKED
+        start = self._round % len(records) if records else 0
+        return [record.address for record in (*records[start:], *records[:start])]
+
+    async def _follow_forever(self, missed_key: Callable[[], bool]) -> None:
+        looked_at = -MISSED_EVERY
+        while True:
+            await trio.sleep(self._pause)
+            held = self.trust.ring.version
+            ahead = [r.address for r in self._member.roster if r.info.ring > held and not r.is_gone]
+            if not ahead and trio.current_time() - looked_at >= MISSED_EVERY and missed_key():
+                ahead, looked_at = self._others(), trio.current_time()
+            for address in ahead[:ASKED]:
+                if await self._fetch(address):
+                    break
+
+    async def _fetch(self, address: Address) -> bool:
+        try:
+            ring, revoked = await fetch_ring(self._network, self.trust, address)
+        except (JoinError, WireError) as error:
+            self._counts["ring_not_fetched"] += 1
+            log.info("the fleet's ring could not be fetched; this is tried again", why=str(error))
+            return False
+        self.hear(revoked)
+        if ring.version <= self.trust.ring.version:
+            return False
+        await self._adopt(ring)
+        self._counts["ring_fetched"] += 1
+        return True
+
+    def hear(self, revoked: tuple[Revoked, ...]) -> None:
+        """Revocations that were found genuine, from elsewhere than gossip."""
+        for each in revoked:
+            if not self.trust.is_revoked(each.name):
+                self._tell(partial(_revoke, each))
+
+    async def _adopt(self, ring: Ring) -> None:
+        """Keep a newer ring, follow it, and say so: in this order, so that a crash between leaves nothing untrue."""
+        await self._written(lambda vault: vault.save_ring(ring))
+        if self.trust.follow(ring):
+            self._step_since = trio.current_time()
+            self._say_ring(ring.version)
+
+    async def _keep_revocations(self) -> None:
+        while True:
+            await self._revoked.wait()
+            self._revoked = trio.Event()
+            await self._written(lambda vault: vault.save_revoked(self.trust.revoked))
+
+    async def _rotate_forever(self) -> None:
+        """Take the next step of a rotation once all have taken the last. A restart in the middle goes on from there."""
+        authority = self.trust.authority
+        assert authority is not None
+        while True:
+            await trio.sleep(self._pause)
+            ring, since = self.trust.ring, trio.current_time() - self._step_since
+            if ring.is_settled:
+                if self._rotate_again:
+                    await self.rotate()
+                continue
+            if self.stragglers() and since < STRAGGLERS:
+                continue
+            if ring.current != ring.keys[-1].key_id:
+                await self._adopt(with_newest_in_use(authority, ring))
+            elif since >= DRAIN:
+                await self._adopt(with_newest_alone(authority, ring))
+                log.info("datagrams are sealed with a new key alone", key=ring.current.hex())
+
+    async def _written(self, write: Callable[[Vault], None]) -> None:
+        if self._vault is None:
+            return
+        try:
+            await trio.to_thread.run_sync(write, self._vault)
+        except StateDirError as error:
+            self._counts["identity_unsaved"] += 1
+            log.error("the state dir can't be written; what is new is lost with a restart", why=str(error))
+
+    def _now_ms(self) -> int:
+        return int(self.trust.wall() * 1000)
+
+
+def _revoke(revoked: Revoked, member: Member, now: float) -> None:
+    member.revoke(revoked, now)

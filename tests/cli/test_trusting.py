@@ -1,0 +1,70 @@
+"""`invite` and `keys`, as an owner lives with them: real processes, from one machine's command to another's node."""
+
+from __future__ import annotations
+
+import json
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from meshfleet.cli.trusting import seconds
+from meshfleet.errors import ConfigError
+from tests.cli.processes import PATIENCE, invitation, node, one_line_of, presences, run, seen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.processes
+def test_an_owner_invites_lists_rotates_and_revokes(tmp_path: Path) -> None:
+    one = ("--state-dir", str(tmp_path / "one"))
+    with node(tmp_path / "one", "--name", "n1") as (_, first):
+        line = invitation(tmp_path / "one", "--role", "observer", "--expires", "5m")
+        assert line.startswith("mfi1_")
+        with node(tmp_path / "two", "--name", "n2", "--host", "h2", "--invite", line) as (_, second):
+            seen(first["http"], lambda view: presences(view) == {"n1": "fresh", "n2": "fresh"})
+            roles = {each.name: each.role for each in seen(second["http"], lambda view: len(view.nodes) == 2).nodes}
+            assert roles == {"n1": "agent", "n2": "observer"}
+            again = run("up", "--state-dir", str(tmp_path / "three"), "--name", "n3", "--invite", line)
+            assert again.returncode != 0
+            assert "this invitation was used already" in one_line_of(again)
+            told = json.loads(run("keys", "list", *one, "--json").stdout)
+            assert told["holds_authority"]
+            assert [each["name"] for each in told["nodes"]] == ["n1", "n2"]
+            elsewhere = run("invite", "--state-dir", str(tmp_path / "two"))
+            assert elsewhere.returncode == 1
+            assert "Ask n1" in one_line_of(elsewhere)
+            assert run("keys", "revoke", "n2", *one).stdout.startswith("n2 is thrown out")
+            seen(first["http"], lambda view: presences(view)["n2"] == "left")
+            assert "n2    observer  revoked" in run("keys", "list", *one).stdout
+            assert run("keys", "rotate", *one, "--json").stdout == '{"ok":true}\n'
+
+
+@pytest.mark.processes
+def test_secrets_are_in_files_for_their_owner_alone_and_the_public_half_is_printed(tmp_path: Path) -> None:
+    with node(tmp_path / "one", "--name", "n1") as (process, _):
+        files = {path.name: path for path in (tmp_path / "one").iterdir()}
+        assert {"ca.key", "ca.crt", "node.key", "node.crt", "keyring"} <= set(files)
+        modes = {name: stat.S_IMODE(path.stat().st_mode) for name, path in files.items() if path.is_file()}
+        assert {name for name, mode in modes.items() if mode & 0o077 and name != "running.json"} == set()
+        one = ("--state-dir", str(tmp_path / "one"))
+        assert run("keys", "export-ca", *one).stdout == files["ca.crt"].read_text()
+        copy = tmp_path / "copy"
+        assert "keep it where only you can" in run("keys", "export-ca", "--private", "--out", str(copy), *one).stdout
+        assert copy.read_bytes() == files["ca.key"].read_bytes()
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        assert "is there already" in one_line_of(run("keys", "export-ca", "--out", str(copy), *one))
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("90s", 90), ("30m", 1_800), ("1h", 3_600), ("7d", 604_800)])
+def test_times_are_written_with_their_unit(text: str, wanted: float) -> None:
+    assert seconds(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["", "1", "h", "-1h", "1.5h", "1w", "1h "[:1] + "x"])
+def test_what_is_no_time_is_told(text: str) -> None:
+    with pytest.raises(ConfigError, match="not a time such as"):
+        seconds(text)

@@ -146,6 +146,9 @@ class Hearing:
         member.judging.judge(record, now)
         lookers = 2 * member.timing.confirmations
         if bad and not record.is_gone and member.rng.random() * len(member.roster) < lookers:
+            if now - record.looked_at < member.timing.heartbeat:
+                return  # a member that half of the packets reach is suspected and refutes all the time
+            record.looked_at = now
             member.timers.at(
                 now + member.rng.uniform(0, member.timing.direct_timeout), lambda t: self._look_into(record, t)
             )

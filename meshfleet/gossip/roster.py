@@ -59,6 +59,7 @@ class Record:
         "info",
         "judged_since",
         "known",
+        "looked_at",
         "missed",
         "name",
         "obituary_at",
@@ -98,7 +99,7 @@ class Record:
         self.indirect_via: str | None = None
         self.relay_via: str | None = None
         self.transport: str | None = None
-        self.direct_failed_at = -1e18
+        self.direct_failed_at = self.looked_at = -1e18
         self.missed = 0
         """Probes in a row that it did not answer directly."""
         self.rtt: float | None = None
@@ -200,7 +201,7 @@ class Record:
         self.beat, self.hot, self.told, self.beat_at = 0, 0, None, now
         self.restarted_at = now
         self.suspicion = self.accepted_at = self.acknowledged_at = self.unanswered_since = None
-        self.answered_at = self.grouped_at = -1e18
+        self.answered_at = self.grouped_at = self.looked_at = -1e18
         self.missed = 0
         self.refusals.clear()
         self.eof = None

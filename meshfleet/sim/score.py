@@ -262,11 +262,14 @@ class Score:
         if pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._passing_us:
             return 0.0, ()
         # Of those on the observer's side whoever lost the subject last: by their word the observer knew of it.
-        island = islands(self._world.hosts, self._world.network)
-        side = [number for number, at in enumerate(island) if at >= 0 and at == island[observer.number]]
-        pairs = [pair, *(self._pairs[n, subject.number] for n in side if n not in (observer.number, subject.number))]
-        last = max(pairs, key=lambda p: p.apart_since_us)
+        others = (n for n in range(len(self._world.hosts)) if n not in (observer.number, subject.number))
+        side = [n for n in others if self._could_tell(self._pairs.get((observer.number, n)), now_us)]
+        last = max([pair, *(self._pairs[n, subject.number] for n in side)], key=lambda p: p.apart_since_us)
         return (now_us - last.apart_since_us) / MICROSECONDS, last.group
+
+    def _could_tell(self, pair: Pair | None, now_us: int) -> bool:
+        """Whether there has been a path for long enough to tell by it what one knows."""
+        return pair is not None and pair.truth is Truth.REACHABLE and now_us - pair.truth_since_us >= self._passing_us
 
     def _is_silent(self, observer: Host, number: int, now_us: int) -> bool:
         """Whether nothing of another host has got through to this one for a while, be there a way back or not."""

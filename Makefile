@@ -7,6 +7,7 @@
 #   make lint                  ruff, mypy --strict, import contracts
 #   make format                lets ruff put the code in shape
 #   make sims                  all scenarios with all detectors, three seeds each (SEEDS=0:10 for more), into sims/README.md
+#   make lifeguard             the Lifeguard paper's experiments with all detectors, into sims/lifeguard/README.md (SEEDS=0:3)
 #   make sweep                 the simulator's catalogue with 20 seeds each, then 2,000 drawn plans (SEEDS=500, JOBS=2)
 #   make traces                whether runs of the simulator are the same on every Python found here
 #   make mutants               breaks rules of the core one at a time; each must be noticed
@@ -34,7 +35,7 @@ $(RUN_STAMP): FORCE
 endif
 endif
 
-.PHONY: demo up test lint format bench sims sweep traces mutants clean FORCE
+.PHONY: demo up test lint format bench sims lifeguard sweep traces mutants clean FORCE
 FORCE:
 
 demo: $(RUN_STAMP)
@@ -48,6 +49,9 @@ bench: $(RUN_STAMP)
 
 sims: $(RUN_STAMP)
 	@exec $(FLEET) sim table --seeds $(or $(SEEDS),0:3) --write sims/README.md $(ARGS)
+
+lifeguard: $(RUN_STAMP)
+	@exec $(FLEET) sim lifeguard --seeds $(or $(SEEDS),0:1) $(if $(JOBS),--jobs $(JOBS)) --write sims/lifeguard/README.md $(ARGS)
 
 sweep: $(RUN_STAMP)
 	@$(FLEET) sim sweep $(patsubst sims/%.toml,%,$(wildcard sims/*.toml)) --seeds 0:20 $(if $(JOBS),--jobs $(JOBS)) $(ARGS)

@@ -18,7 +18,7 @@ from meshfleet.cli.demo.commands import app as demo_app
 from meshfleet.cli.flags import AsJson, Ca, Config, Detector, KeyFile, NodeUrl, StateDir, chosen
 from meshfleet.cli.keys import app as keys_app
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
-from meshfleet.cli.sim_commands import check, shrink, sweep
+from meshfleet.cli.sim_commands import check, lifeguard, shrink, sweep
 
 app = typer.Typer(
     help="Shows every AI agent of a fleet, from any node, without a hub.",
@@ -145,6 +145,7 @@ def sim_table(
 sim_app.command("sweep")(sweep)
 sim_app.command("check")(check)
 sim_app.command("shrink")(shrink)
+sim_app.command("lifeguard")(lifeguard)
 
 
 @app.command()

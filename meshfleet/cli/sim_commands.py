@@ -59,3 +59,20 @@ def shrink(
     from meshfleet.cli.sweeping import shrink as run_shrink
 
     raise typer.Exit(run_shrink(scenario, swarm_seed, seed, tries=tries, out=out))
+
+
+def lifeguard(
+    seeds: Annotated[str, typer.Option(metavar="FROM:TO", help="Which seeds: from the first up to before TO.")] = "0:1",
+    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes. [one for each core]")] = None,
+    write: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the tables between the marks of FILE.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The Lifeguard paper's experiments with every detector. Exits 1 where meshfleet said down of anybody."""
+    from pathlib import Path
+
+    from meshfleet.cli.sim_lifeguard import experiments
+
+    target = None if write is None else Path(write)
+    raise typer.Exit(experiments(seeds, jobs, target, as_json=as_json))

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 def table(seeds: str, jobs: int | None, target: Path | None, *, slow: bool, as_json: bool) -> int:
     """Run it, print it or write it; 1 where meshfleet did not hold."""
-    drawn = _range(seeds)
+    drawn = seeds_of(seeds)
     paths = chosen(slow=slow)
     if not paths:
         raise ConfigError("there are no scenarios here: they come with a checkout of the project, in its folder sims/.")
-    with _progress(shown=not as_json) as done:
+    with progress(shown=not as_json) as done:
         found = rows(paths, drawn, jobs or os.cpu_count(), done)
     if target is not None:
         write(target, markdown(found, drawn))
@@ -40,7 +40,8 @@ def table(seeds: str, jobs: int | None, target: Path | None, *, slow: bool, as_j
     return 1 if broken else 0
 
 
-def _range(seeds: str) -> range:
+def seeds_of(seeds: str) -> range:
+    """What --seeds means. ConfigError where it means nothing."""
     given = re.fullmatch(r"(\d+)(?::(\d+))?", seeds)
     if given:
         first, last = int(given[1]), given[2]
@@ -51,7 +52,7 @@ def _range(seeds: str) -> range:
 
 
 @contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[int, int], None]]:
+def progress(*, shown: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar of runs on a terminal."""
     if not shown or not sys.stderr.isatty():
         yield lambda _done, _of: None

@@ -111,9 +111,10 @@ class Judging:
         record.note(Kind.VERDICT, at, self._me, f"judged {said}" + "".join(f": {r}" for r in verdict.reasons[:1]))
         self._emit(Judged(record.name, verdict, before))
         known = record.known
-        if verdict.certainty is Certainty.PROVEN and not (
+        proven = verdict.certainty is Certainty.PROVEN and not (
             known.is_buried and any(o.by == self._me for o in known.obituaries)
-        ):
+        )
+        if proven or (self._rules.hearsay and verdict.presence is Presence.DOWN and not known.is_buried):
             record.obituary_at = at if record.obituary_at is None else record.obituary_at
             how = verdict.reasons[-1][:200] if verdict.reasons else "proven"
             self._bury(record, Obituary(record.name, record.epoch, record.alive.incarnation, self._me, how))
@@ -177,6 +178,9 @@ class Judging:
         """
         if record.obituary_at is None or not record.known.is_buried:
             return None
+        if self._rules.hearsay:
+            first = record.known.obituaries[0]
+            return Fact(Kind.OBITUARY, record.obituary_at, first.by, f"{first.by}: {first.how}")
         if record.heard_at - self._timing.grace > record.obituary_at:
             return None
         obituary = min(record.known.obituaries, key=lambda o: (o.by != self._me, o.by))

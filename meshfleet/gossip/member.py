@@ -43,7 +43,6 @@ from meshfleet.gossip.messages import (
 from meshfleet.gossip.neighbours import Neighbours
 from meshfleet.gossip.outbox import Outbox
 from meshfleet.gossip.outcasts import Outcasts
-from meshfleet.gossip.prober import Prober
 from meshfleet.gossip.replica import Replica
 from meshfleet.gossip.roster import HOPEFUL, Record, Roster
 from meshfleet.gossip.rounds import Rounds
@@ -106,7 +105,7 @@ class Member:
         self.judging = Judging(
             name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
         )
-        self.prober = Prober(
+        self.prober = rules.prober(
             name, timing, self.roster, self.awareness, self.outbox, self.timers, self.counts, self, buddy=rules.buddy
         )
         self.neighbours = Neighbours(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from meshfleet.fleet.presence import Verdict, judge
+from meshfleet.gossip.prober import Prober
 from meshfleet.gossip.suspicion import timeout
 
 if TYPE_CHECKING:
@@ -41,7 +42,15 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     buddy: bool = True
     """Whether whom one pings is told that it is suspected (Lifeguard, buddy system)."""
     listening: bool = True
-    """Whether silence counts only while this member was listening. Ours."""
+    """Whether silence counts only while this member was listening: a stop or a sleep of its own blames nobody, and
+    what came meanwhile is read before timers run. Ours."""
+    prober: type[Prober] = Prober
+    """Who is probed when, and what a probe that fails tells of this member itself. Ours looks again wherever there
+    is cause."""
+    hearsay: bool = False
+    """Whether `down` is a fact that is told and believed: whoever says it tells all, and all say it too, until the
+    member refutes it by a higher incarnation. SWIM's `confirm`. Nothing else is evidence then: neither witnesses,
+    nor errors of one's own sockets."""
     suspects_early: bool = False
     """Whether a suspicion alone may decide, of whoever was heard of just now: SWIM knows no ages."""
 

@@ -107,11 +107,13 @@ class Pause(_Fault, frozen=True, kw_only=True, tag="pause"):
 
 
 class Starve(_Fault, frozen=True, kw_only=True, tag="starve", rename={"every": "of"}):
-    """Runs for `slice` seconds out of each `of`."""
+    """Runs for `slice` seconds out of each `of`, and reads no more than `packets` in each."""
 
     nodes: Names
     slice: Span
     every: Annotated[float, msgspec.Meta(ge=0.001, le=LONGEST)]
+    packets: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    """What it gets through in a slice; the kernel keeps the rest. None: all that came."""
 
 
 class Suspend(_Fault, frozen=True, kw_only=True, tag="suspend"):

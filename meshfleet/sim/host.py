@@ -41,6 +41,8 @@ class Host:
         self.dark = False
         self.paused = 0
         """How many faults keep the process stopped."""
+        self.reads: int | None = None
+        """How many packets the process gets through before it is stopped again; None: all."""
         self.asleep_since_us: int | None = None
         self.asleep_us = 0
         self.nic_down = False
@@ -64,6 +66,14 @@ class Host:
     def listens(self) -> bool:
         """Whether its process runs its own code now."""
         return self.running and not self.paused and self.asleep_since_us is None and not self.dark
+
+    def takes(self, waiting: int) -> int:
+        """How many of so many packets its process reads now."""
+        if self.reads is None:
+            return waiting
+        taken = min(waiting, self.reads)
+        self.reads -= taken
+        return taken
 
     @property
     def powered(self) -> bool:

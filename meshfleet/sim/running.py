@@ -13,6 +13,7 @@ from meshfleet.fleet.presence import Presence
 from meshfleet.sim.agents import BODY
 from meshfleet.sim.baselines import DETECTORS
 from meshfleet.sim.expect import Held, check
+from meshfleet.sim.faults import Starve
 from meshfleet.sim.invariants import Broken, Guard
 from meshfleet.sim.liveness import Latest, amiss, missed
 from meshfleet.sim.marks import SUSPICIOUS, Marks, Overheard
@@ -114,6 +115,12 @@ class Run:
                 f"{scenario.name}: the detector {scenario.detector!r} is there for comparison in mode 'core'; "
                 "the nodes of mode 'stack' judge by meshfleet's rules alone."
             )
+        for i, fault in enumerate(scenario.fault):
+            if isinstance(fault, Starve) and fault.packets is not None:
+                raise ScenarioError(
+                    f"{scenario.name}: fault[{i}].packets counts what core mode's kernel hands over; in mode 'stack' "
+                    "leave it out: there a starved process reads as much as its slice allows."
+                )
         from meshfleet.sim.stack import StackWorld
 
         return StackWorld(self._stage.network, timing, str(self._seed), watcher)

@@ -294,7 +294,8 @@ class Stage:
             case OutboundOnly():
                 return partial(self._nat, host, True), partial(self._nat, host, False)
             case Starve():
-                return partial(self._starve, fault, host, end), None
+                sated = None if fault.packets is None else partial(self._sated, host)
+                return partial(self._starve, fault, host, end), sated
             case Move():
                 return partial(self._move, fault, host), None
             case Skew():
@@ -330,8 +331,18 @@ class Stage:
             return
         self.world.pause(host)
         run_again = now + round((fault.every - fault.slice) * MICROSECONDS)
-        self.world.at(run_again if end is None else min(run_again, end), self.world.resume, host)
+        self.world.at(run_again if end is None else min(run_again, end), self._run_slice, fault, host, end)
         self.world.at(now + round(fault.every * MICROSECONDS), self._starve, fault, host, end)
+
+    def _run_slice(self, fault: Starve, host: Host, end: int | None) -> None:
+        host.reads = None if end is not None and self.world.now_us >= end else fault.packets
+        self.world.resume(host)
+
+    def _sated(self, host: Host) -> None:
+        """It may read all that came. Stopped, it will when it runs again."""
+        host.reads = None
+        if host.listens:
+            self.world.resume(host)
 
     def _exit(self, agent: str, code: int) -> None:
         self._exited.add(agent)

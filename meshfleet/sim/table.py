@@ -149,13 +149,13 @@ def _three(values: Sequence[float | None]) -> str:
     return " / ".join("·" if v is None else f"{v:,}" if isinstance(v, int) else f"{v:.3g}" for v in values)
 
 
-def write(path: Path, table: str) -> None:
+def write(path: Path, table: str, begin: str = BEGIN) -> None:
     """Put the table between the marks of a file. ConfigError where they are missing."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--write: {path} can't be read: {error.strerror}.") from error
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ConfigError(f"--write: {path} needs the lines {BEGIN!r} and {END!r}, once each, around the table.")
-    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    path.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    if text.count(begin) != 1 or text.count(END) != 1 or text.index(begin) > text.index(END):
+        raise ConfigError(f"--write: {path} needs the lines {begin!r} and {END!r}, once each, around the table.")
+    before, after = text.partition(begin)[0], text.partition(END)[2]
+    path.write_text(f"{before}{begin}\n\n{table}\n\n{END}{after}", encoding="utf-8")

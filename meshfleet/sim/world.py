@@ -139,7 +139,7 @@ class World:
         here.epoch += 1
         here.running, here.left, here.died_at_us, here.woken_at_us = True, False, None, -1
         here.held.clear()
-        here.accepted_unread = here.paused = 0
+        here.accepted_unread, here.paused, here.reads = 0, 0, None
         info = NodeInfo(here.host, here.address.host, here.address.port, here.zone, "agent")
         rng = Random(f"{self._seed}/{here.name}/{here.epoch}")
         before, at = here.member, self.clock(here)
@@ -189,6 +189,8 @@ class World:
 
     def _witnessed(self, here: Host, name: str, epoch: int) -> None:
         """Whoever runs on the same machine sees the process end."""
+        if self._rules.hearsay:  # it knows no witnesses
+            return
         if here.listens and here.member is not None:
             here.member.witnessed_end(NodeName(name), epoch, self.clock(here))
             self.flush(here)
@@ -237,7 +239,7 @@ class World:
         here.paused += 1
 
     def resume(self, here: Host) -> None:
-        """SIGCONT: what the kernel held is read, then timers run."""
+        """SIGCONT: it catches up."""
         here.paused = max(0, here.paused - 1)
         if here.listens:
             self._catch_up(here)
@@ -255,7 +257,8 @@ class World:
         here.asleep_since_us = None
         self._watcher.truth_changed(self.now_us)
         if here.member is not None and here.listens:
-            here.member.slept(self.clock(here))
+            if self._rules.listening:
+                here.member.slept(self.clock(here))
             self._catch_up(here)
 
     def publish(self, here: Host, agent: str, body: bytes) -> None:
@@ -284,12 +287,18 @@ class World:
         return here.clock(self.now_us)
 
     def _catch_up(self, here: Host) -> None:
+        """What the kernel held is read, then timers run. Whoever does not mind whether it was listening has them the
+        other way round: in memberlist timers that ran out meanwhile fire at once, on threads of their own, while
+        one reader has yet to begin with all that came."""
         assert here.member is not None
-        held, here.accepted_unread = list(here.held), 0
-        here.held.clear()
-        for packet, source, via in held:
+        if not self._rules.listening:
+            here.member.handle_timer(self.clock(here))
+        here.accepted_unread = 0
+        for _ in range(here.takes(len(here.held))):
+            packet, source, via = here.held.popleft()
             self._receive(here, here.member, packet, source, via)
-        here.member.handle_timer(self.clock(here))
+        if self._rules.listening:
+            here.member.handle_timer(self.clock(here))
         self.flush(here)
 
     def flush(self, here: Host) -> None:
@@ -342,7 +351,8 @@ class World:
         self.bytes_sent[here.number] += out.size
         self.datagrams_sent[here.number] += out.via is Via.DATAGRAM
         if here.nic_down:
-            member.send_refused(clock)
+            if not self._rules.hearsay:
+                member.send_refused(clock)
             return
         to = self._by_address.get((out.host, out.port))
         if to is None:
@@ -362,7 +372,7 @@ class World:
         """A packet reaches its host: read, held by the kernel, or lost."""
         if not to.running or to.dark or to.nic_down or to.asleep_since_us is not None:
             return
-        if to.paused:
+        if to.paused or to.held or not to.takes(1):
             to.hold(packet, source, via)
             return
         assert to.member is not None

@@ -20,6 +20,8 @@ from meshfleet.gossip.limits import PENDING_RELAYS, Counts
 from meshfleet.gossip.messages import Ack, Connect, Message, Nack, Ping, PingReq, Suspect, Trouble, Via
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meshfleet.fleet.names import Address, NodeName
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.awareness import Awareness
@@ -95,18 +97,14 @@ class Prober:
         self._counts = counts
         self._outcome = outcome
         self._seq = 0
-        self._turn: Record | None = None
-        self._turn_at = -1.0
+        self.accompany: Callable[[Record, float], None] = lambda record, now: None
+        """Told whose turn it is: what else is sent to it at this moment costs no datagram."""
         self._rounds: dict[int, _Round] = {}
         self._relays: dict[int, _Relay] = {}
 
     def start(self, first: float) -> None:
         """Probe from then on."""
         self._timers.at(first, self._next_round)
-
-    def pinged_at(self, now: float) -> Record | None:
-        """Whose turn it was at this very moment: what else is sent to it now costs no datagram."""
-        return self._turn if now == self._turn_at else None
 
     def abandon(self) -> None:
         """Forget the rounds under way: this member stood still, so their silence proves nothing."""
@@ -118,7 +116,10 @@ class Prober:
         self._relays.clear()
 
     def probe(self, record: Record, now: float) -> None:
-        """Begin one round."""
+        """Begin one round out of turn: something was heard that is worth asking after."""
+        self._begin(record, now)
+
+    def _begin(self, record: Record, now: float) -> None:
         self._seq += 1
         seq, stretch = self._seq, self._awareness.multiplier
         probing = self._rounds[seq] = _Round(record, record.epoch, now)
@@ -131,10 +132,10 @@ class Prober:
 
     def _next_round(self, now: float) -> None:
         self._timers.at(now + self._timing.probe_interval * self._awareness.multiplier, self._next_round)
-        record = self._turn = self._roster.next_to_probe()
-        self._turn_at = now
+        record = self._roster.next_to_probe()
         if record is not None:
-            self.probe(record, now)
+            self._begin(record, now)
+            self.accompany(record, now)
 
     def _buddy(self, record: Record) -> list[Message]:
         """The suspicion that stands against whom I ping, so that it can refute at once (Lifeguard, section IV.C)."""

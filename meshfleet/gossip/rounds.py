@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from meshfleet.fleet.names import Address
     from meshfleet.gossip.member import Member
+    from meshfleet.gossip.roster import Record
 
 REAP_EVERY = 60.0
 """Seconds between two looks for expired tombstones."""
@@ -28,6 +29,7 @@ class Rounds:
     def __init__(self, member: Member) -> None:
         self._member = member
         self.seeds: tuple[Address, ...] = ()
+        self._digested_at = 0.0
 
     def start(self, now: float) -> None:
         """Begin all of them."""
@@ -39,7 +41,9 @@ class Rounds:
         self._member.timers.at(now + timing.beat_interval, self._beat)
         self._every(timing.gossip_interval, now + phase, self._gossip)
         self._member.prober.start(now + first)
-        self._member.timers.at(now + first, self._digest)
+        self._digested_at = now + first
+        self._member.prober.accompany = self._digest_along
+        self._member.timers.at(now + first + timing.digest_interval, self._digest)
         self._every(timing.push_pull_interval, now + rng.uniform(0, timing.push_pull_interval), self._push_pull)
         self._every(timing.gone_probe_interval, now + rng.uniform(0, timing.gone_probe_interval), self._seek)
         self._every(timing.heartbeat, now + phase, self._review)
@@ -87,10 +91,23 @@ class Rounds:
             if (table := member.beats.take(ROOM, at, alone=True)) is not None:
                 member.outbox.datagram(record, table)
 
+    def _digest_along(self, record: Record, now: float) -> None:
+        """Tell whoever is pinged what is held, unless somebody was told a moment ago."""
+        pause = self._member.spread.pause(now)
+        if now - self._digested_at >= pause / 2:
+            self._send_digest(record, now)
+
     def _digest(self, now: float) -> None:
-        member, at = self._member, self._member.listening.at(now)
-        member.timers.at(now + member.spread.pause(now), self._digest)
-        member.spread.send_digest(at, now, member.prober.pinged_at(now))
+        """Where pings come too seldom for that: in haste after a loss, or in ill health."""
+        spread = self._member.spread
+        pause = spread.pause(now) * (1 if spread.is_lossy(now) else 1.25)  # else the ping's turn is a moment away
+        if now - self._digested_at >= pause - SLACK:
+            self._send_digest(None, now)
+        self._member.timers.at(self._digested_at + pause, self._digest)
+
+    def _send_digest(self, to: Record | None, now: float) -> None:
+        self._digested_at = now
+        self._member.spread.send_digest(self._member.listening.at(now), now, to)
 
     def _push_pull(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)

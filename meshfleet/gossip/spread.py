@@ -104,9 +104,10 @@ class Spread:
 
     def pause(self, now: float) -> float:
         """Seconds until the next digest."""
-        return self._timing.digest_interval / (HASTE if self._is_lossy(now) else 1)
+        return self._timing.digest_interval / (HASTE if self.is_lossy(now) else 1)
 
-    def _is_lossy(self, now: float) -> bool:
+    def is_lossy(self, now: float) -> bool:
+        """Whether something had to be asked for of late."""
         return now - self._asked_at < HASTE * self._timing.digest_interval
 
     def send_digest(self, at: float, now: float, pinged: Record | None) -> None:
@@ -122,7 +123,7 @@ class Spread:
         self._forget_old_changes(at)
         if to is None:
             return
-        nodes = [*self._changed, *self._take_turns(LOSSY_TURNS if self._is_lossy(now) else TURNS)]
+        nodes = [*self._changed, *self._take_turns(LOSSY_TURNS if self.is_lossy(now) else TURNS)]
         entries = self._replica.have(nodes)
         for i in range(0, len(entries), HAVES):
             self._outbox.datagram(to, Digest(tuple(entries[i : i + HAVES])))

@@ -66,8 +66,6 @@ class InTurn(Prober):
 
     def probe(self, record: Record, now: float) -> None:
         """Nobody is looked at out of turn, whatever was heard."""
-        if self.pinged_at(now) is record:
-            super().probe(record, now)
 
     def on_ping(self, ping: Ping, source: Address, sender: NodeName, epoch: int, via: Via) -> None:
         """Answer, and tell whoever is held for dead that it is, so that it can refute. memberlist goes on gossiping

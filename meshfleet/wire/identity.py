@@ -41,7 +41,10 @@ CERTIFICATE_LIMIT: Final = 4_096
 """Bytes of a certificate that is looked at. Ours have some 500."""
 
 _SCHEME: Final = "meshfleet:"
-_BAD = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.ExtensionNotFound)
+_BAD = (
+    ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
+    x509.ExtensionNotFound, x509.UnsupportedGeneralNameType, x509.AttributeNotFound,
+)  # fmt: skip
 """What reading garbage as a certificate may raise."""
 
 

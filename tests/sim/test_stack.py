@@ -65,8 +65,9 @@ def test_the_real_node_holds_in_virtual_time_and_says_what_the_core_says(name: s
     assert [held.detail for held in stack.expect if not held.ok] == []
     assert (stack.mode, stack.false_down, stack.missed_down) == ("stack", 0, 0), stack.details
     assert stack_said == core_said
-    for cost, rel in (("bytes_per_node_s", 0.2), ("datagrams_per_node_s", 0.1), ("copies_per_snapshot", 0.1)):
-        # Each new stream's TLS handshake takes 2.4 KB, which core mode does not count: much, in a run of a minute.
+    for cost, rel in (("bytes_per_node_s", 0.2), ("datagrams_per_node_s", 0.15), ("copies_per_snapshot", 0.1)):
+        # Each new stream's TLS handshake takes 2.4 KB, which core mode does not count: much, in a run of a minute. And
+        # a node that starts asks its seeds, and knows their certificates first: half a datagram a second over so long.
         assert stack.cost[cost] == pytest.approx(core.cost[cost], rel=rel)
 
 
@@ -85,7 +86,7 @@ FAULTS = [
     'kind = "udp_blocked"\nat = 10.0\nuntil = 40.0\nfrom = ["n001"]\nto = ["n002"]',
     'kind = "nic_down"\nat = 10.0\nuntil = 30.0\nnodes = ["n001"]',
     'kind = "pause"\nat = 10.0\nuntil = 30.0\nnodes = ["n003"]',
-    'kind = "starve"\nat = 10.0\nuntil = 30.0\nnodes = ["n003"]\nslice = 0.1\nof = 2.0',
+    'kind = "starve"\nat = 10.0\nuntil = 30.0\nnodes = ["n003"]\nslice = 0.2\nof = 1.0',
     'kind = "suspend"\nat = 10.0\nuntil = 30.0\nnodes = ["n003"]',
     'kind = "agent_exit"\nat = 10.0\nuntil = 20.0\nagents = ["n001/a0"]\ncode = 1',
     'kind = "outbound_only"\nat = 10.0\nuntil = 40.0\nnodes = ["n001"]',

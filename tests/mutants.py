@@ -38,8 +38,14 @@ MUTANTS = (
     Mutant(
         "nobody is presumed down before 3T",
         "fleet/presence.py",
+        "min(evidence.age, evidence.heard_ago) > timing.presumed_after",
+        "min(evidence.age, evidence.heard_ago) > timing.unreachable_after",
+    ),
+    Mutant(
+        "a sign of life without a newer heartbeat is one",
+        "fleet/presence.py",
+        "min(evidence.age, evidence.heard_ago) > timing.presumed_after",
         "evidence.age > timing.presumed_after",
-        "evidence.age > timing.unreachable_after",
     ),
     Mutant("a group loss is a cut, not deaths", "fleet/presence.py", "and evidence.group is None", "and True"),
     Mutant("who still accepts is not presumed down", "fleet/presence.py", "and not evidence.accepts", "and True"),
@@ -67,7 +73,7 @@ MUTANTS = (
         "if 2 * len(group) >= len(group) + len(fresh) + 1:",
         "if 2 * len(group) > len(group) + len(fresh) + 1:",
     ),
-    Mutant("a group is of at least two hosts", "fleet/standing.py", "or len({p.host for p in group}) < 2", "or False"),
+    Mutant("a group is of at least two hosts", "fleet/standing.py", "and len({p.host for p in group}) > 1", "and True"),
     Mutant(
         "another's obituary alone proves nothing",
         "gossip/judging.py",
@@ -77,7 +83,7 @@ MUTANTS = (
     Mutant(
         "a group loss is held only for group_hold",
         "gossip/judging.py",
-        "if at - latest > self._timing.group_hold:",
+        "if at - latest > self._timing.group_hold + self._timing.beat_interval:",
         "if False:",
     ),
     Mutant(
@@ -142,14 +148,32 @@ MUTANTS = (
     Mutant(
         "a heartbeat that comes late does not make fresh",
         "gossip/beats.py",
-        "record.beat_at = raised_at if record.beat == 0 else max(record.beat_at, raised_at)",
+        "record.beat_at = raised_at if record.beat == 0 or raised_at > record.beat_at else record.beat_at",
         "record.beat_at = at",
     ),
     Mutant(
         "whoever is told an older heartbeat answers with the newer",
         "gossip/beats.py",
-        "newer_here.append(_beat(record, at))",
+        "newer_here.append(_beat(record))",
         "pass",
+    ),
+    Mutant(
+        "a heartbeat that rode on a snapshot is not passed on besides",
+        "gossip/beats.py",
+        "        if rides:\n            record.hot = 0\n        else:",
+        "        if False:\n            record.hot = 0\n        else:",
+    ),
+    Mutant(
+        "bad news of one member is looked into once in T",
+        "gossip/hearing.py",
+        "elif now - record.looked_at < timing.heartbeat:",
+        "elif False:",
+    ),
+    Mutant(
+        "who fell silent with one of a group is of it",
+        "fleet/standing.py",
+        "            group.append(peer)",
+        "            pass",
     ),
     Mutant(
         "who is suspected refutes",

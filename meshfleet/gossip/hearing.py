@@ -10,6 +10,7 @@ from meshfleet.gossip.messages import (
     Ack,
     Alive,
     Beats,
+    Claim,
     Delta,
     Digest,
     Goodbye,
@@ -96,7 +97,7 @@ class Hearing:
             case Alive() | Suspect() | Left() | Obituary():
                 record = member.membership.hear(message, source, sender, at)
                 if record is not None:
-                    self._told_about(record, isinstance(message, Obituary | Suspect), now)
+                    self._told_about(record, message, now)
             case Want():
                 member.spread.on_want(message, source, sender)
             case Delta():
@@ -139,19 +140,23 @@ class Hearing:
         if self._member.rows.hear(row, at):
             self._member.changes += 1
 
-    def _told_about(self, record: Record, bad: bool, now: float) -> None:
-        """Something new was said about a member. Bad news is looked into: by few enough of us not to storm it."""
-        member = self._member
+    def _told_about(self, record: Record, claim: Claim, now: float) -> None:
+        """Something new was said about a member. A proof of its death everybody looks into, for nobody believes
+        another's; a suspicion few enough of us not to storm it."""
+        member, timing = self._member, self._member.timing
         member.changes += 1
         member.judging.judge(record, now)
-        lookers = 2 * member.timing.confirmations
-        if bad and not record.is_gone and member.rng.random() * len(member.roster) < lookers:
-            if now - record.looked_at < member.timing.heartbeat:
-                return  # a member that half of the packets reach is suspected and refutes all the time
-            record.looked_at = now
-            member.timers.at(
-                now + member.rng.uniform(0, member.timing.direct_timeout), lambda t: self._look_into(record, t)
-            )
+        if record.is_gone or not isinstance(claim, Suspect | Obituary):
+            return
+        soon = member.rng.uniform(0, timing.direct_timeout)
+        if isinstance(claim, Obituary) and record.known.obituaries == (claim,):
+            soon = max(soon / 2, record.looked_at + timing.probe_interval / 2 - now)
+        elif member.rng.random() * len(member.roster) >= 2 * timing.confirmations:
+            return
+        elif now - record.looked_at < timing.heartbeat:
+            return  # a member that half of the packets reach is suspected and refutes all the time
+        record.looked_at = now
+        member.timers.at(now + soon, lambda t: self._look_into(record, t))
 
     def _look_into(self, record: Record, now: float) -> None:
         member = self._member

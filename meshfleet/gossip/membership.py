@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 CLAIMS_PER_SYNC = 150
 """Claims in one push-pull frame: some 200 bytes each."""
+URGENT = 6
+"""Members to whom the first proof of a death is passed on at once by everybody: all but one in 400 have it after three
+or four steps."""
 ROWS_PER_SYNC = 3
 """Rows in one push-pull frame, of up to 256 names of up to 64 bytes each."""
 REVOKED_PER_SYNC = 200
@@ -154,6 +157,7 @@ class Membership:
             case Obituary():
                 if record.known.is_buried and record.obituary_at is None:
                     record.obituary_at = at
+                    self._hurry(record, claim)
                 record.note(Kind.OBITUARY, at, claim.by, f"{claim.by} says that it died: {claim.how}")
             case Left():
                 record.note(Kind.GOODBYE, at, claim.by, claim.reason)
@@ -180,6 +184,14 @@ class Membership:
         """I hold proof of its death: say so, before everything else."""
         if record.known.add(obituary):
             self._rumors.add(obituary)
+            self._hurry(record, obituary)
+
+    def _hurry(self, record: Record, obituary: Obituary) -> None:
+        """The first proof of a death goes on at once, by everybody who hears it: as a rumor alone it reached the last
+        of 128 after 2.6 s (virtual time). Whoever this misses has it from the rumors."""
+        if len(record.known.obituaries) == 1:
+            for other in self._roster.sample(URGENT, but=(record.name,)):
+                self._outbox.datagram(other, obituary)
 
     def _answer_old_news(self, claim: Claim, record: Record | None, source: Address, sender: NodeName) -> None:
         if record is None:

@@ -57,6 +57,8 @@ class Host:
         self.accepted_unread = 0
         self.streams: dict[int, int] = {}
         """Peer's number -> number of the connection."""
+        self.looked_at_us = 0
+        """When it last looked whether kernels acknowledge what it sent on its streams."""
         self.woken_at_us = -1
         """When its next timer event is due; -1: none is set."""
         self.died_at_us: int | None = None

@@ -4,7 +4,7 @@ the cost."""
 from __future__ import annotations
 
 from collections import Counter
-from math import fsum
+from math import fsum, inf
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.presence import Certainty, Presence
@@ -236,7 +236,9 @@ class Score:
         assert self._world is not None
         apart_s, group = self._apart(observer, subject, pair, now_us)
         others = (number for number in group if number != observer.number)
-        silent = [number for number in others if self._is_silent(observer, number, now_us)]
+        silent = [
+            n for n in others if self._is_silent(observer, n, now_us) and self._fell_silent_with(observer, n, subject)
+        ]
         machines = {self._world.hosts[number].host for number in silent}  # one is no group, as in fleet.standing
         together = len(machines) > 1 and subject.number in silent
         hold = self._timing.group_hold if together else 3 * self._timing.heartbeat
@@ -255,6 +257,8 @@ class Score:
     def _apart(self, observer: Host, subject: Host, pair: Pair, now_us: int) -> tuple[float, tuple[int, ...]]:
         """For how many seconds nothing could have told of the subject, and who was lost together with it."""
         assert self._world is not None
+        if subject.paused and subject.outbound_only and observer.number not in subject.streams:
+            return inf, (subject.number,)  # its kernel would answer, and nobody can ask it
         if subject.paused:  # its kernel answers for it, to whoever asks, and nobody passes that on
             since = pair.direct_since_us
             asked = since is not None and now_us - since >= self._asking_us
@@ -266,6 +270,15 @@ class Score:
         side = [n for n in others if self._could_tell(self._pairs.get((observer.number, n)), now_us)]
         last = max([pair, *(self._pairs[n, subject.number] for n in side)], key=lambda p: p.apart_since_us)
         return (now_us - last.apart_since_us) / MICROSECONDS, last.group
+
+    def _fell_silent_with(self, observer: Host, number: int, subject: Host) -> bool:
+        """Whether the last that reached this observer of either was said within 2T. A cut may be one way for a while:
+        then who can still be heard stands on the other side, and is not lost yet."""
+        assert self._world is not None
+        assert observer.member is not None
+        one = observer.member.roster.get(self._world.hosts[number].name)
+        two = observer.member.roster.get(subject.name)
+        return one is not None and two is not None and abs(one.beat_at - two.beat_at) <= 2 * self._timing.heartbeat
 
     def _could_tell(self, pair: Pair | None, now_us: int) -> bool:
         """Whether there has been a path for long enough to tell by it what one knows."""

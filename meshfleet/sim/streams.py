@@ -11,10 +11,14 @@ from meshfleet.sim.host import BACKLOG, Host
 
 if TYPE_CHECKING:
     from meshfleet.fleet.names import Address
+    from meshfleet.gossip.member import Member
     from meshfleet.sim.world import World
 
 KNOCK_US = 3_500_000
 """How long a connection attempt into silence lives, as node.links has it."""
+
+ACKNOWLEDGED_S = 0.5
+"""How long ago the last keepalive was answered, on the average: one is sent each second to a peer that says nothing."""
 
 KEEPALIVE_US = 10_000_000
 """Until a stream into silence is given up: 5 s idle and five keepalives a second apart, as node.sockets sets them."""
@@ -135,6 +139,14 @@ class Streams:
         if here.epoch == life and here.listens and here.member is not None:
             here.member.stream_up(NodeName(name), self._world.clock(here))
             self._world.flush(here)
+
+    def acknowledge(self, here: Host, member: Member, clock: float) -> None:
+        """Tell of silent peers whose kernels answer the keepalives of a standing stream: a stopped process has one."""
+        for name in member.silent():
+            peer = self._world.hosts[number_of(name)]
+            life, _ = self._ends.get(here.streams.get(peer.number, -1), {}).get(peer.number, (-1, peer.address))
+            if life == peer.epoch and peer.running and self.passes(here, peer):
+                member.stream_acknowledged(name, ACKNOWLEDGED_S, clock)
 
     def close(self, here: Host, to: Host) -> None:
         """DropStream: goodbye, then FIN."""

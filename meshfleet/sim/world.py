@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 WITNESS_US = 1_000
 """How soon a process's end is known on its own machine."""
 
+LOOK_US = 1_000_000
+"""How often a node whom somebody is silent to looks whether kernels acknowledge, as node.driver has it."""
+
 JOINED_BY = 8
 """Seeds and members of an earlier life by which a node joins at its start, as node.node has it."""
 
@@ -335,6 +338,9 @@ class World:
         if due > clock:  # what it was set for has been called off
             self._wake_at(here, due, clock)
             return
+        if member.roster.doubted and self.now_us >= here.looked_at_us + LOOK_US:
+            here.looked_at_us = self.now_us
+            self.streams.acknowledge(here, member, clock)
         member.handle_timer(clock)
         self.flush(here)
 

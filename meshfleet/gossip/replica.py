@@ -17,7 +17,7 @@ from meshfleet.gossip.limits import REPLICA_BYTES, WITHDRAWN, Counts
 from meshfleet.gossip.messages import Delta, Have
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Shelf:
@@ -38,6 +38,16 @@ class Shelf:
         self.bytes = 0
         self._ahead: dict[int, int] = {}
         """seq -> follows, of snapshots beyond `complete`."""
+
+    def is_news(self, snapshot: Snapshot) -> bool:
+        """Whether `snapshot` would change anything here: what is held, what lives, or up to where all is held."""
+        if snapshot.epoch != self.epoch or snapshot.floor > self.floor:
+            return snapshot.epoch >= self.epoch
+        if snapshot.seq <= self.floor:
+            return False
+        known = self.held.get(snapshot.agent)
+        fills_a_gap = snapshot.seq > self.complete and snapshot.seq not in self._ahead
+        return known is None or known.seq < snapshot.seq or fills_a_gap
 
     def add(self, snapshot: Snapshot) -> bool:
         """Hold `snapshot`, if it is news."""
@@ -104,8 +114,9 @@ def _by_seq(snapshot: Snapshot) -> int:
 class Replica:
     """The shelves of the whole fleet, mine among them."""
 
-    def __init__(self, me: NodeName, epoch: int, counts: Counts) -> None:
+    def __init__(self, me: NodeName, epoch: int, counts: Counts, sign: Callable[[Snapshot], Snapshot]) -> None:
         self._me = me
+        self._sign = sign
         self._counts = counts
         self._shelves: dict[str, Shelf] = {me: Shelf(epoch)}
         self._seq = 0
@@ -135,7 +146,7 @@ class Replica:
         shelf = self._shelves[self._me]
         self._seq += 1
         others = max((s.seq for s in shelf.held.values() if s.agent != agent), default=0)
-        snapshot = Snapshot(self._me, Epoch(shelf.epoch), self._seq, others, shelf.floor, agent, body)
+        snapshot = self._sign(Snapshot(self._me, Epoch(shelf.epoch), self._seq, others, shelf.floor, agent, body))
         shelf.add(snapshot)
         return snapshot
 
@@ -146,6 +157,11 @@ class Replica:
         shelf.clear(epoch)
         self._seq = 0
         return [self._publish(s.agent, s.body) for s in living]
+
+    def is_news(self, snapshot: Snapshot) -> bool:
+        """Whether somebody's snapshot would change anything here."""
+        shelf = self._shelves.get(snapshot.node)
+        return snapshot.node != self._me and (shelf is None or shelf.is_news(snapshot))
 
     def add(self, snapshot: Snapshot) -> bool:
         """Hold somebody's snapshot; whether it was news."""

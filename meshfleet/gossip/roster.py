@@ -233,6 +233,9 @@ class Roster:
     def __len__(self) -> int:
         return len(self._records)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._records
+
     def get(self, name: str) -> Record | None:
         """The record of an introduced member."""
         return self._records.get(name)
@@ -240,6 +243,12 @@ class Roster:
     def by_tag(self, tag: int) -> Record | None:
         """The record whose heartbeats carry this tag."""
         return self.tags.get(tag)
+
+    def is_news(self, claim: Claim) -> bool:
+        """Whether a claim about anyone but myself would tell anything."""
+        record = self._records.get(claim.name)
+        known = self._heard_of.get(NodeName(claim.name)) if record is None else record.known
+        return known is None or known.is_news(claim)
 
     def add(self, claim: Claim, now: float) -> tuple[Record | None, bool]:
         """Merge a claim about anyone but myself: the record, if its subject has been introduced, and whether it told

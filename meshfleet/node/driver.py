@@ -153,23 +153,33 @@ class Driver:
         if packet.source in self._blocked:
             return
         if any(isinstance(message, _CHECKED) for message in packet.messages):
-            packet = self._without_forgeries(packet)
+            packet = self._without_forgeries(packet, via)
         offset = (packet.wall_ms - self._wall_ms()) / 1000
         self.tell(lambda member, now: member.receive(packet, source, via, now, offset))
 
-    def _without_forgeries(self, packet: Packet) -> Packet:
+    def _without_forgeries(self, packet: Packet, via: Via) -> Packet:
         """The packet with those revocations alone that the owner made: the core believes what it is told."""
         messages: list[Message] = []
         for message in packet.messages:
             if isinstance(message, Revoked) and not self._trust.is_genuine(message):
-                self.counts["drop_forged"] += 1
+                self._caught(packet, message, via)
                 continue
             if isinstance(message, Sync) and message.revoked:
-                genuine = tuple(each for each in message.revoked if self._trust.is_genuine(each))
-                self.counts["drop_forged"] += len(message.revoked) - len(genuine)
-                message = msgspec.structs.replace(message, revoked=genuine)
+                genuine: list[Revoked] = []
+                for each in message.revoked:
+                    if self._trust.is_genuine(each):
+                        genuine.append(each)
+                    else:
+                        self._caught(packet, each, via)
+                message = msgspec.structs.replace(message, revoked=tuple(genuine))
             messages.append(message)
         return msgspec.structs.replace(packet, messages=tuple(messages))
+
+    def _caught(self, packet: Packet, revoked: Revoked, via: Via) -> None:
+        self.counts["drop_forged"] += 1
+        now = self._machine.now()
+        self.member.vouching.brought_by(packet.source, via, self.member.listening.at(now))
+        self.member.vouching.caught("revoked", revoked.name)
 
     async def entered(self, hello: Hello, source: Address) -> None:
         """Somebody came to the entrance."""

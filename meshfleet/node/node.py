@@ -350,7 +350,9 @@ async def open_node(
                 trust.ring.version, trust.authority is not None,
             )  # fmt: skip
             now, rng = machine.now(), rng or random.Random()
-            member = Member(config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, now)
+            member = Member(
+                config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, trust.notary, now
+            )
             for revoked in trust.revoked:
                 member.revoke(revoked, now)
             handed: list[Node] = []

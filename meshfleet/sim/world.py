@@ -30,6 +30,7 @@ from meshfleet.gossip.messages import (
     TryConnect,
     Via,
 )
+from meshfleet.gossip.vouching import Trusting
 from meshfleet.sim.host import Host
 from meshfleet.sim.network import MICROSECONDS, Network
 from meshfleet.sim.streams import KEEPALIVE_US, Streams, number_of
@@ -152,6 +153,7 @@ class World:
             rng,
             measure,
             OVERHEAD,
+            Trusting(),
             at,
             self._rules,
         )

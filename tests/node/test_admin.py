@@ -16,6 +16,7 @@ from meshfleet.fleet.names import Address, Epoch, NodeName
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.view import Health
 from meshfleet.node.admin import CONNECTIONS_LIMIT, IDLE_SECONDS, LINE_LIMIT, SOCKET, serve_admin, short_path
+from meshfleet.node.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -42,6 +43,9 @@ class Recorder:
 
     def health(self) -> Health:
         return Health(node=self.name, epoch=Epoch(7), heartbeat=3, standing=Standing.CONNECTED, version="0")
+
+    def diagnosis(self) -> Diagnosis:
+        return Diagnosis(node=self.name, standing=Standing.CONNECTED, reasons=(), drops={"fault": 1}, forgeries=())
 
     async def join(self, address: Address) -> NodeName:
         if address != PEER:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.state import Snapshot
 from meshfleet.gossip.limits import FORGERIES, FORGERIES_WITHIN, FORGERS
+from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import (
     Ack,
     Alive,
@@ -80,7 +82,7 @@ def shot(seq: int, *, node: str = "n2", floor: int = 0, by: str = "n2", body: by
 def test_in_an_honest_fleet_each_statement_is_looked_at_once_by_each_and_none_is_refused() -> None:
     fleet = Signed()
     for i in range(5):
-        fleet.world.do("n1", lambda m, i=i: m.publish(AgentId("a"), b"%d" % i, fleet.world.now))  # type: ignore[misc]
+        fleet.world.do("n1", partial(Member.publish, agent=AgentId("a"), body=b"%d" % i, now=fleet.world.now))
         fleet.world.run(2.0)
     fleet.world.kill("n4")
     fleet.world.run(30.0)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshfleet.fleet.names import NodeName
+from meshfleet.fleet.names import AgentId, Epoch, NodeName
 from meshfleet.fleet.state import Snapshot
 from meshfleet.gossip.messages import Alive, Finding, Left, NodeInfo, Obituary, Row, Statement, Suspect
 from meshfleet.wire.identity import LIFETIME, Authority, NodeKey
@@ -126,7 +126,7 @@ def test_what_is_remembered_is_bounded_and_the_longest_unasked_goes() -> None:
 
 @pytest.mark.parametrize("size", [100, 4_096])
 def test_a_snapshots_body_is_signed_whole(size: int) -> None:
-    shot = notary("n1").sign(Snapshot(NodeName("n1"), 1, 1, 0, 0, "n1/a", bytes(size)))  # type: ignore[arg-type]
+    shot = notary("n1").sign(Snapshot(NodeName("n1"), Epoch(1), 1, 0, 0, AgentId("n1/a"), bytes(size)))
     assert READER.examine(shot, N1) is Finding.GENUINE
     altered = msgspec.structs.replace(shot, body=bytes(size - 1) + b"\x01")
     assert READER.examine(altered, N1) is Finding.FORGED

@@ -7,6 +7,7 @@ so every input passes through `_with_member`.
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,15 +17,26 @@ from meshfleet.errors import MeshfleetError, TooBig, WireError
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.events import CastOut, Event, Joined, Restarted
 from meshfleet.gossip.messages import (
+    Ack,
+    Alive,
     Connect,
+    Delta,
     DropStream,
     KeepStream,
+    Left,
     Message,
+    Nack,
+    Obituary,
     Outgoing,
     Packet,
+    Ping,
+    PingReq,
     Revoked,
+    Row,
     SendPacket,
+    SnapshotMessage,
     StreamEnd,
+    Suspect,
     Sync,
     TryConnect,
     Via,
@@ -58,6 +70,10 @@ are."""
 
 _CHECKED = (Revoked, Sync)
 """Messages in which there may be something that only the fleet's owner can say."""
+
+_PROBES = (Ping, PingReq, Ack, Nack)
+_SIGNED = (Alive, Suspect, Left, Obituary, Row, SnapshotMessage, Delta, Sync)
+"""Messages in which there are signatures to be looked at."""
 
 log = get_logger("meshfleet.node")
 
@@ -155,7 +171,8 @@ class Driver:
         if any(isinstance(message, _CHECKED) for message in packet.messages):
             packet = self._without_forgeries(packet, via)
         offset = (packet.wall_ms - self._wall_ms()) / 1000
-        self.tell(lambda member, now: member.receive(packet, source, via, now, offset))
+        for part in _probes_first(packet):
+            self.tell(partial(_receive, part, source, via, offset))
 
     def _without_forgeries(self, packet: Packet, via: Via) -> Packet:
         """The packet with those revocations alone that the owner made: the core believes what it is told."""
@@ -321,3 +338,19 @@ class Driver:
             raise MeshfleetError(
                 f"{FAULTS} inputs could not be handled, the last because of {error!r}. This node ends."
             ) from error
+
+
+def _receive(packet: Packet, source: Address, via: Via, offset: float, member: Member, now: float) -> None:
+    member.receive(packet, source, via, now, offset)
+
+
+def _probes_first(packet: Packet) -> tuple[Packet, ...]:
+    """The packet; in two where probes share it with signatures, for these must not delay an answer."""
+    messages = packet.messages
+    if len(messages) == 1 or not any(isinstance(message, _SIGNED) for message in messages):
+        return (packet,)
+    probes = tuple([message for message in messages if isinstance(message, _PROBES)])
+    if not probes:
+        return (packet,)
+    rest = tuple([message for message in messages if not isinstance(message, _PROBES)])
+    return tuple([msgspec.structs.replace(packet, messages=part) for part in (probes, rest)])

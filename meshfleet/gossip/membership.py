@@ -278,12 +278,14 @@ class Membership:
 
     # Push-pull
 
-    def everything(self, at: float, *, reply: bool) -> list[Sync]:
+    def everything(self, at: float, *, reply: bool, but: tuple[Claim, ...] = ()) -> list[Sync]:
         """All that I know, in frames: the first asks for the other side's. Who is there comes before what is said of
-        them, so that whose word it is can be told. Of those thrown out the revocation says it all."""
+        them, so that whose word it is can be told. Of those thrown out the revocation says it all. Claims that the
+        other side just told itself, `but`, are not told back."""
         told = [r for r in self._roster.worth_telling(at - self._timing.tombstone / 2) if r.name not in self._outcasts]
         known = [claim for record in told for claim in record.known.claims()]
-        claims: Sequence[Claim] = [self.me, *sorted(known, key=_comes_later)]
+        told_to_me = frozenset(but)
+        claims: Sequence[Claim] = [c for c in (self.me, *sorted(known, key=_comes_later)) if c not in told_to_me]
         beats, digest = self._beats.of(told), self._spread.everything().entries
         frames: list[Sync] = []
         while claims or beats or digest or not frames:
@@ -313,7 +315,7 @@ class Membership:
         heard, _, _ = self._beats.merge(sync.beats, sender, at, transport)
         self._spread.on_digest(sync.digest, source, sender, now, at_once=True)
         if sync.reply:
-            self._outbox.stream_to(source, sender, *self.everything(at, reply=False))
+            self._outbox.stream_to(source, sender, *self.everything(at, reply=False, but=sync.claims))
         return [record for record in told if record is not None] + heard
 
 

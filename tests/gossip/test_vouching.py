@@ -16,7 +16,9 @@ from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import (
     Ack,
     Alive,
+    Beats,
     Delta,
+    Digest,
     Finding,
     Left,
     Message,
@@ -24,11 +26,13 @@ from meshfleet.gossip.messages import (
     Obituary,
     Packet,
     Ping,
+    Revoked,
     Row,
     SendPacket,
     SnapshotMessage,
     Statement,
     Suspect,
+    Sync,
     Via,
 )
 from meshfleet.gossip.vouching import S, Vouching
@@ -213,3 +217,39 @@ def test_who_forged_is_remembered_within_bounds_and_the_longest_unrepeated_goes(
     assert len(lines) == FORGERS
     assert (lines[-1].by, lines[-1].times) == ("often", FORGERS + 10)
     assert lines[0].by == "x11"
+
+
+def test_an_altered_part_of_a_delta_takes_away_its_claim_to_be_all_and_old_parts_do_not() -> None:
+    fleet = Signed()
+    fleet.tell("n0", "n3", SnapshotMessage(shot(1)))
+    shelf = fleet.world.hosts["n0"].member.replica.shelf("n2")
+    assert shelf is not None
+    fleet.tell("n0", "n3", Delta("n2", 1, 0, 9, (shot(1), shot(9, by="n3"))))
+    assert (shelf.complete, shelf.living()) == (1, [shot(1)])
+    fleet.tell("n0", "n3", Delta("n2", 1, 0, 9, (shot(1), shot(7))))
+    assert (shelf.complete, shelf.living()) == (9, [shot(7)])
+
+
+def test_push_pull_says_who_is_there_before_what_is_said_of_them() -> None:
+    fleet = Signed()
+    for accuser in ("n3", "n4"):
+        fleet.tell("n0", accuser, Suspect("n1", 1, 9, accuser, accuser.encode()))
+    member = fleet.world.hosts["n0"].member
+    told = [claim for frame in member.membership.everything(0.0, reply=False) for claim in frame.claims]
+    assert [type(claim) for claim in told] == [Alive] * 5 + [Suspect] * 2
+    fleet.world.start("n5", join=None)
+    fleet.tell("n5", "n0", Sync(tuple(told), Beats(()), Digest(()), reply=False))
+    record = fleet.world.hosts["n5"].member.roster.get("n1")
+    assert record is not None
+    assert record.known.accusers == {"n3", "n4"}
+    assert fleet.counts("n5")["unvouched"] == 0
+
+
+def test_who_was_thrown_out_is_not_heard_about_others_either_and_what_is_said_of_it_is_not_told_on() -> None:
+    fleet = Signed()
+    member = fleet.world.hosts["n0"].member
+    member.revoke(Revoked("n4", 1, bytes(64)), fleet.world.now)
+    fleet.tell("n0", "n3", Suspect("n2", 1, 9, "n4", b"n4"))
+    assert member.counts["revoked_claim"] == 1
+    told = [claim.name for frame in member.membership.everything(0.0, reply=False) for claim in frame.claims]
+    assert sorted(told) == ["n0", "n1", "n2", "n3"]

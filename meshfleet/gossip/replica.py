@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Shelf:
     """All that is held of one node's agents."""
 
-    __slots__ = ("_ahead", "bytes", "complete", "epoch", "floor", "held")
+    __slots__ = ("_ahead", "bytes", "complete", "epoch", "floor", "held", "signed_to")
 
     def __init__(self, epoch: int = -1) -> None:
         self.clear(epoch)
@@ -34,6 +34,8 @@ class Shelf:
         self.floor = 0
         self.complete = 0
         """Everything that lives of this epoch up to this seq is held."""
+        self.signed_to = 0
+        """The highest seq that the node itself is known to have given: beyond it nobody can claim completeness."""
         self.held: dict[AgentId, Snapshot] = {}
         self.bytes = 0
         self._ahead: dict[int, int] = {}
@@ -55,6 +57,7 @@ class Shelf:
             return False
         if snapshot.epoch > self.epoch:
             self.clear(snapshot.epoch)
+        self.signed_to = max(self.signed_to, snapshot.seq, snapshot.floor)
         self.raise_floor(snapshot.floor)
         if snapshot.seq <= self.floor:
             return False
@@ -67,7 +70,9 @@ class Shelf:
         return True
 
     def complete_to(self, after: int, upto: int) -> None:
-        """Everything that lives in (after, upto] has been added."""
+        """Everything that lives in (after, upto] has been added, says who told it: believed as far as the node signed
+        anything, or one lie about its seqs would go round for ever."""
+        upto = min(upto, self.signed_to)
         if after <= self.complete < upto:
             self.complete = upto
             self._follow_up()
@@ -135,9 +140,9 @@ class Replica:
         withdrawn = sorted((s for s in shelf.held.values() if s.withdrawn), key=_by_seq)
         if len(withdrawn) > WITHDRAWN:
             # Tombstones can't be kept for ever, and can't just be forgotten: whoever was away would keep the agent.
-            # So all that still lives below the youngest of them is published anew, and the floor is raised over the
-            # rest.
-            top, living = withdrawn[-1].seq, shelf.living()
+            # So all that still lives below the youngest but one is published anew, and the floor is raised over that.
+            # The youngest stays: it shows up to where this node has spoken, where nothing lives any more.
+            top, living = withdrawn[-2].seq, shelf.living()
             shelf.raise_floor(top)
             spread = [self._publish(s.agent, s.body) for s in living if s.seq <= top]
         return spread

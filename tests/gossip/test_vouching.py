@@ -226,8 +226,16 @@ def test_an_altered_part_of_a_delta_takes_away_its_claim_to_be_all_and_old_parts
     assert shelf is not None
     fleet.tell("n0", "n3", Delta("n2", 1, 0, 9, (shot(1), shot(9, by="n3"))))
     assert (shelf.complete, shelf.living()) == (1, [shot(1)])
-    fleet.tell("n0", "n3", Delta("n2", 1, 0, 9, (shot(1), shot(7))))
-    assert (shelf.complete, shelf.living()) == (9, [shot(7)])
+    fleet.tell("n0", "n3", Delta("n2", 1, 0, 7, (shot(1), shot(7))))
+    assert (shelf.complete, shelf.living()) == (7, [shot(7)])
+
+
+def test_nobody_can_claim_to_hold_more_of_a_node_than_it_ever_signed() -> None:
+    fleet = Signed()
+    fleet.tell("n0", "n3", Delta("n2", 1, 0, 2**40, (shot(1), shot(7))))
+    shelf = fleet.world.hosts["n0"].member.replica.shelf("n2")
+    assert shelf is not None
+    assert shelf.complete == 7
 
 
 def test_push_pull_says_who_is_there_before_what_is_said_of_them() -> None:

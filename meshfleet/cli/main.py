@@ -247,6 +247,14 @@ def why(
 
 
 @app.command()
+def doctor(node: NodeUrl = None, state_dir: StateDir = None, as_json: AsJson = False) -> None:
+    """How a node on this machine is: what it dropped and why, and who sent it forgeries."""
+    from meshfleet.cli.doctor import doctor as run_doctor
+
+    run_doctor(node=node, state_dir=state_dir, as_json=as_json)
+
+
+@app.command()
 def link(
     node: NodeUrl = None,
     state_dir: StateDir = None,

@@ -105,6 +105,8 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     agent: AgentId
     body: bytes
     """The encoded AgentState, opaque to the mesh; empty means that the agent is withdrawn."""
+    signature: bytes = b""
+    """The node's, over all of the above. Empty in simulations of the core alone."""
 
     @property
     def withdrawn(self) -> bool:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Beat, Beats
-from meshfleet.gossip.roster import Record, Roster, beat_tag
+from meshfleet.gossip.tags import beat_tag
 
 if TYPE_CHECKING:
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.limits import Counts
+    from meshfleet.gossip.roster import Record, Roster
 
 ENTRIES = 80
 """Heartbeats in one message, so that a table fits a datagram beside other news."""

@@ -8,7 +8,7 @@ later life, a higher incarnation is the member's own newer word; at equal number
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import assert_never
 
 from meshfleet.gossip.limits import ACCUSERS
@@ -27,7 +27,8 @@ class Known:
     alive: Alive | None = None
     left: Left | None = None
     accused: Number = NEVER
-    accusers: frozenset[str] = field(default_factory=frozenset)
+    suspects: tuple[Suspect, ...] = ()
+    """Those at `accused`: by name of who says so, at most ACCUSERS."""
     died: Number = NEVER
     obituaries: tuple[Obituary, ...] = ()
     """Those at `died`: by name of who says so, at most ACCUSERS."""
@@ -41,6 +42,11 @@ class Known:
     def has_left(self) -> bool:
         """Whether its newest life said goodbye."""
         return self.left is not None and (self.alive is None or self.left.epoch >= self.alive.epoch)
+
+    @property
+    def accusers(self) -> frozenset[str]:
+        """Who could not reach it, in the life and incarnation that stands accused."""
+        return frozenset([suspect.by for suspect in self.suspects])
 
     @property
     def is_accused(self) -> bool:
@@ -57,19 +63,47 @@ class Known:
         settled = self.left is not None and number[0] <= self.left.epoch
         return number > NEVER and number >= self.number and not settled
 
-    def add(self, claim: Claim) -> bool:
-        """Merge one claim; whether it changed anything."""
+    def is_news(self, claim: Claim) -> bool:
+        """Whether merging `claim` would change anything. Asked first, since only news is worth a look at its
+        signature."""
         match claim:
             case Alive():
-                return self._add_alive(claim)
+                return self._is_newer(claim)
             case Suspect():
-                return self._add_suspect(claim)
+                number = (claim.epoch, claim.incarnation)
+                counts = number >= self.accused and claim.by != claim.name and self._stands(number)
+                return counts and (number > self.accused or _has_room(self.suspects, claim.by))
             case Left():
-                return self._add_left(claim)
+                return self.left is None or _left_rank(claim) > _left_rank(self.left)
             case Obituary():
-                return self._add_obituary(claim)
+                number = (claim.epoch, claim.incarnation)
+                counts = number >= self.died and claim.by != claim.name and self._stands(number)
+                return counts and (number > self.died or self._is_another(claim))
             case _:
                 assert_never(claim)
+
+    def add(self, claim: Claim) -> bool:
+        """Merge one claim; whether it changed anything."""
+        if not self.is_news(claim):
+            return False
+        match claim:
+            case Alive():
+                self.alive = claim
+                self._forget_refuted()
+            case Suspect():
+                number = (claim.epoch, claim.incarnation)
+                before = self.suspects if number == self.accused else ()
+                self.accused, self.suspects = number, tuple(sorted([*before, claim], key=_by)[:ACCUSERS])
+            case Left():
+                self.left = claim
+                self._forget_refuted()
+            case Obituary():
+                number = (claim.epoch, claim.incarnation)
+                others = [o for o in self.obituaries if o.by != claim.by] if number == self.died else []
+                self.died, self.obituaries = number, tuple(sorted([*others, claim], key=_by)[:ACCUSERS])
+            case _:
+                assert_never(claim)
+        return True
 
     def claims(self) -> list[Claim]:
         """Claims that, added to an empty Known, make this one: what is told to whoever knows less."""
@@ -78,66 +112,43 @@ class Known:
             told.append(self.alive)
         if self.left is not None:
             told.append(self.left)
-        if self.is_accused:
-            epoch, incarnation = self.accused
-            name = self.alive.name if self.alive else ""
-            told += [Suspect(name, epoch, incarnation, by) for by in sorted(self.accusers) if name]
+        if self.is_accused and self.alive is not None:
+            told += self.suspects
         if self.is_buried:
             told += self.obituaries
         return told
 
-    def _add_alive(self, claim: Alive) -> bool:
+    def _is_newer(self, claim: Alive) -> bool:
         # Equal numbers with different contents can only come from two processes with one name and epoch. Any fixed
         # choice will do, as long as everybody makes the same.
         known = self.alive
-        if known is not None:
-            number, newest = (claim.epoch, claim.incarnation), (known.epoch, known.incarnation)
-            if number < newest or (number == newest and (claim == known or repr(claim.info) <= repr(known.info))):
-                return False
-        self.alive = claim
-        self._forget_refuted()
-        return True
+        if known is None:
+            return True
+        number, newest = (claim.epoch, claim.incarnation), (known.epoch, known.incarnation)
+        return number > newest or (number == newest and claim != known and repr(claim.info) > repr(known.info))
 
-    def _add_suspect(self, claim: Suspect) -> bool:
-        number = (claim.epoch, claim.incarnation)
-        if number < self.accused or claim.by == claim.name or not self._stands(number):
-            return False
-        before = self.accusers if number == self.accused else frozenset()
-        accusers = frozenset(sorted(before | {claim.by})[:ACCUSERS])
-        if number == self.accused and accusers == before:
-            return False
-        self.accused, self.accusers = number, accusers
-        return True
-
-    def _add_left(self, claim: Left) -> bool:
-        if self.left is not None and _left_rank(claim) <= _left_rank(self.left):
-            return False
-        self.left = claim
-        self._forget_refuted()
-        return True
+    def _is_another(self, claim: Obituary) -> bool:
+        """Whether it is kept beside those at the same number, or in the place of its author's last."""
+        rival = next((known for known in self.obituaries if known.by == claim.by), None)
+        return _has_room(self.obituaries, claim.by) if rival is None else rival.how < claim.how
 
     def _forget_refuted(self) -> None:
         """What no longer stands is as if it had never been said: so it does not matter which came first."""
         if not self.is_accused:
-            self.accused, self.accusers = NEVER, frozenset()
+            self.accused, self.suspects = NEVER, ()
         if not self.is_buried:
             self.died, self.obituaries = NEVER, ()
 
-    def _add_obituary(self, claim: Obituary) -> bool:
-        number = (claim.epoch, claim.incarnation)
-        if number < self.died or claim.by == claim.name or not self._stands(number):
-            return False
-        before = self.obituaries if number == self.died else ()
-        merged = {known.by: known for known in before}
-        rival = merged.get(claim.by)
-        if rival is not None and rival.how >= claim.how:
-            return False
-        merged[claim.by] = claim
-        obituaries = tuple(merged[by] for by in sorted(merged)[:ACCUSERS])
-        if number == self.died and obituaries == before:
-            return False
-        self.died, self.obituaries = number, obituaries
-        return True
+
+def _by(claim: Suspect | Obituary) -> str:
+    return claim.by
+
+
+def _has_room(known: tuple[Suspect, ...] | tuple[Obituary, ...], by: str) -> bool:
+    """Whether what `by` says is kept beside what is known: of many the smallest names are."""
+    if any(claim.by == by for claim in known):
+        return False
+    return len(known) < ACCUSERS or by < known[-1].by
 
 
 def _left_rank(claim: Left) -> tuple[int, bool, str, str]:

@@ -204,7 +204,9 @@ class Judging:
             hosts |= {self._host} - {subject_host}
         if record.suspicion is None:
             return 0, len(hosts), False
-        accusers = {host for by in record.known.accusers if (host := self._host_of(by)) not in (None, subject_host)}
+        accusers = {
+            host for said in record.known.suspects if (host := self._host_of(said.by)) not in (None, subject_host)
+        }
         members = len(self._roster) + 1
         lasts = self._rules.patience(len(accusers), len(hosts), members, self._timing)
         return len(accusers), len(hosts), at - record.suspicion.began >= lasts

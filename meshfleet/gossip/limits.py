@@ -45,6 +45,17 @@ REPLICA_BYTES = 64 * 1024 * 1024
 REVOKED = 1_024
 """Names that the fleet's owner threw out. At it no further one is kept: `refused_revoked`."""
 
+FORGERS = 256
+"""Lines of who passed on forgeries in whose name, for `meshfleet doctor`. The longest unrepeated goes."""
+
+FORGERIES = 32
+"""Forgeries from one peer in FORGERIES_WITHIN seconds after which nothing that it passes on is looked at until they are
+over: `unexamined`. So a flood of bad signatures costs 1 ms of each second at most for each member in whose name it
+comes."""
+
+FORGERIES_WITHIN = 10.0
+"""Seconds, see there."""
+
 WITHDRAWN = 64
 """Tombstones of withdrawn agents that an origin keeps; then it raises its floor and publishes older states anew."""
 

@@ -51,6 +51,7 @@ from meshfleet.gossip.rules import MESHFLEET, Rules
 from meshfleet.gossip.rumors import Measure, Rumors
 from meshfleet.gossip.spread import Spread
 from meshfleet.gossip.timers import Timers
+from meshfleet.gossip.vouching import Vouching
 
 if TYPE_CHECKING:
     from random import Random
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
     from meshfleet.fleet.standing import Assessment
     from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.vouching import Notary
 
 
 class Member:
@@ -72,6 +74,7 @@ class Member:
         rng: Random,
         measure: Measure,
         overhead: int,
+        notary: Notary,
         now: float,
         rules: Rules = MESHFLEET,
     ) -> None:
@@ -91,16 +94,19 @@ class Member:
         self.awareness = Awareness(timing, enabled=rules.health)
         self.timers = Timers()
         self.roster = Roster(name, rng, self.counts)
-        self.replica = Replica(name, epoch, self.counts)
+        self.vouching = Vouching(notary, self.roster, self.counts)
+        self.replica = Replica(name, epoch, self.counts, self.vouching.sign)
         self.rumors = Rumors(timing, measure, self.counts)
         self.beats = Heartbeats(name, epoch, timing, self.roster, self.counts, now)
         self.outcasts = Outcasts(self.counts)
         self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts)
-        self.spread = Spread(name, timing, self.roster, self.replica, self.beats, self.outbox, self.timers, rng)
-        self.rows = Rows(name, epoch, timing, self.roster, self.outbox, self.counts)
+        self.spread = Spread(
+            name, timing, self.roster, self.replica, self.beats, self.outbox, self.timers, self.vouching, rng
+        )
+        self.rows = Rows(name, epoch, timing, self.roster, self.outbox, self.vouching, self.counts)
         self.membership = Membership(
             Alive(name, epoch, 0, info), timing, self.roster, self.awareness, self.beats, self.rows, self.spread,
-            self.rumors, self.outbox, self.outcasts, rng, self.counts, self.emit,
+            self.rumors, self.outbox, self.outcasts, self.vouching, rng, self.counts, self.emit,
         )  # fmt: skip
         self.judging = Judging(
             name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
@@ -177,6 +183,7 @@ class Member:
             return
         if record is not None and packet.epoch == record.epoch:
             self.hearing.hear_sender(record, packet, via, at, clock_offset)
+        self.vouching.brought_by(sender, via, at)
         for message in packet.messages:
             self.hearing.dispatch(message, source, sender, via, at, now)
         if record is None or packet.epoch > record.epoch:

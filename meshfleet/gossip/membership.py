@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from meshfleet.gossip.rows import Rows
     from meshfleet.gossip.rumors import Rumors
     from meshfleet.gossip.spread import Spread
+    from meshfleet.gossip.vouching import Vouching
 
-CLAIMS_PER_SYNC = 150
-"""Claims in one push-pull frame: some 200 bytes each."""
+CLAIMS_PER_SYNC = 120
+"""Claims in one push-pull frame: some 360 bytes each."""
 URGENT = 6
 """Members to whom the first proof of a death is passed on at once by everybody: all but one in 400 have it after three
 or four steps."""
@@ -71,11 +72,13 @@ class Membership:
         rumors: Rumors,
         outbox: Outbox,
         outcasts: Outcasts,
+        vouching: Vouching,
         rng: Random,
         counts: Counts,
         emit: Callable[[Event], None],
     ) -> None:
-        self.me = me
+        self._vouching = vouching
+        self.me = vouching.sign(me)
         self._timing = timing
         self._roster = roster
         self._awareness = awareness
@@ -105,16 +108,17 @@ class Membership:
 
     def announce(self, info: NodeInfo | None = None) -> None:
         """Say a newer word of mine: to refute, or because something about me changed."""
-        self.me = msgspec.structs.replace(
-            self.me, incarnation=self.me.incarnation + 1, info=self.me.info if info is None else info
-        )
+        self._say(incarnation=self.me.incarnation + 1, info=self.me.info if info is None else info)
+
+    def _say(self, **changed: object) -> None:
+        self.me = self._vouching.sign(msgspec.structs.replace(self.me, **changed))
         self._rumors.add(self.me)
 
     # What is said of others
 
     def hear(self, claim: Claim, source: Address, sender: NodeName, at: float, *, gossip: bool = True) -> Record | None:
         """Merge one claim. Returns whom it is about, if that told anything about them."""
-        if claim.name in self._outcasts:
+        if claim.name in self._outcasts or (not isinstance(claim, Alive) and claim.by in self._outcasts):
             self._counts["revoked_claim"] += 1
             return None
         if claim.name == self.name:
@@ -122,6 +126,8 @@ class Membership:
             return None
         if isinstance(claim, Suspect | Obituary) and claim.by == self.name:
             return None  # I know what I said; this is what an earlier life of mine said, or somebody in my name
+        if self._roster.is_news(claim) and not self._is_genuine(claim):
+            return None
         epoch_before = -1 if (known := self._roster.get(claim.name)) is None else known.epoch
         record, news = self._roster.add(claim, at)
         if isinstance(claim, Suspect) and claim.by == sender and record is not None and record.known.is_buried:
@@ -141,6 +147,15 @@ class Membership:
             self._emit(Restarted(record.name, record.epoch))
         self._follow(record, claim, at)
         return record
+
+    def _is_genuine(self, claim: Claim) -> bool:
+        """Whether whoever is said to say it does. To be asked only of what would be news."""
+        if isinstance(claim, Alive):
+            return self._vouching.holds(claim, claim)
+        if claim.by == self.name:
+            return self._vouching.holds(claim, self.me)
+        record = self._roster.get(claim.by)
+        return self._vouching.holds(claim, None if record is None else record.alive)
 
     def _follow(self, record: Record, claim: Claim, at: float) -> None:
         """What a claim that was news means for the record's evidence."""
@@ -175,13 +190,14 @@ class Membership:
 
     def suspect(self, record: Record, at: float) -> None:
         """My own probe of it failed: say so, as my own first-hand word."""
-        claim = Suspect(record.name, record.epoch, record.alive.incarnation, self.name)
+        claim = self._vouching.sign(Suspect(record.name, record.epoch, record.alive.incarnation, self.name))
         if record.known.add(claim):
             self._rumors.add(claim)
             self._follow(record, claim, at)
 
     def bury(self, record: Record, obituary: Obituary) -> None:
         """I hold proof of its death: say so, before everything else."""
+        obituary = self._vouching.sign(obituary)
         if record.known.add(obituary):
             self._rumors.add(obituary)
             self._hurry(record, obituary)
@@ -210,14 +226,14 @@ class Membership:
 
     def _hear_of_myself(self, claim: Claim, source: Address, sender: NodeName) -> None:
         if claim.epoch > self.epoch:
-            if claim.epoch != self._usurped_by and isinstance(claim, Alive):
+            if claim.epoch != self._usurped_by and isinstance(claim, Alive) and self._is_genuine(claim):
                 self._usurped_by = claim.epoch
                 self._emit(NameTaken(claim.epoch, f"{claim.info.gossip_host}:{claim.info.gossip_port}"))
             self._counts["own_name"] += 1
             return
         match claim:
             case Left():
-                if claim.epoch == self.epoch and not self.leaving:
+                if claim.epoch == self.epoch and not self.leaving and self._is_genuine(claim):
                     self._renew()
             case Suspect() | Obituary() | Alive():
                 self._refute(claim, source, sender)
@@ -231,25 +247,23 @@ class Membership:
             return
         if isinstance(claim, Alive) and claim == self.me:
             return
-        if self.leaving:
+        if self.leaving or not self._is_genuine(claim):
             return
         if isinstance(claim, Suspect):
             self._awareness.was_suspected()
-        self.me = msgspec.structs.replace(self.me, incarnation=claim.incarnation)
-        self.announce()
+        self._say(incarnation=claim.incarnation + 1)
         self._counts["refuted"] += 1
         self._outbox.datagram_to(source, sender, self.me)
 
     def _renew(self) -> None:
         """Somebody had me forgotten while I run: what left is final, so I go on as a later life."""
-        self.me = msgspec.structs.replace(self.me, epoch=self.me.epoch + 1, incarnation=0)
-        self._rumors.add(self.me)
+        self._say(epoch=self.me.epoch + 1, incarnation=0)
         self._emit(Renewed(self.me.epoch))
 
     def leave(self) -> Left:
         """Say goodbye, to a few directly and by them to all."""
         self.leaving = True
-        goodbye = Left(self.name, self.epoch, self.name)
+        goodbye = self._vouching.sign(Left(self.name, self.epoch, self.name))
         self._rumors.add(goodbye)
         for record in self._roster.sample(max(32, 2 * self._timing.fan_out)):
             self._outbox.datagram(record, goodbye)
@@ -257,7 +271,7 @@ class Membership:
 
     def forget(self, record: Record, at: float) -> None:
         """An operator says that a member will not come back."""
-        claim = Left(record.name, record.epoch, self.name, "forgotten")
+        claim = self._vouching.sign(Left(record.name, record.epoch, self.name, "forgotten"))
         if record.known.add(claim):
             self._rumors.add(claim)
             self._follow(record, claim, at)
@@ -276,10 +290,14 @@ class Membership:
 
     # Push-pull
 
-    def everything(self, at: float, *, reply: bool) -> list[Sync]:
-        """All that I know, in frames: the first asks for the other side's."""
-        told = self._roster.worth_telling(at - self._timing.tombstone / 2)
-        claims: Sequence[Claim] = [self.me, *(claim for record in told for claim in record.known.claims())]
+    def everything(self, at: float, *, reply: bool, but: tuple[Claim, ...] = ()) -> list[Sync]:
+        """All that I know, in frames: the first asks for the other side's. Who is there comes before what is said of
+        them, so that whose word it is can be told. Of those thrown out the revocation says it all. Claims that the
+        other side just told itself, `but`, are not told back."""
+        told = [r for r in self._roster.worth_telling(at - self._timing.tombstone / 2) if r.name not in self._outcasts]
+        known = [claim for record in told for claim in record.known.claims()]
+        told_to_me = frozenset(but)
+        claims: Sequence[Claim] = [c for c in (self.me, *sorted(known, key=_comes_later)) if c not in told_to_me]
         beats, digest = self._beats.of(told), self._spread.everything().entries
         frames: list[Sync] = []
         while claims or beats or digest or not frames:
@@ -309,5 +327,9 @@ class Membership:
         heard, _, _ = self._beats.merge(sync.beats, sender, at, transport)
         self._spread.on_digest(sync.digest, source, sender, now, at_once=True)
         if sync.reply:
-            self._outbox.stream_to(source, sender, *self.everything(at, reply=False))
+            self._outbox.stream_to(source, sender, *self.everything(at, reply=False, but=sync.claims))
         return [record for record in told if record is not None] + heard
+
+
+def _comes_later(claim: Claim) -> bool:
+    return not isinstance(claim, Alive)

@@ -2,7 +2,7 @@
 
 Anything that a member says of itself (Alive, Left, Snapshot, its own Beat) is passed on unchanged; anything that is
 said of somebody else (Suspect, Obituary) names who says it. Nobody can say of another that it is alive, or that it
-left.
+left. Both are signed, once, by who says them; `gossip.vouching` has when that is looked at.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ Short = Annotated[str, msgspec.Meta(max_length=200)]
 Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Age = Annotated[float, msgspec.Meta(ge=0.0, le=1e7)]
 """Seconds."""
+Signature = Annotated[bytes, msgspec.Meta(max_length=64)]
+"""By whoever makes the statement, over all fields before it. Empty in simulations of the core alone."""
 
 
 class NodeInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -48,6 +50,9 @@ class Alive(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     epoch: Number
     incarnation: Number
     info: NodeInfo
+    credential: Annotated[bytes, msgspec.Meta(max_length=256)] = b""
+    """The fleet's authority's word for the key with which this member signs; opaque here."""
+    signature: Signature = b""
 
 
 class Suspect(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
@@ -57,6 +62,7 @@ class Suspect(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     epoch: Number
     incarnation: Number
     by: Name
+    signature: Signature = b""
 
 
 class Left(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
@@ -66,6 +72,7 @@ class Left(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
     epoch: Number
     by: Name
     reason: Short = "left"
+    signature: Signature = b""
 
 
 class Obituary(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
@@ -76,6 +83,7 @@ class Obituary(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
     incarnation: Number
     by: Name
     how: Short
+    signature: Signature = b""
 
 
 Claim: TypeAlias = Alive | Suspect | Left | Obituary
@@ -106,7 +114,21 @@ class Row(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
     version: Number
     unreached: tuple[Name, ...]
     until: Name | None = None
-    """As in SnapshotMessage: up to where the receiver passes it on."""
+    """As in SnapshotMessage: up to where the receiver passes it on. The one field that is not signed."""
+    signature: Signature = b""
+
+
+Statement: TypeAlias = Alive | Suspect | Left | Obituary | Row | Snapshot
+"""What has an origin, is signed by it and passed on by others."""
+
+
+class Finding(str, Enum):
+    """What comes of looking at a signature."""
+
+    GENUINE = "genuine"
+    UNVOUCHED = "unvouched"
+    """Nothing can be said: its origin was never introduced, or its certificate has ended."""
+    FORGED = "forged"
 
 
 class Revoked(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):

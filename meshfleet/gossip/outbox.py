@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from meshfleet.gossip.roster import Record
     from meshfleet.gossip.rumors import Measure, Rumors
 
+FOR_BEATS = 400
+"""Bytes of a datagram that claims leave to heartbeats that are to be passed on. Signed claims take some 100 bytes each:
+when many are told at once, as where a cut heals, heartbeats would wait behind them, and silence seem longer."""
+
 _Place = tuple[str, int, NodeName | None, Via]
 
 
@@ -85,10 +89,11 @@ class Outbox:
         return out
 
     def _take_along(self, packed: list[Message], room: int, members: int, at: float) -> int:
-        """Fill what room a datagram has left: claims first. How many bytes that took."""
+        """Fill what room a datagram has left: claims first, but for what is kept for heartbeats. How many bytes that
+        took."""
         took = 0
         if self._rumors:
-            claims, took = self._rumors.take(room, members)
+            claims, took = self._rumors.take(room - (FOR_BEATS if self._beats.are_hot else 0), members)
             packed += claims
         if self._beats.are_hot and (table := self._beats.take(room - took, at)) is not None:
             packed.append(table)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from meshfleet.gossip.limits import PENDING_RELAYS, Counts
-from meshfleet.gossip.messages import Ack, Connect, Message, Nack, Ping, PingReq, Suspect, Trouble, Via
+from meshfleet.gossip.messages import Ack, Connect, Message, Nack, Ping, PingReq, Trouble, Via
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,8 +141,7 @@ class Prober:
         """The suspicion that stands against whom I ping, so that it can refute at once (Lifeguard, section IV.C)."""
         if not self._tells_suspects or not record.known.is_accused:
             return []
-        epoch, incarnation = record.known.accused
-        return [Suspect(record.name, epoch, incarnation, by) for by in sorted(record.known.accusers)[:1]]
+        return [*record.known.suspects[:1]]
 
     def _ask_helpers(self, seq: int, now: float) -> None:
         probing = self._rounds[seq]

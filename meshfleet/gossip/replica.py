@@ -17,13 +17,13 @@ from meshfleet.gossip.limits import REPLICA_BYTES, WITHDRAWN, Counts
 from meshfleet.gossip.messages import Delta, Have
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Shelf:
     """All that is held of one node's agents."""
 
-    __slots__ = ("_ahead", "bytes", "complete", "epoch", "floor", "held")
+    __slots__ = ("_ahead", "bytes", "complete", "epoch", "floor", "held", "signed_to")
 
     def __init__(self, epoch: int = -1) -> None:
         self.clear(epoch)
@@ -34,10 +34,22 @@ class Shelf:
         self.floor = 0
         self.complete = 0
         """Everything that lives of this epoch up to this seq is held."""
+        self.signed_to = 0
+        """The highest seq that the node itself is known to have given: beyond it nobody can claim completeness."""
         self.held: dict[AgentId, Snapshot] = {}
         self.bytes = 0
         self._ahead: dict[int, int] = {}
         """seq -> follows, of snapshots beyond `complete`."""
+
+    def is_news(self, snapshot: Snapshot) -> bool:
+        """Whether `snapshot` would change anything here: what is held, what lives, or up to where all is held."""
+        if snapshot.epoch != self.epoch or snapshot.floor > self.floor:
+            return snapshot.epoch >= self.epoch
+        if snapshot.seq <= self.floor:
+            return False
+        known = self.held.get(snapshot.agent)
+        fills_a_gap = snapshot.seq > self.complete and snapshot.seq not in self._ahead
+        return known is None or known.seq < snapshot.seq or fills_a_gap
 
     def add(self, snapshot: Snapshot) -> bool:
         """Hold `snapshot`, if it is news."""
@@ -45,6 +57,7 @@ class Shelf:
             return False
         if snapshot.epoch > self.epoch:
             self.clear(snapshot.epoch)
+        self.signed_to = max(self.signed_to, snapshot.seq, snapshot.floor)
         self.raise_floor(snapshot.floor)
         if snapshot.seq <= self.floor:
             return False
@@ -57,7 +70,9 @@ class Shelf:
         return True
 
     def complete_to(self, after: int, upto: int) -> None:
-        """Everything that lives in (after, upto] has been added."""
+        """Everything that lives in (after, upto] has been added, says who told it: believed as far as the node signed
+        anything, or one lie about its seqs would go round for ever."""
+        upto = min(upto, self.signed_to)
         if after <= self.complete < upto:
             self.complete = upto
             self._follow_up()
@@ -104,8 +119,9 @@ def _by_seq(snapshot: Snapshot) -> int:
 class Replica:
     """The shelves of the whole fleet, mine among them."""
 
-    def __init__(self, me: NodeName, epoch: int, counts: Counts) -> None:
+    def __init__(self, me: NodeName, epoch: int, counts: Counts, sign: Callable[[Snapshot], Snapshot]) -> None:
         self._me = me
+        self._sign = sign
         self._counts = counts
         self._shelves: dict[str, Shelf] = {me: Shelf(epoch)}
         self._seq = 0
@@ -124,9 +140,9 @@ class Replica:
         withdrawn = sorted((s for s in shelf.held.values() if s.withdrawn), key=_by_seq)
         if len(withdrawn) > WITHDRAWN:
             # Tombstones can't be kept for ever, and can't just be forgotten: whoever was away would keep the agent.
-            # So all that still lives below the youngest of them is published anew, and the floor is raised over the
-            # rest.
-            top, living = withdrawn[-1].seq, shelf.living()
+            # So all that still lives below the youngest but one is published anew, and the floor is raised over that.
+            # The youngest stays: it shows up to where this node has spoken, where nothing lives any more.
+            top, living = withdrawn[-2].seq, shelf.living()
             shelf.raise_floor(top)
             spread = [self._publish(s.agent, s.body) for s in living if s.seq <= top]
         return spread
@@ -135,7 +151,7 @@ class Replica:
         shelf = self._shelves[self._me]
         self._seq += 1
         others = max((s.seq for s in shelf.held.values() if s.agent != agent), default=0)
-        snapshot = Snapshot(self._me, Epoch(shelf.epoch), self._seq, others, shelf.floor, agent, body)
+        snapshot = self._sign(Snapshot(self._me, Epoch(shelf.epoch), self._seq, others, shelf.floor, agent, body))
         shelf.add(snapshot)
         return snapshot
 
@@ -146,6 +162,11 @@ class Replica:
         shelf.clear(epoch)
         self._seq = 0
         return [self._publish(s.agent, s.body) for s in living]
+
+    def is_news(self, snapshot: Snapshot) -> bool:
+        """Whether somebody's snapshot would change anything here."""
+        shelf = self._shelves.get(snapshot.node)
+        return snapshot.node != self._me and (shelf is None or shelf.is_news(snapshot))
 
     def add(self, snapshot: Snapshot) -> bool:
         """Hold somebody's snapshot; whether it was news."""

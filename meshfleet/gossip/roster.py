@@ -11,27 +11,13 @@ from meshfleet.fleet.presence import FRESH, Presence, Verdict
 from meshfleet.gossip.claims import Known
 from meshfleet.gossip.limits import FACTS, MEMBERS, REFUSALS, UNKNOWN_MEMBERS, Counts
 from meshfleet.gossip.messages import Alive, Beat, Claim, NodeInfo
+from meshfleet.gossip.tags import beat_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
     from meshfleet.gossip.suspicion import Suspicion
-
-_FNV_OFFSET = 0xCBF29CE484222325
-_FNV_PRIME = 0x100000001B3
-
-
-def beat_tag(name: str, epoch: int) -> int:
-    """48 bits that stand for one life of one name in tables of heartbeats (FNV-1a, folded).
-
-    Two of 1,000 members collide with a chance of 2 in 10^9; then one of them lacks its relayed beats until either
-    restarts.
-    """
-    value = _FNV_OFFSET
-    for byte in f"{name}\0{epoch}".encode():
-        value = ((value ^ byte) * _FNV_PRIME) & 0xFFFFFFFFFFFFFFFF
-    return (value >> 48) ^ (value & 0xFFFFFFFFFFFF)
 
 
 class Record:
@@ -234,6 +220,9 @@ class Roster:
     def __len__(self) -> int:
         return len(self._records)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._records
+
     def get(self, name: str) -> Record | None:
         """The record of an introduced member."""
         return self._records.get(name)
@@ -241,6 +230,12 @@ class Roster:
     def by_tag(self, tag: int) -> Record | None:
         """The record whose heartbeats carry this tag."""
         return self.tags.get(tag)
+
+    def is_news(self, claim: Claim) -> bool:
+        """Whether a claim about anyone but myself would tell anything."""
+        record = self._records.get(claim.name)
+        known = self._heard_of.get(NodeName(claim.name)) if record is None else record.known
+        return known is None or known.is_news(claim)
 
     def add(self, claim: Claim, now: float) -> tuple[Record | None, bool]:
         """Merge a claim about anyone but myself: the record, if its subject has been introduced, and whether it told

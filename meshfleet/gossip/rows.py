@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.outbox import Outbox
     from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.vouching import Vouching
 
 MISSES = 2
 """Rounds in a row without a direct answer that make an exception: one may be two lost datagrams."""
@@ -34,8 +35,16 @@ class Rows:
     """My own row, and everybody's."""
 
     def __init__(
-        self, me: NodeName, epoch: int, timing: Timing, roster: Roster, outbox: Outbox, counts: Counts
+        self,
+        me: NodeName,
+        epoch: int,
+        timing: Timing,
+        roster: Roster,
+        outbox: Outbox,
+        vouching: Vouching,
+        counts: Counts,
     ) -> None:
+        self._vouching = vouching
         self._timing = timing
         self._roster = roster
         self._outbox = outbox
@@ -56,7 +65,8 @@ class Rows:
             del missed[ROW:]
         if tuple(missed) == self.mine.unreached:
             return False
-        self.mine = Row(self.mine.name, self.mine.epoch, self.mine.version + 1, tuple(missed))
+        row = Row(self.mine.name, self.mine.epoch, self.mine.version + 1, tuple(missed))
+        self.mine = self._vouching.sign(row)
         self._hand_on(self.mine, self.mine.name, whole=True)
         return True
 
@@ -67,6 +77,8 @@ class Rows:
             return False
         known = self._theirs.get(row.name)
         if known is not None and (known.epoch, known.version) >= (row.epoch, row.version):
+            return False
+        if not self._vouching.holds(row, owner.alive):
             return False
         before = set(known.unreached) if known is not None and known.epoch == row.epoch else set()
         self._theirs[row.name] = msgspec.structs.replace(row, until=None)

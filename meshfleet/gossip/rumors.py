@@ -31,6 +31,7 @@ class Rumors:
     """Claims still to be passed on. The newest about a node replaces the older; the least often sent go first.
 
     Obituaries, goodbyes and revocations go before everything else: they are rare, and somebody waits for them.
+    Suspicions go last: one refutation answers many of them, and must not wait behind them.
     """
 
     def __init__(self, timing: Timing, measure: Measure, counts: Counts) -> None:
@@ -70,9 +71,9 @@ class Rumors:
                 break
         return taken, before - room
 
-    def _urgency(self, slot: tuple[str, str]) -> tuple[bool, int]:
+    def _urgency(self, slot: tuple[str, str]) -> tuple[bool, bool, int]:
         rumor = self._rumors[slot]
-        return (not isinstance(rumor.claim, Obituary | Left | Revoked), rumor.sent)
+        return (not isinstance(rumor.claim, Obituary | Left | Revoked), isinstance(rumor.claim, Suspect), rumor.sent)
 
     def _drop_refuted(self, alive: Alive) -> None:
         word = (alive.epoch, alive.incarnation)

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, PENDING_DIGESTS
 from meshfleet.gossip.messages import Beat, Delta, Digest, Have, SnapshotMessage, Want
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from meshfleet.gossip.replica import Replica
     from meshfleet.gossip.roster import Record, Roster
     from meshfleet.gossip.timers import Timers
+    from meshfleet.gossip.vouching import Vouching
 
 HAVES = 40
 """Entries of one digest: about 25 bytes each, so that it fits a datagram beside other news."""
@@ -49,8 +52,9 @@ same a graft timeout; corrosion's is 1 s, iroh-gossip's 80 ms."""
 HASTE = 5
 """How many times as often digests are sent, for as many digest intervals after something had to be asked for."""
 
-PUSHED = DATAGRAM_BYTES - 400
-"""Bytes of a body that is pushed: with names and head it fits a datagram. A longer one is announced and fetched."""
+PUSHED = DATAGRAM_BYTES - 470
+"""Bytes of a body that is pushed: with names, signature and head it fits a datagram. A longer one is announced and
+fetched."""
 
 
 class Spread:
@@ -65,8 +69,10 @@ class Spread:
         beats: Heartbeats,
         outbox: Outbox,
         timers: Timers,
+        vouching: Vouching,
         rng: Random,
     ) -> None:
+        self._vouching = vouching
         self._me = me
         self._beats = beats
         self._timers = timers
@@ -191,7 +197,7 @@ class Spread:
         taken: list[Snapshot] = []
         after, room = delta.after, FRAME_BYTES
         for snapshot in delta.snapshots:
-            size = len(snapshot.body) + 200
+            size = len(snapshot.body) + 270
             if taken and size > room:
                 upto = min(taken[-1].seq, delta.upto)  # what came ahead of order proves nothing about the gap before it
                 parts.append(Delta(delta.node, delta.epoch, after, max(after, upto), tuple(taken)))
@@ -204,16 +210,25 @@ class Spread:
         """Somebody's push; whether it was news. Who was never introduced, or is forgotten, has no agents here."""
         snapshot = message.snapshot
         record = self._roster.get(snapshot.node)
-        if record is None or not self._replica.add(snapshot):
+        if record is None or not self._is_genuine_news(snapshot, record) or not self._replica.add(snapshot):
             return False
         if message.until is not None:
             self._pass_on(snapshot, at, message.until, self._beats.told(record, snapshot.epoch), whole=False)
         return True
 
+    def _is_genuine_news(self, snapshot: Snapshot, record: Record) -> bool:
+        """In this order: what is known already costs no look at its signature."""
+        return self._replica.is_news(snapshot) and self._vouching.holds(snapshot, record.alive)
+
     def on_delta(self, delta: Delta, at: float) -> list[Snapshot]:
         """An answer to my digest. Not pushed on: who else lacks it asks for it."""
-        if self._roster.get(delta.node) is None:
+        record = self._roster.get(delta.node)
+        if record is None:
             return []
+        told = delta.snapshots
+        held = tuple([s for s in told if not self._replica.is_news(s) or self._is_genuine_news(s, record)])
+        if len(held) < len(told):  # so it is not known what lives up to there
+            delta = msgspec.structs.replace(delta, upto=delta.after, snapshots=held)
         news = self._replica.apply(delta)
         for snapshot in news:
             self._note_change(snapshot.node, at)

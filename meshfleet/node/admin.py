@@ -26,6 +26,7 @@ from meshfleet.errors import MeshfleetError, StateDirError
 from meshfleet.fleet.names import Address, NodeName, node_name, parse_address
 from meshfleet.fleet.view import Health
 from meshfleet.logs import get_logger
+from meshfleet.node.diagnosis import Diagnosis
 from meshfleet.node.office import KeysTold, Office
 from meshfleet.node.peercred import may_command, peer_uid
 
@@ -91,6 +92,10 @@ class Revoke(msgspec.Struct, frozen=True, tag_field="op", tag="revoke", forbid_u
     name: str
 
 
+class Doctor(msgspec.Struct, frozen=True, tag_field="op", tag="doctor", forbid_unknown_fields=True):
+    """Tell how the node is: what it dropped, and who sent it forgeries."""
+
+
 class Link(msgspec.Struct, frozen=True, tag_field="op", tag="link", forbid_unknown_fields=True):
     """Make a link that opens the page once."""
 
@@ -99,7 +104,7 @@ class Status(msgspec.Struct, frozen=True, tag_field="op", tag="status", forbid_u
     """Tell what GET /health tells."""
 
 
-Request = Join | Leave | Forget | Block | Unblock | Invite | Keys | Rotate | Revoke | Link | Status
+Request = Join | Leave | Forget | Block | Unblock | Invite | Keys | Rotate | Revoke | Doctor | Link | Status
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -112,6 +117,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     health: Health | None = None
     invite: str | None = None
     keys: KeysTold | None = None
+    diagnosis: Diagnosis | None = None
     link: str | None = None
     """After `link`: to be opened in a browser within five minutes."""
 
@@ -131,6 +137,10 @@ class Administered(Protocol):
 
     def health(self) -> Health:
         """What is said to anyone who asks whether it runs."""
+        ...
+
+    def diagnosis(self) -> Diagnosis:
+        """How it is, for its owner."""
         ...
 
     async def join(self, address: Address) -> NodeName:
@@ -224,6 +234,8 @@ async def _do(node: Administered, request: Join | Leave | Forget | Block | Unblo
             await node.office.rotate()
         case Revoke(name):
             await node.office.revoke(node_name(name))
+        case Doctor():
+            return Reply(ok=True, diagnosis=node.diagnosis())
         case Status():
             return Reply(ok=True, name=node.name, health=node.health())
         case _:

@@ -26,6 +26,7 @@ from meshfleet.gossip.messages import NodeInfo
 from meshfleet.logs import get_logger
 from meshfleet.node.attending import Attending
 from meshfleet.node.config import NodeConfig, check
+from meshfleet.node.diagnosis import Diagnosis, diagnose
 from meshfleet.node.driver import Driver
 from meshfleet.node.entrance import Entrance
 from meshfleet.node.invites import Book
@@ -165,6 +166,10 @@ class Node:
         total.update(self._network.counts)
         total["undecodable_state"] = self._viewing.undecodable
         return dict(sorted(total.items()))
+
+    def diagnosis(self) -> Diagnosis:
+        """How it is, for its owner: what it dropped, and who sent it forgeries."""
+        return diagnose(self._member, self.counters(), self._machine.now())
 
     def why(self, name: str) -> tuple[Fact, ...]:
         """The facts known of a node, oldest first."""
@@ -350,7 +355,9 @@ async def open_node(
                 trust.ring.version, trust.authority is not None,
             )  # fmt: skip
             now, rng = machine.now(), rng or random.Random()
-            member = Member(config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, now)
+            member = Member(
+                config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, trust.notary, now
+            )
             for revoked in trust.revoked:
                 member.revoke(revoked, now)
             handed: list[Node] = []

@@ -169,6 +169,7 @@ class Tending:
         elif book is not None:
             book.record(certificate)
         self.trust.renew(certificate)
+        self._tell(lambda member, _now: member.advertise(member.membership.me.info))  # with the new credential
         self._counts["certificate_renewed"] += 1
 
     async def _renewed(self) -> Certificate | None:

@@ -18,6 +18,7 @@ from meshfleet.gossip.messages import Revoked
 from meshfleet.node import tls
 from meshfleet.wire.identity import LIFETIME, Authority, Certificate, Fleet, NodeKey
 from meshfleet.wire.keyring import KEY_BYTES
+from meshfleet.wire.notary import Notary
 from meshfleet.wire.revocation import is_genuine
 from meshfleet.wire.ring import Ring, first_ring, keyring_of
 
@@ -86,11 +87,12 @@ class Trust:
         self.keyring = keyring_of(identity.ring, identity.fleet)
         """Seals and opens datagrams; always that of `ring`."""
         self._revoked: dict[str, Revoked] = {each.name: each for each in identity.revoked}
+        self.notary = Notary(identity.fleet, identity.key, identity.certificate, wall)
         self.renew(identity.certificate)
 
     def renew(self, certificate: Certificate) -> None:
         """Show this certificate from now on. Streams that stand go on."""
-        self.certificate = certificate
+        self.certificate = self.notary.certificate = certificate
         self.accepting = tls.accepting(self.fleet, self.key, certificate)
         self.dialling = tls.dialling(self.fleet, self.key, certificate, tls.MESH)
         self.entering = tls.dialling(self.fleet, self.key, certificate, tls.ENTRANCE)

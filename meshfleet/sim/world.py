@@ -18,18 +18,27 @@ import msgspec
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import (
+    Alive,
     Beats,
+    Delta,
     DropStream,
     KeepStream,
+    Left,
     Message,
     NodeInfo,
+    Obituary,
     Outgoing,
     Packet,
+    Row,
     SendPacket,
+    SnapshotMessage,
     StreamEnd,
+    Suspect,
+    Sync,
     TryConnect,
     Via,
 )
+from meshfleet.gossip.vouching import Trusting
 from meshfleet.sim.host import Host
 from meshfleet.sim.network import MICROSECONDS, Network
 from meshfleet.sim.streams import KEEPALIVE_US, Streams, number_of
@@ -55,11 +64,26 @@ OVERHEAD = 80
 """Bytes of a packet beside its messages: seal 36, head about 44."""
 
 
+SIGNATURE, CREDENTIAL = 64, 101
+
+
 def measure(message: Message) -> int:
-    """About what a message costs on the wire. tests/sim holds it to the real codec."""
+    """About what a message costs on the wire, signed: here nobody signs, so signatures are only counted. tests/sim
+    holds it to the real codec."""
     if isinstance(message, Beats):
         return 5 + 9 * len(message.entries)
-    return len(_ENCODER.encode(message))
+    return len(_ENCODER.encode(message)) + _unsigned(message)
+
+
+def _unsigned(message: Message) -> int:
+    """Bytes of the signatures and credentials that it would have."""
+    if isinstance(message, Sync):
+        return sum(map(_unsigned, message.claims)) + SIGNATURE * len(message.rows)
+    if isinstance(message, Delta):
+        return SIGNATURE * len(message.snapshots)
+    if isinstance(message, Alive):
+        return SIGNATURE + CREDENTIAL
+    return SIGNATURE if isinstance(message, SnapshotMessage | Suspect | Left | Obituary | Row) else 0
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -155,6 +179,7 @@ class World:
             rng,
             measure,
             OVERHEAD,
+            Trusting(),
             at,
             self._rules,
         )

@@ -40,6 +40,7 @@ from meshfleet.gossip.messages import (
     PingReq,
     Revoked,
     Row,
+    Signature,
     SnapshotMessage,
     Suspect,
     Sync,
@@ -97,6 +98,7 @@ class _Shot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     floor: Number
     agent: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     body: Annotated[bytes, msgspec.Meta(max_length=SNAPSHOT_LIMIT)]
+    signature: Signature = b""
 
 
 class _ShotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
@@ -201,7 +203,7 @@ def _reader(kind: type[Message], *names: str) -> _Reader:
     get = attrgetter(*names) if names else None
 
     def read(item: list[object], counts: Counter[str]) -> Message:
-        message = msgspec.convert(item, kind)
+        message = msgspec.convert(item, kind, builtin_types=(bytes,))
         if get is not None:
             found = get(message)
             for name in found if len(names) > 1 else (found,):
@@ -265,7 +267,7 @@ def _read_revoked(item: list[object], counts: Counter[str]) -> Revoked:
 
 
 def _read_row(item: list[object], counts: Counter[str]) -> Row:
-    row = msgspec.convert(item, Row)
+    row = msgspec.convert(item, Row, builtin_types=(bytes,))
     for name in (row.name, *row.unreached) if row.until is None else (row.name, row.until, *row.unreached):
         _check_name(name)
     return row
@@ -275,8 +277,8 @@ def _snapshot(shot: _Shot) -> Snapshot:
     _check_name(shot.node)
     if not _is_agent_id(shot.agent):
         raise Malformed(f"{shot.agent!r} is not an agent's id.")
-    node, epoch, seq, follows, floor, agent, body = astuple(shot)
-    return Snapshot(NodeName(node), Epoch(epoch), seq, follows, floor, AgentId(agent), body)
+    node, epoch, seq, follows, floor, agent, body, signature = astuple(shot)
+    return Snapshot(NodeName(node), Epoch(epoch), seq, follows, floor, AgentId(agent), body, signature)
 
 
 def _check_haves(entries: tuple[Have, ...]) -> None:

@@ -40,6 +40,13 @@ FOREVER: Final = 253_402_300_799.0
 CERTIFICATE_LIMIT: Final = 4_096
 """Bytes of a certificate that is looked at. Ours have some 500."""
 
+CREDENTIAL: Final = x509.ObjectIdentifier("2.25.238427961629094665702405589230124479674")
+"""The extension of a certificate that holds the credential. Of the arc of UUIDs: random, and given out by nobody."""
+
+_KEY_PURPOSE: Final = b"key"
+_ENDS_BYTES: Final = 5
+_SAID_BYTES: Final = _ENDS_BYTES + 32
+
 _SCHEME: Final = "meshfleet:"
 _BAD = (
     ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
@@ -109,6 +116,8 @@ class Certificate(msgspec.Struct, frozen=True):
     serial: int
     not_before: float
     not_after: float
+    credential: bytes
+    """What of all this others need to check the node's signatures, signed by the authority: 101 bytes."""
 
     def renew_at(self) -> float:
         """Unix time from which on a new one is asked for."""
@@ -191,11 +200,12 @@ class Fleet:
             certificate.serial_number,
             certificate.not_valid_before_utc.timestamp(),
             certificate.not_valid_after_utc.timestamp(),
+            _credential_in(certificate),
         )
 
     def checks(self, purpose: bytes, signature: bytes, data: bytes) -> bool:
         """Whether the authority signed `data` for that purpose."""
-        return is_signed(self.public, signature, _statement(purpose, self.fleet_id, data))
+        return is_signed(self.public, signature, stated(purpose, self.fleet_id, data))
 
     def __repr__(self) -> str:
         return f"Fleet({self.fleet_id.hex()})"
@@ -233,9 +243,11 @@ class Authority:
         both_ways = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         key, mine = Ed25519PublicKey.from_public_bytes(public), Ed25519PublicKey.from_public_bytes(self.fleet.public)
         begins, ends = _date(max(0.0, now - BACKDATED)), _date(min(FOREVER, now + lifetime))
+        credential = _credential(self.key, self.fleet, name, ends, public)
         builder = (
             x509.CertificateBuilder(issuer, subject, key, _serial(), begins, ends)
             .add_extension(x509.SubjectAlternativeName([uri]), critical=False)
+            .add_extension(x509.UnrecognizedExtension(CREDENTIAL, credential), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(both_ways), critical=False)
@@ -247,7 +259,7 @@ class Authority:
 
     def sign(self, purpose: bytes, data: bytes) -> bytes:
         """The owner's word: 64 bytes that everybody in the fleet can check, and nobody else make."""
-        return self.key.sign(_statement(purpose, self.fleet.fleet_id, data))
+        return self.key.sign(stated(purpose, self.fleet.fleet_id, data))
 
 
 class Requested(msgspec.Struct, frozen=True):
@@ -296,9 +308,29 @@ def der_of(pem: bytes) -> bytes:
         raise ConfigError("not a certificate in PEM") from error
 
 
-def _statement(purpose: bytes, fleet_id: bytes, data: bytes) -> bytes:
+def _credential(authority: NodeKey, fleet: Fleet, name: str, not_after: datetime, public: bytes) -> bytes:
+    """The authority's word for a node's key, in as few bytes as can be."""
+    said = int(not_after.timestamp()).to_bytes(_ENDS_BYTES, "big") + public
+    return said + authority.sign(stated(_KEY_PURPOSE, fleet.fleet_id, said + name.encode()))
+
+
+def read_credential(fleet: Fleet, name: str, credential: bytes) -> tuple[bytes, float] | None:
+    """The public key of the node called `name`, and until when (Unix time) it is that; None where the authority did
+    not say so. Never raises."""
+    said, signature = credential[:_SAID_BYTES], credential[_SAID_BYTES:]
+    if not fleet.checks(_KEY_PURPOSE, signature, said + name.encode()):
+        return None
+    return said[_ENDS_BYTES:], float(int.from_bytes(said[:_ENDS_BYTES], "big"))
+
+
+def stated(purpose: bytes, fleet_id: bytes, data: bytes) -> bytes:
     """What is signed besides certificates: it begins unlike any ASN.1, and ends a purpose where its data begins."""
     return b"meshfleet 1 " + purpose + b"\0" + fleet_id + data
+
+
+def _credential_in(certificate: x509.Certificate) -> bytes:
+    extension = certificate.extensions.get_extension_for_oid(CREDENTIAL).value
+    return extension.value if isinstance(extension, x509.UnrecognizedExtension) else b""
 
 
 def _serial() -> int:

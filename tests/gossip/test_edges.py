@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
@@ -261,7 +262,17 @@ def test_a_push_pull_of_a_large_fleet_comes_in_frames_and_only_the_first_asks_ba
     frames = n0.membership.everything(n0.listening.at(world.now), reply=True)
     assert [f.reply for f in frames] == [True] + [False] * (len(frames) - 1)
     assert sum(len(f.claims) for f in frames) == 402
-    assert len(frames) == 3
+    assert len(frames) == 4
+
+
+def test_who_asks_for_everything_is_not_told_back_what_it_just_told() -> None:
+    world = fleet(4)
+    n0, n1 = member(world), world.hosts["n1"].member
+    asked = n1.membership.everything(n1.listening.at(world.now), reply=True)[0]
+    older = msgspec.structs.replace(asked, claims=asked.claims[1:])
+    for ask, names in ((asked, set()), (older, {"n1"})):
+        answer = n0.membership.everything(n0.listening.at(world.now), reply=False, but=ask.claims)
+        assert {claim.name for frame in answer for claim in frame.claims} == names
 
 
 def test_a_goodbye_of_a_stream_and_an_empty_sync_change_nothing() -> None:

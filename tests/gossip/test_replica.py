@@ -13,6 +13,7 @@ from meshfleet.fleet.state import AGENTS_LIMIT, Snapshot
 from meshfleet.gossip.limits import WITHDRAWN
 from meshfleet.gossip.messages import Delta, Have
 from meshfleet.gossip.replica import Replica, Shelf
+from meshfleet.gossip.vouching import Trusting
 
 if TYPE_CHECKING:
     from random import Random
@@ -24,7 +25,7 @@ Step = tuple[str, int]
 
 
 def replica(name: str, epoch: int = 1) -> Replica:
-    return Replica(NodeName(name), epoch, Counter())
+    return Replica(NodeName(name), epoch, Counter(), Trusting().sign)
 
 
 def shot(
@@ -171,7 +172,7 @@ def test_my_agents_go_on_into_a_later_life_of_mine() -> None:
 
 def test_one_node_cannot_fill_my_memory_with_agents() -> None:
     counts: Counter[str] = Counter()
-    reader = Replica(ME, 1, counts)
+    reader = Replica(ME, 1, counts, Trusting().sign)
     for seq in range(1, AGENTS_LIMIT + WITHDRAWN + 100):
         reader.add(shot(seq, f"a{seq}"))
     shelf = reader.shelf(ORIGIN)

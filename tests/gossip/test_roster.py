@@ -21,7 +21,8 @@ from meshfleet.gossip.messages import (
     NodeInfo,
     Suspect,
 )
-from meshfleet.gossip.roster import Record, Roster, beat_tag
+from meshfleet.gossip.roster import Record, Roster
+from meshfleet.gossip.tags import beat_tag
 from tests.gossip.drawing import claims
 
 if TYPE_CHECKING:

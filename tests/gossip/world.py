@@ -30,12 +30,14 @@ from meshfleet.gossip.messages import (
     TryConnect,
     Via,
 )
+from meshfleet.gossip.vouching import Trusting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshfleet.gossip.events import Event
     from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.vouching import Notary
 
 OVERHEAD = 80
 SILENCE = 3.0
@@ -66,8 +68,16 @@ class World:
     """All hosts and the network between them, driven by one heap."""
 
     def __init__(
-        self, nodes: int, *, timing: Timing = PRESETS["lan"], seed: int = 0, delay: float = 0.001, loss: float = 0.0
+        self,
+        nodes: int,
+        *,
+        timing: Timing = PRESETS["lan"],
+        seed: int = 0,
+        delay: float = 0.001,
+        loss: float = 0.0,
+        notary: Callable[[str], Notary] = lambda _name: Trusting(),
     ) -> None:
+        self.notary = notary
         self.now = 1_000.0
         self.udp_blocked: set[str] = set()
         """Nodes whose datagrams are lost, both ways; streams pass."""
@@ -98,7 +108,9 @@ class World:
             index = self.hosts[name].index if name in self.hosts else len(self.hosts)
         info = NodeInfo(host or f"h-{name}", f"10.0.0.{index}", 7878)
         rng = Random(f"{self.seed}/{name}/{epoch}")
-        member = Member(NodeName(name), Epoch(epoch), info, self.timing, rng, measure, OVERHEAD, self.now)
+        member = Member(
+            NodeName(name), Epoch(epoch), info, self.timing, rng, measure, OVERHEAD, self.notary(name), self.now
+        )
         self.hosts[name] = here = Host(member, index)
         if join is not None:
             member.join(self.address(join), self.now)

@@ -16,6 +16,7 @@ from meshfleet.fleet.names import Address, Epoch, NodeName
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.view import Health
 from meshfleet.node.admin import CONNECTIONS_LIMIT, IDLE_SECONDS, LINE_LIMIT, SOCKET, serve_admin, short_path
+from meshfleet.node.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -42,6 +43,9 @@ class Recorder:
 
     def health(self) -> Health:
         return Health(node=self.name, epoch=Epoch(7), heartbeat=3, standing=Standing.CONNECTED, version="0")
+
+    def diagnosis(self) -> Diagnosis:
+        return Diagnosis(node=self.name, standing=Standing.CONNECTED, reasons=(), drops={"fault": 1}, forgeries=())
 
     async def join(self, address: Address) -> NodeName:
         if address != PEER:
@@ -237,3 +241,10 @@ async def test_a_state_dir_may_have_a_path_longer_than_a_socket_address(tmp_path
 async def test_a_state_dir_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StateDirError, match=r"admin\.sock can't be made: No such file"):
         await serve_admin(Recorder(), tmp_path / "none", trio.Event())
+
+
+async def test_the_doctor_tells_what_was_dropped_and_who_forged(tmp_path: Path) -> None:
+    async with administered(tmp_path):
+        reply = await ask(tmp_path, '{"op": "doctor"}')
+    told = {"node": "n1", "standing": "connected", "reasons": [], "drops": {"fault": 1}, "forgeries": []}
+    assert reply == {"ok": True, "diagnosis": told}

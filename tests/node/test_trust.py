@@ -168,6 +168,13 @@ async def test_a_certificate_is_renewed_by_who_holds_the_authority_while_all_goe
                 assert (after.name, after.public) == (before.name, before.public)
                 assert after.not_after > before.not_after
                 await sees(n1, "n2", Presence.FRESH)
+                await _knows_by(n1, "n2", after.credential)
+
+
+async def _knows_by(node: Node, other: str, credential: bytes) -> None:
+    """Until `node` checks the signatures of `other` by this credential."""
+    while (record := node.member.roster.get(other)) is None or record.alive.credential != credential:
+        await trio.lowlevel.checkpoint()
 
 
 async def test_who_was_away_until_its_certificate_ran_out_comes_back_by_itself() -> None:

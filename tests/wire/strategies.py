@@ -42,6 +42,8 @@ agent_ids = st.builds(lambda a, b: a + b, st.sampled_from(_ALNUM), st.text(_ALNU
 shorts = st.text(max_size=200)
 ages = st.one_of(st.integers(0, 1000), st.integers(0, 10**9)).map(lambda whole: whole / 100)
 
+signatures = st.binary(max_size=64)
+
 infos = st.builds(
     NodeInfo,
     shorts,
@@ -68,12 +70,13 @@ snapshots = st.builds(
     numbers,
     agent_ids.map(AgentId),
     st.binary(max_size=200),
+    signatures,
 )
-alives = st.builds(Alive, names, numbers, numbers, infos)
-suspects = st.builds(Suspect, names, numbers, numbers, names)
-lefts = st.builds(Left, names, numbers, names, shorts)
-obituaries = st.builds(Obituary, names, numbers, numbers, names, shorts)
-rows = st.builds(Row, names, numbers, numbers, st.lists(names, max_size=5).map(tuple), st.none() | names)
+alives = st.builds(Alive, names, numbers, numbers, infos, st.binary(max_size=256), signatures)
+suspects = st.builds(Suspect, names, numbers, numbers, names, signatures)
+lefts = st.builds(Left, names, numbers, names, shorts, signatures)
+obituaries = st.builds(Obituary, names, numbers, numbers, names, shorts, signatures)
+rows = st.builds(Row, names, numbers, numbers, st.lists(names, max_size=5).map(tuple), st.none() | names, signatures)
 revocations = st.builds(Revoked, names, numbers, st.binary(min_size=64, max_size=64))
 claims = alives | suspects | lefts | obituaries
 

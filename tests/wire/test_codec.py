@@ -135,7 +135,7 @@ def test_a_sync_does_not_nest() -> None:
 
 def test_what_later_versions_append_to_an_array_is_ignored() -> None:
     info = ["box", "::1", 7878, None, "agent", None, "9.9", "machine:1:2", 7, True, "appended"]
-    alive = [1, "n1", EPOCH, 2, info, ["appended"]]
+    alive = [1, "n1", EPOCH, 2, info, b"", b"", ["appended"]]
     table = [5, b"\x11" + bytes(6) + b"\x01\x02", "appended"]
     data = cbor2.dumps(["n1", EPOCH, 88, 30, EPOCH, [alive, table], "appended", {"a": 1}])
     first, second = decode_packet(data).messages

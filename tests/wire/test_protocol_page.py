@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from meshfleet.gossip.messages import Beat, Message, Packet, Ping
+from meshfleet.fleet.names import NodeName
+from meshfleet.gossip.messages import Alive, Beat, Message, NodeInfo, Packet, Ping
 from meshfleet.wire.beattable import pack
 from meshfleet.wire.codec import encode_packet
+from meshfleet.wire.identity import CREDENTIAL, Authority, NodeKey
 from meshfleet.wire.keyring import Keyring
+from meshfleet.wire.notary import Notary
 from meshfleet.wire.seal import Sealer
 from meshfleet.wire.states import FIELD_NUMBERS
 
@@ -48,3 +51,14 @@ def test_the_examples_of_a_packet_and_its_datagram_are_right() -> None:
 
 def test_the_example_of_a_heartbeat_table_is_right() -> None:
     assert f"`{pack((Beat(0xABCDEF012345, 1000, -0.3), Beat(1, 2, -4.999)), 0.0).hex()}`" in PAGE
+
+
+def test_the_example_of_a_signature_is_right() -> None:
+    authority = Authority.begin(NodeKey.of(b"\x02" * 32), 1_990_000_000.0)
+    key = NodeKey.of(b"\x01" * 32)
+    certificate = authority.issue(NodeName("n1"), "agent", key.public, 1_990_000_000.0, 10_000_000.0)
+    notary = Notary(authority.fleet, key, certificate, lambda: 1_990_000_000.0)
+    info = NodeInfo("box", "::1", 7878, None, "agent", None, "9.9", None, 1, False)
+    alive = notary.sign(Alive("n1", 1, 0, info))
+    assert f"    {alive.credential.hex()}\n    {alive.signature.hex()}\n" in PAGE
+    assert f"`{CREDENTIAL.dotted_string}`" in PAGE

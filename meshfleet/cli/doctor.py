@@ -1,0 +1,51 @@
+"""`meshfleet doctor`: how a node on this machine is, what it dropped, and who sent it forgeries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from meshfleet.cli import showing
+from meshfleet.cli.asking import elsewhere, socket_dir
+from meshfleet.cli.local import administer
+from meshfleet.node.admin import Doctor
+
+if TYPE_CHECKING:
+    from meshfleet.node.diagnosis import Diagnosis
+
+
+def doctor(*, node: str | None, state_dir: str | None, as_json: bool) -> None:
+    """Print what the node says of itself."""
+    folder = socket_dir(node, state_dir)
+    reply = administer(folder, Doctor(), f"no node runs in {folder}. {elsewhere()}")
+    assert reply.diagnosis is not None
+    if as_json:
+        print(msgspec.json.encode(reply.diagnosis).decode())
+    else:
+        showing.console().print(render(reply.diagnosis))
+
+
+def render(told: Diagnosis) -> RenderableType:
+    """The node, what it dropped, and who forged."""
+    parts: list[RenderableType] = [Text(f"{told.node} is {told.standing.value}.")]
+    parts += [Text(f"  {reason}") for reason in told.reasons]
+    if told.drops:
+        drops = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        drops.add_column("DROPPED")
+        drops.add_column("TIMES", justify="right")
+        for name, times in told.drops.items():
+            drops.add_row(name, str(times))
+        parts += [Text(), drops]
+    if not told.forgeries:
+        return Group(*parts, Text(), Text("Nobody sent it forgeries."))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("FORGED", "IN THE NAME OF", "SENT BY", "TIMES", "LAST"):
+        table.add_column(column, no_wrap=True)
+    for each in told.forgeries:
+        by = each.sent_by if each.proven else f"{each.sent_by}, or a member that says so"
+        table.add_row(each.kind, each.in_name_of, by, str(each.times), f"{showing.age(each.age_s)} ago")
+    return Group(*parts, Text(), table)

@@ -1,0 +1,67 @@
+"""What a node says of itself to its owner: how it stands, what it dropped and why, and who sent it forgeries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshfleet.fleet.names import NodeName
+from meshfleet.fleet.standing import Standing
+from meshfleet.gossip.messages import Via
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshfleet.gossip.member import Member
+
+DROPS = ("drop_", "dropped_", "fault", "forged_", "old_life", "own_name", "refused_", "revoked_", "unexamined",
+         "unvouched", "unknown_message")  # fmt: skip
+"""How the names of counters begin whose growth means that something was not taken as it came."""
+
+
+class ForgeryTold(msgspec.Struct, frozen=True, kw_only=True):
+    """Forgeries of one kind that one peer sent."""
+
+    sent_by: str
+    proven: bool
+    """Whether it was that peer: it came over a stream, and not by datagram, which any member can seal as any other."""
+    in_name_of: str
+    kind: str
+    times: int
+    age_s: float
+    """Seconds since the last."""
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """See the module."""
+
+    node: NodeName
+    standing: Standing
+    reasons: tuple[str, ...]
+    drops: dict[str, int]
+    forgeries: tuple[ForgeryTold, ...]
+    """The latest first."""
+
+
+def diagnose(member: Member, counters: Mapping[str, int], now: float) -> Diagnosis:
+    """How the node of `member` is at `now`, monotonic seconds."""
+    at = member.listening.at(now)
+    forgeries = [
+        ForgeryTold(
+            sent_by=each.by,
+            proven=each.via is Via.STREAM,
+            in_name_of=each.in_name_of,
+            kind=each.kind,
+            times=each.times,
+            age_s=round(max(0.0, at - each.at), 1),
+        )
+        for each in reversed(member.vouching.forgeries())
+    ]
+    return Diagnosis(
+        node=member.name,
+        standing=member.standing.standing,
+        reasons=tuple(member.standing.reasons),
+        drops={name: count for name, count in counters.items() if count and name.startswith(DROPS)},
+        forgeries=tuple(forgeries),
+    )

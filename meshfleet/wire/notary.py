@@ -1,0 +1,118 @@
+"""Signatures of what is passed on, and what of an authority's word the receivers need to check them.
+
+    signed        `meshfleet 1 ` + kind + a zero byte + fleet id + CBOR array of the statement's fields, those from
+                  `until` and `signature` on left out
+    credential    when it ends (Unix time, 5 bytes, big-endian), public key (32), signature (64) by the authority over
+                  the first 37 bytes and the member's name, for the purpose `key`
+
+A credential stands in its member's certificate and says nothing else; it is apart because certificates have some 570
+bytes, and each Alive carries it. What was looked at is remembered, within bounds: genuine or not, nobody makes this
+node look at the same bytes twice.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import msgspec
+
+from meshfleet.fleet.state import Snapshot
+from meshfleet.gossip.messages import Alive, Finding, Row, Statement
+from meshfleet.wire import cbor
+from meshfleet.wire.identity import Certificate, Fleet, NodeKey, is_signed, read_credential, stated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+REMEMBERED: Final = 8_192
+"""Signatures whose outcome is remembered, by 16 bytes each; and as many credentials. The longest unasked go."""
+
+S = TypeVar("S", bound=Statement)
+K = TypeVar("K", bound="Hashable")
+V = TypeVar("V")
+
+
+class Remembered(Generic[K, V]):
+    """The last answers to a question that is dear to ask."""
+
+    def __init__(self, limit: int = REMEMBERED) -> None:
+        self._limit = limit
+        self._answers: dict[K, V] = {}
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def ask(self, key: K, answer: Callable[[], V]) -> V:
+        """The answer to `key`: what it was, or what `answer` says now."""
+        known = self._answers.pop(key, None)
+        if known is None:
+            known = answer()
+        self._answers[key] = known
+        if len(self._answers) > self._limit:
+            del self._answers[next(iter(self._answers))]
+        return known
+
+
+class Keyholder(msgspec.Struct, frozen=True):
+    """Whose key is `public`, by the authority's word, until `not_after`. An empty key: by nobody's."""
+
+    public: bytes = b""
+    not_after: float = 0.0
+
+
+_NOBODY: Final = Keyholder()
+
+
+class Notary:
+    """Signs with a node's key, and looks at the signatures of its fleet. `wall` is Unix time in seconds: whose
+    certificate has ended by it vouches for nothing."""
+
+    def __init__(self, fleet: Fleet, key: NodeKey, certificate: Certificate, wall: Callable[[], float]) -> None:
+        self._fleet = fleet
+        self._key = key
+        self._wall = wall
+        self.certificate = certificate
+        """Whose credential each Alive that is signed from now on carries."""
+        self.looked_at = 0
+        """Signatures that were really checked, the authority's under credentials among them."""
+        self.keyholders: Remembered[tuple[str, bytes], Keyholder] = Remembered()
+        self.outcomes: Remembered[bytes, bool] = Remembered()
+
+    def sign(self, statement: S) -> S:
+        """The same with this node's signature; an Alive also with its credential."""
+        if isinstance(statement, Alive):
+            statement = msgspec.structs.replace(statement, credential=self.certificate.credential)
+        return msgspec.structs.replace(statement, signature=self._key.sign(signed_bytes(self._fleet, statement)))
+
+    def examine(self, statement: Statement, signer: Alive | None) -> Finding:
+        """Whether `signer` made the statement. Never raises, whatever it is given."""
+        if signer is None:
+            return Finding.UNVOUCHED
+        credential = signer.credential
+        holder = self.keyholders.ask((signer.name, credential), lambda: self._read(signer.name, credential))
+        if not holder.public:
+            return Finding.FORGED
+        if self._wall() >= holder.not_after:
+            return Finding.UNVOUCHED
+        data = signed_bytes(self._fleet, statement)
+        digest = blake2b(data, digest_size=16, key=statement.signature, salt=holder.public[:16]).digest()
+        genuine = self.outcomes.ask(digest, lambda: self._is_signed(holder.public, statement.signature, data))
+        return Finding.GENUINE if genuine else Finding.FORGED
+
+    def _read(self, name: str, credential: bytes) -> Keyholder:
+        self.looked_at += 1
+        read = read_credential(self._fleet, name, credential)
+        return _NOBODY if read is None else Keyholder(*read)
+
+    def _is_signed(self, public: bytes, signature: bytes, data: bytes) -> bool:
+        self.looked_at += 1
+        return is_signed(public, signature, data)
+
+
+def signed_bytes(fleet: Fleet, statement: Statement) -> bytes:
+    """What a statement's signature is made over."""
+    fields: list[object] = msgspec.to_builtins(statement, builtin_types=(bytes,))
+    del fields[-2 if isinstance(statement, Row) else -1 :]
+    kind = type(statement).__name__.lower().encode()
+    return stated(kind, fleet.fleet_id, cbor.dump(fields if isinstance(statement, Snapshot) else fields[1:]))

@@ -158,10 +158,10 @@ MUTANTS = (
         "pass",
     ),
     Mutant(
-        "a heartbeat that rode on a snapshot is not passed on besides",
+        "a heartbeat that rode on a snapshot is told once more and no more",
         "gossip/beats.py",
-        "        if rides:\n            record.hot = 0\n        else:",
-        "        if False:\n            record.hot = 0\n        else:",
+        "record.hot = 1 if rides else self._timing.fan_out",
+        "record.hot = self._timing.fan_out",
     ),
     Mutant(
         "bad news of one member is looked into once in T",

@@ -51,6 +51,9 @@ class Heartbeats:
         """To how many my own newest beat is still to be told."""
         self._hot: deque[Record] = deque()
         """Members whose newest beat is still to be passed on; each record knows to how many."""
+        self._rode: deque[Record] = deque()
+        """Members whose newest beat came on a snapshot: told once more where there is room, for a cut may have lost the
+        rest of the snapshot's way."""
         self._took = 0
         """How many packets have carried hot beats since the last round."""
         self._nobody_late_before = -inf
@@ -58,7 +61,7 @@ class Heartbeats:
     @property
     def are_hot(self) -> bool:
         """Whether there is anything to pass on."""
-        return bool(self._hot) or self._mine_hot > 0
+        return bool(self._hot or self._rode) or self._mine_hot > 0
 
     def begin_life(self, epoch: int, at: float) -> None:
         """My own epoch changed."""
@@ -109,8 +112,8 @@ class Heartbeats:
         if counter <= record.beat:
             if counter == record.beat and raised_at < record.beat_at:
                 record.beat_at, record.told = raised_at, None  # of two accounts the earlier holds less delay
-            if rides and counter == record.beat:
-                record.hot = 0
+            if rides and counter == record.beat and record.hot > 1:
+                record.hot = 1
             return False
         # A later heartbeat is never older; but the moment of introduction, which stood in for the first, may be.
         record.beat_at = raised_at if record.beat == 0 or raised_at > record.beat_at else record.beat_at
@@ -118,12 +121,9 @@ class Heartbeats:
         record.relay_via = via
         record.transport = transport
         record.told = None
-        if rides:
-            record.hot = 0
-        else:
-            if record.hot == 0:
-                self._hot.append(record)
-            record.hot = self._timing.fan_out
+        if record.hot == 0:
+            (self._rode if rides else self._hot).append(record)
+        record.hot = 1 if rides else self._timing.fan_out
         return True
 
     def merge(self, beats: Beats, via: str, at: float, transport: str) -> tuple[list[Record], list[Beat], int]:
@@ -160,27 +160,28 @@ class Heartbeats:
         goes for its sake `alone` may have an empty table."""
         mine, self._mine_hot = self._mine_hot, max(0, self._mine_hot - 1)
         entries: list[Beat] = []
-        hot = self._hot
-        for _ in range(min(len(hot), ENTRIES, (room - HEAD) // ENTRY)):
-            record = hot.popleft()
-            if record.hot:  # else it began another life in the meantime, or is forgotten
-                entries.append(record.told or _beat(record))
-                record.hot -= 1
-                if record.hot:
-                    hot.append(record)  # behind the others, so that all get their turn
+        most = min(ENTRIES, (room - HEAD) // ENTRY)
+        for hot in (self._hot, self._rode):
+            for _ in range(min(len(hot), most - len(entries))):
+                record = hot.popleft()
+                if record.hot:  # else it began another life in the meantime, or is forgotten
+                    entries.append(record.told or _beat(record))
+                    record.hot -= 1
+                    if record.hot:
+                        self._hot.append(record)  # behind the others, so that all get their turn
         self._took += bool(entries or mine)
         return Beats(tuple(entries), at) if entries or (alone and mine) else None
 
     def round_is_needed(self) -> bool:
         """Whether too few packets carried beats along since the last call: then they need packets of their own."""
         took, self._took = self._took, 0
-        return self.are_hot and took < self._timing.fan_out
+        return bool(self._hot or self._mine_hot) and took < self._timing.fan_out
 
     def late(self, at: float) -> list[Beats]:
         """Members whose next beat should have come by now: told as known, so that whoever knows more answers."""
         if at < self._nobody_late_before:
             return []
-        patience = self._timing.beat_interval + 2 * self._timing.gossip_interval
+        patience = self._timing.beat_interval + self._timing.gossip_interval
         hopeful, limit = self._roster.hopeful, at - patience
         late = [record for record in hopeful if record.beat_at < limit]
         # Who is not late now is not before its beat is as old; who becomes hopeful again is looked at a moment later.

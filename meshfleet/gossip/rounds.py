@@ -74,8 +74,8 @@ class Rounds:
         peers = member.roster.sample(member.timing.fan_out)
         if alone and len(peers) < member.timing.fan_out:
             self._call_out(member.timing.fan_out - len(peers), at)
-        if peers and late:
-            member.outbox.datagram(peers[0], *late)
+        for record in peers[:2] if late else ():  # two, for one may be as ill as whoever was to tell
+            member.outbox.datagram(record, *late)
         for record in peers if alone else ():
             if (table := member.beats.take(ROOM, at, alone=True)) is not None:
                 member.outbox.datagram(record, table)

@@ -13,33 +13,22 @@ from math import ceil
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import (
-    Alive,
-    Beats,
-    Delta,
     DropStream,
     KeepStream,
-    Left,
-    Message,
     NodeInfo,
-    Obituary,
     Outgoing,
     Packet,
-    Row,
     SendPacket,
-    SnapshotMessage,
     StreamEnd,
-    Suspect,
-    Sync,
     TryConnect,
     Via,
 )
 from meshfleet.gossip.vouching import Trusting
 from meshfleet.sim.host import Host
+from meshfleet.sim.measuring import OVERHEAD, measure
 from meshfleet.sim.network import MICROSECONDS, Network
 from meshfleet.sim.streams import KEEPALIVE_US, Streams, number_of
 from meshfleet.sim.trace import Trace
@@ -59,34 +48,6 @@ LOOK_US = 1_000_000
 
 JOINED_BY = 8
 """Seeds and members of an earlier life by which a node joins at its start, as node.node has it."""
-
-OVERHEAD = 80
-"""Bytes of a packet beside its messages: seal 36, head about 44."""
-
-
-SIGNATURE, CREDENTIAL = 64, 101
-
-
-def measure(message: Message) -> int:
-    """About what a message costs on the wire, signed: here nobody signs, so signatures are only counted. tests/sim
-    holds it to the real codec."""
-    if isinstance(message, Beats):
-        return 5 + 9 * len(message.entries)
-    return len(_ENCODER.encode(message)) + _unsigned(message)
-
-
-def _unsigned(message: Message) -> int:
-    """Bytes of the signatures and credentials that it would have."""
-    if isinstance(message, Sync):
-        return sum(map(_unsigned, message.claims)) + SIGNATURE * len(message.rows)
-    if isinstance(message, Delta):
-        return SIGNATURE * len(message.snapshots)
-    if isinstance(message, Alive):
-        return SIGNATURE + CREDENTIAL
-    return SIGNATURE if isinstance(message, SnapshotMessage | Suspect | Left | Obituary | Row) else 0
-
-
-_ENCODER = msgspec.msgpack.Encoder()
 
 
 class Watcher(Protocol):

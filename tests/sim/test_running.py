@@ -27,9 +27,9 @@ from meshfleet.gossip.messages import (
 )
 from meshfleet.node.trust import seeded
 from meshfleet.sim.catalogue import files, find, is_slow
+from meshfleet.sim.measuring import measure
 from meshfleet.sim.running import Report, Run
 from meshfleet.sim.scenario import load, parse
-from meshfleet.sim.world import measure
 from meshfleet.wire.codec import size_of
 from meshfleet.wire.notary import Notary
 

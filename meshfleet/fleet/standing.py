@@ -103,8 +103,7 @@ def lost_together(silent: Sequence[Peer], still_there: int, timing: Timing) -> l
 
     Disjoint, largest first. `still_there` counts the members that are not silent, the observer included.
     """
-    rest = sorted(silent, key=lambda p: (p.heard_at, p.name))
-    windows = [w for w in _windows(rest, 2 * timing.heartbeat) if _is_loss(w, still_there)]
+    everybody = rest = sorted(silent, key=lambda p: (p.heard_at, p.name))
     groups: list[list[Peer]] = []
     while rest:
         group = max(_windows(rest, 2 * timing.heartbeat), key=len)
@@ -113,11 +112,18 @@ def lost_together(silent: Sequence[Peer], still_there: int, timing: Timing) -> l
         groups.append(group)
         gone = {p.name for p in group}
         rest = [p for p in rest if p.name not in gone]
-    for peer in rest:  # who fell silent with somebody that a larger group, or an earlier one, took
-        others = {p.name for w in windows if peer in w for p in w}
-        for group in [group for group in groups if any(p.name in others for p in group)][:1]:
-            group.append(peer)
+    if groups and rest:
+        _take_in(rest, groups, [w for w in _windows(everybody, 2 * timing.heartbeat) if _is_loss(w, still_there)])
     return groups
+
+
+def _take_in(rest: list[Peer], groups: list[list[Peer]], losses: list[list[Peer]]) -> None:
+    """Add to a group who fell silent together with one of its members, whom a larger window took."""
+    for peer in rest:
+        others = {p.name for window in losses if peer in window for p in window}
+        group = next((group for group in groups if any(p.name in others for p in group)), None)
+        if group is not None:
+            group.append(peer)
 
 
 def _is_loss(group: list[Peer], still_there: int) -> bool:

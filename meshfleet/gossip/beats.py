@@ -1,11 +1,10 @@
 """Heartbeats of the whole fleet as one table: how old the newest word of each member is.
 
 A node raises its counter each `beat_interval`, or when a snapshot of its own goes to everybody anyway, and takes it
-along. Else whoever hears a newer one passes it on to `fan_out` members, along with
-whatever goes to them anyway, with the time for which it was held added to its age: a heartbeat that comes late does
-not make fresh (scylladb 8488: 15 s of delay kept the dead alive for 300 s). Whoever is told an older one than it knows
-answers with the newer. That one rule repairs what the spread missed: a member whose beat is late is asked for by
-telling somebody the old one.
+along. Else whoever hears a newer one passes it on to `fan_out` members, along with whatever goes to them anyway, with
+the time for which it was held added to its age: a heartbeat that comes late does not make fresh (scylladb 8488: 15 s of
+delay kept the dead alive for 300 s). Whoever is told an older one than it knows answers with the newer. That one rule
+repairs what the spread missed: a member whose beat is late is asked for by telling somebody the old one.
 """
 
 from __future__ import annotations

@@ -119,9 +119,10 @@ class Hearing:
         """The heartbeat of a snapshot's origin, which came along."""
         member, snapshot = self._member, message.snapshot
         record = member.roster.get(snapshot.node)
-        if record is None or record.epoch != snapshot.epoch:
+        if record is None or record.epoch != snapshot.epoch or not message.beat:
             return
-        newer = member.beats.hear(record, message.beat, message.beat_age, at, sender, TRANSPORT[via], rides=True)
+        by = None if sender == snapshot.node else sender
+        newer = member.beats.hear(record, message.beat, message.beat_age, at, by, TRANSPORT[via], rides=True)
         if newer and record.presence is not Presence.FRESH:
             member.judging.judge(record, now)
 

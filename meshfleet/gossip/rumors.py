@@ -55,6 +55,8 @@ class Rumors:
 
     def take(self, room: int, members: int) -> tuple[list[Rumored], int]:
         """Claims to send now, at most `room` bytes of them, and their bytes; each counts as sent once more."""
+        if room < _SMALLEST:
+            return [], 0
         before = room
         times = self._retransmit * ceil(log10(members + 2))
         taken: list[Rumored] = []

@@ -8,8 +8,6 @@ themselves.
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,6 +21,7 @@ from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.running import Run
 from meshfleet.sim.scenario import Scenario, load
 from meshfleet.sim.score import shares
+from meshfleet.sim.spreading import over_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -143,16 +142,7 @@ def cells(seeds: range, jobs: int | None, done: Callable[[int, int], None], ill:
         for detector in DETECTORS
         for seed in seeds
     ]
-    found: dict[Job, Cell] = {}
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        waiting = {pool.submit(play, job): job for job in work}
-        try:
-            for future in as_completed(waiting):
-                found[waiting[future]] = future.result()
-                done(len(found), len(work))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    found = over_processes(work, play, jobs, done)
     return [
         _sum([found[experiment, count, detector, seed] for seed in seeds])
         for experiment in EXPERIMENTS

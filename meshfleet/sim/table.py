@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +17,7 @@ from meshfleet.sim.catalogue import files, is_slow
 from meshfleet.sim.running import Report, Run
 from meshfleet.sim.scenario import load
 from meshfleet.sim.score import shares
+from meshfleet.sim.spreading import over_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,17 +75,7 @@ def chosen(paths: Sequence[Path] | None = None, *, slow: bool = False) -> list[P
 def rows(paths: Sequence[Path], seeds: range, jobs: int | None, done: Callable[[int, int], None]) -> list[Row]:
     """Run all of it. `done` is told how many of how many runs are over."""
     work: list[Job] = [(str(path), detector, seed) for path in paths for detector in DETECTORS for seed in seeds]
-    reports: dict[Job, Report] = {}
-    # Spawned, not forked: the same on every system, and a fork would copy whatever threads hold.
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        waiting = {pool.submit(play, job): job for job in work}
-        try:
-            for future in as_completed(waiting):
-                reports[waiting[future]] = future.result()
-                done(len(reports), len(work))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    reports = over_processes(work, play, jobs, done)
     return [
         Row(
             path.stem,

@@ -16,8 +16,8 @@
 
 The MAC is keyed BLAKE2b under a key of its own, derived from the fleet's (RFC 7693; HMAC would hash four times for the
 same promise). Nobody outside of the fleet is to check a token, so there is nothing that a signature would add but
-bytes. A ring with several keys issues with the current one and believes all: a rotation costs no session, and the
-removal of a key ends all that were signed with it.
+bytes. A ring with several keys issues with the current one and believes all. The removal of a key, with which a
+rotation ends some seconds after it began, ends all sessions that were signed with it: readers exchange anew.
 """
 
 from __future__ import annotations

@@ -134,6 +134,7 @@ class Membership:
             # It asks itself what is proven here. Rumors are sent so often and no more: one member may miss all of them.
             self._outbox.datagram_to(source, sender, record.known.obituaries[0])
         if not news:
+            self._rumors.heard(claim, len(self._roster))
             self._answer_old_news(claim, record, source, sender)
             return None
         if gossip:

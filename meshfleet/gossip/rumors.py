@@ -9,7 +9,7 @@ from math import ceil, log10
 from typing import TYPE_CHECKING
 
 from meshfleet.gossip.limits import RUMORS, Counts
-from meshfleet.gossip.messages import Alive, Left, Message, Obituary, Revoked, Rumored, Suspect
+from meshfleet.gossip.messages import Alive, Claim, Left, Message, Obituary, Revoked, Rumored, Suspect
 
 if TYPE_CHECKING:
     from meshfleet.fleet.timing import Timing
@@ -18,13 +18,17 @@ Measure = Callable[[Message], int]
 """Encoded bytes of one message. Passed in, because how messages become bytes is none of the core's business."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Rumor:
-    """One claim and how often it was sent."""
+    """One claim, how often it was sent, and how often others told it."""
 
+    slot: tuple[str, str]
     claim: Rumored
     size: int
+    rank: int
+    """0 goes first: see Rumors."""
     sent: int = 0
+    heard: int = 0
 
 
 class Rumors:
@@ -32,6 +36,11 @@ class Rumors:
 
     Obituaries, goodbyes and revocations go before everything else: they are rare, and somebody waits for them.
     Suspicions go last: one refutation answers many of them, and must not wait behind them.
+
+    Each is sent `retransmit` times the decimal digits of the fleet's size. Who is told by others what it passes on
+    itself needs to tell it less often ("feedback", Demers and others, PODC 1987): what it hears counts as sent, once it
+    was sent `retransmit` times. After 128 nodes had joined at once, that took away half of all claims sent. What
+    somebody waits for is sent as often as ever.
     """
 
     def __init__(self, timing: Timing, measure: Measure, counts: Counts) -> None:
@@ -39,6 +48,10 @@ class Rumors:
         self._measure = measure
         self._counts = counts
         self._rumors: dict[tuple[str, str], Rumor] = {}
+        self._turns: dict[tuple[int, int], dict[tuple[str, str], Rumor]] = {}
+        """(rank, sent) -> those of which both are true. Kept in order, for each packet asks whose turn it is."""
+        self._least = _MUCH
+        """No rumor here is smaller."""
 
     def __len__(self) -> int:
         return len(self._rumors)
@@ -47,46 +60,84 @@ class Rumors:
         """Pass `claim` on from now. What it makes obsolete is no longer sent."""
         if isinstance(claim, Alive):
             self._drop_refuted(claim)
-        self._rumors[_slot(claim)] = Rumor(claim, self._measure(claim))
+        slot = _slot(claim)
+        if (older := self._rumors.pop(slot, None)) is not None:
+            self._step_out(older)
+        rumor = self._rumors[slot] = Rumor(slot, claim, self._measure(claim), _rank(claim))
+        self._least = min(self._least, rumor.size)
+        self._line_up(rumor)
         if len(self._rumors) > RUMORS:
-            most_sent = max(self._rumors, key=lambda slot: self._rumors[slot].sent)
-            del self._rumors[most_sent]
+            most_sent = max(self._rumors.values(), key=lambda rumor: rumor.sent)
+            self._drop(most_sent)
             self._counts["dropped_rumor"] += 1
+
+    def heard(self, claim: Claim, members: int) -> None:
+        """Somebody told a claim that is known here already."""
+        rumor = self._rumors.get(_slot(claim))
+        if rumor is not None and rumor.rank and rumor.claim == claim:
+            rumor.heard += 1
+            if self._is_done(rumor, members):
+                self._drop(rumor)
 
     def take(self, room: int, members: int) -> tuple[list[Rumored], int]:
         """Claims to send now, at most `room` bytes of them, and their bytes; each counts as sent once more."""
-        if room < _SMALLEST:
+        if room < self._least:
             return [], 0
         before = room
-        times = self._retransmit * ceil(log10(members + 2))
-        taken: list[Rumored] = []
-        for slot in sorted(self._rumors, key=self._urgency):
-            rumor = self._rumors[slot]
-            if rumor.size > room:
-                continue
-            room -= rumor.size
-            taken.append(rumor.claim)
-            rumor.sent += 1
-            if rumor.sent >= times:
-                del self._rumors[slot]
-            if room < _SMALLEST:
+        taken: list[Rumor] = []
+        for turn in sorted(self._turns):
+            for rumor in self._turns[turn].values():
+                if rumor.size <= room:
+                    room -= rumor.size
+                    taken.append(rumor)
+                    if room < self._least:
+                        break
+            if room < self._least:
                 break
-        return taken, before - room
+        for rumor in taken:
+            self._step_out(rumor)
+            rumor.sent += 1
+            if self._is_done(rumor, members):
+                del self._rumors[rumor.slot]
+            else:
+                self._line_up(rumor)
+        if not self._rumors:
+            self._least = _MUCH
+        return [rumor.claim for rumor in taken], before - room
 
-    def _urgency(self, slot: tuple[str, str]) -> tuple[bool, bool, int]:
-        rumor = self._rumors[slot]
-        return (not isinstance(rumor.claim, Obituary | Left | Revoked), isinstance(rumor.claim, Suspect), rumor.sent)
+    def _is_done(self, rumor: Rumor, members: int) -> bool:
+        times = self._retransmit * ceil(log10(members + 2))
+        return rumor.sent >= times or (rumor.sent >= self._retransmit and rumor.sent + rumor.heard >= times)
+
+    def _line_up(self, rumor: Rumor) -> None:
+        self._turns.setdefault((rumor.rank, rumor.sent), {})[rumor.slot] = rumor
+
+    def _step_out(self, rumor: Rumor) -> None:
+        turn = (rumor.rank, rumor.sent)
+        del self._turns[turn][rumor.slot]
+        if not self._turns[turn]:
+            del self._turns[turn]
+
+    def _drop(self, rumor: Rumor) -> None:
+        del self._rumors[rumor.slot]
+        self._step_out(rumor)
 
     def _drop_refuted(self, alive: Alive) -> None:
         word = (alive.epoch, alive.incarnation)
         for slot in [slot for slot in self._rumors if slot[0] == alive.name]:
             claim = self._rumors[slot].claim
             if isinstance(claim, Suspect | Obituary) and (claim.epoch, claim.incarnation) < word:
-                del self._rumors[slot]
+                self._drop(self._rumors[slot])
 
 
-_SMALLEST = 16
-"""Below this room no claim fits; looking on would only cost time."""
+_MUCH = 1 << 30
+"""Bytes: more than there is room for anywhere."""
+
+
+def _rank(claim: Rumored) -> int:
+    if isinstance(claim, Obituary | Left | Revoked):
+        return 0
+    return 2 if isinstance(claim, Suspect) else 1
 
 
 def _slot(claim: Rumored) -> tuple[str, str]:

@@ -180,6 +180,30 @@ def test_a_rumor_is_sent_a_bounded_number_of_times() -> None:
     assert sum(1 for _ in range(99) if taken(it, 1_000, 98)) == LAN.retransmit * 2
 
 
+def test_a_rumor_that_others_tell_too_needs_to_be_sent_less_often_but_never_less_than_in_a_small_fleet() -> None:
+    it, claim = rumors(), Suspect("a", 1, 0, "x")
+    it.add(claim)
+    for _ in range(LAN.retransmit - 1):
+        assert taken(it, 1_000, 98)
+        it.heard(claim, 98)
+        it.heard(Suspect("a", 1, 1, "x"), 98)  # another one says nothing of this
+    it.heard(claim, 98)
+    assert taken(it, 1_000, 98) == [claim]  # the fifth, and five were heard
+    assert not taken(it, 1_000, 98)
+    it.add(claim)
+    for _ in range(99):
+        it.heard(claim, 98)
+    assert sum(1 for _ in range(99) if taken(it, 1_000, 98)) == LAN.retransmit
+
+
+def test_what_somebody_waits_for_is_sent_as_often_as_ever() -> None:
+    it, claim = rumors(), Left("a", 1, "a")
+    it.add(claim)
+    for _ in range(99):
+        it.heard(claim, 98)
+    assert sum(1 for _ in range(99) if taken(it, 1_000, 98)) == 2 * LAN.retransmit
+
+
 def test_the_newest_about_a_node_replaces_the_older() -> None:
     it = rumors()
     it.add(Alive("a", 1, 0, INFO))

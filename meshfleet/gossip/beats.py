@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 ENTRIES = 80
 """Heartbeats in one message, so that a table fits a datagram beside other news."""
 
+ASKS = 2
+"""How many members are asked at a time for a beat that is late: one may be as ill as whoever was to tell."""
+
 HEAD = 8
 """Bytes of a table without entries."""
 
@@ -53,6 +56,10 @@ class Heartbeats:
         self._rode: deque[Record] = deque()
         """Members whose newest beat came on a snapshot: told once more where there is room, for a cut may have lost the
         rest of the snapshot's way."""
+        self._asking: tuple[Beat, ...] = ()
+        """Whose newer beats are asked for with the next packets, by telling the late ones."""
+        self._asks = 0
+        """In how many packets still."""
         self._took = 0
         """How many packets have carried hot beats since the last round."""
         self._nobody_late_before = -inf
@@ -60,7 +67,7 @@ class Heartbeats:
     @property
     def are_hot(self) -> bool:
         """Whether there is anything to pass on."""
-        return bool(self._hot or self._rode) or self._mine_hot > 0
+        return bool(self._hot or self._rode) or self._mine_hot > 0 or self._asks > 0
 
     def begin_life(self, epoch: int, at: float) -> None:
         """My own epoch changed."""
@@ -169,6 +176,9 @@ class Heartbeats:
                     if record.hot:
                         self._hot.append(record)  # behind the others, so that all get their turn
         self._took += bool(entries or mine)
+        if self._asks:
+            self._asks -= 1
+            entries += self._asking[: max(0, most - len(entries))]
         return Beats(tuple(entries), at) if entries or (alone and mine) else None
 
     def round_is_needed(self) -> bool:
@@ -187,6 +197,10 @@ class Heartbeats:
         oldest = limit if late else min([record.beat_at for record in hopeful], default=limit)
         self._nobody_late_before = min(oldest + patience, at + self._timing.beat_interval / 2)
         return tables([_beat(record) for record in late[:ENTRIES]], at)
+
+    def ask_along(self, late: list[Beats]) -> None:
+        """Have the next packets ask for them."""
+        self._asking, self._asks = tuple([beat for table in late for beat in table.entries]), ASKS
 
     def of(self, records: list[Record]) -> tuple[Beat, ...]:
         """Theirs, and mine, for push-pull."""

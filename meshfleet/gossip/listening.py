@@ -26,7 +26,8 @@ class Listening:
         self._jump = max(1.0, 2 * timing.probe_interval)
         self._resume_for = timing.heartbeat
         self._last = now
-        self._deaf = 0.0
+        self.deaf = 0.0
+        """Seconds until now that don't count."""
         self.resumed_at = -1e18
         """When ages began anew, on this clock."""
         self._resuming_until = now
@@ -39,7 +40,7 @@ class Listening:
         self._last = now
         if gap <= self._counts_at_most:
             return False
-        self._deaf += gap - self._counts_at_most
+        self.deaf += gap - self._counts_at_most
         if gap <= self._jump:
             return False
         self.resume(now)
@@ -52,7 +53,7 @@ class Listening:
 
     def at(self, now: float) -> float:
         """Listening seconds at `now`."""
-        return now - self._deaf
+        return now - self.deaf
 
     def is_resuming(self, now: float) -> bool:
         """Whether silence still proves nothing because this member itself was away."""

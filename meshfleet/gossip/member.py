@@ -141,7 +141,7 @@ class Member:
 
     def outgoing(self, now: float) -> list[Outgoing]:
         """What is to be sent now. Each is handed out once."""
-        return self.outbox.drain(len(self.roster), self.listening.at(now))
+        return self.outbox.drain(len(self.roster), self.listening.at(now)) if self.outbox.waiting else []
 
     def envelope(self, messages: tuple[Message, ...], now: float, wall_ms: int) -> Packet:
         """The packet that carries `messages`: every one is also a heartbeat."""
@@ -166,11 +166,11 @@ class Member:
     def receive(self, packet: Packet, source: Address, via: Via, now: float, clock_offset: float | None = None) -> None:
         """An authentic packet arrived. Total: any message in any state; what makes no sense is counted."""
         self._wake(now)
-        at = self.listening.at(now)
+        at = self._at
         if packet.source == self.name:
             self.counts["own_name"] += 1
             return
-        if packet.source in self.outcasts:
+        if packet.source in self.outcasts.by_name:
             self.counts["revoked_source"] += 1
             return
         sender: NodeName = packet.source  # type: ignore[assignment]  # a name, as the codec has made sure
@@ -301,7 +301,7 @@ class Member:
     def _wake(self, now: float) -> None:
         self._now = now
         stood_still = self.listening.advance(now)
-        self._at = self.listening.at(now)
+        self._at = now - self.listening.deaf
         if stood_still:
             self._resumed(now)
 

@@ -118,7 +118,8 @@ class Membership:
 
     def hear(self, claim: Claim, source: Address, sender: NodeName, at: float, *, gossip: bool = True) -> Record | None:
         """Merge one claim. Returns whom it is about, if that told anything about them."""
-        if claim.name in self._outcasts or (not isinstance(claim, Alive) and claim.by in self._outcasts):
+        outcasts = self._outcasts.by_name
+        if outcasts and (claim.name in outcasts or (not isinstance(claim, Alive) and claim.by in outcasts)):
             self._counts["revoked_claim"] += 1
             return None
         if claim.name == self.name:
@@ -295,7 +296,8 @@ class Membership:
         """All that I know, in frames: the first asks for the other side's. Who is there comes before what is said of
         them, so that whose word it is can be told. Of those thrown out the revocation says it all. Claims that the
         other side just told itself, `but`, are not told back."""
-        told = [r for r in self._roster.worth_telling(at - self._timing.tombstone / 2) if r.name not in self._outcasts]
+        gone_since, outcasts = at - self._timing.tombstone / 2, self._outcasts.by_name
+        told = [record for record in self._roster.worth_telling(gone_since) if record.name not in outcasts]
         known = [claim for record in told for claim in record.known.claims()]
         told_to_me = frozenset(but)
         claims: Sequence[Claim] = [c for c in (self.me, *sorted(known, key=_comes_later)) if c not in told_to_me]

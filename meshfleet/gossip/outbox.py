@@ -35,9 +35,12 @@ class Outbox:
         self._rumors = rumors
         self._beats = beats
         self._counts = counts
-        self._waiting: dict[_Place, list[tuple[Message, int]]] = {}
+        self._messages: dict[_Place, list[tuple[Message, int]]] = {}
         self._orders: deque[TryConnect | KeepStream | DropStream] = deque()
-        self._held = 0
+        self.waiting = 0
+        """Messages and orders that were not handed out yet."""
+        self.datagrams = 0
+        """How many have been handed out."""
 
     def datagram(self, record: Record, *messages: Message) -> None:
         """Send to a member by datagram, or by stream what does not fit one."""
@@ -45,10 +48,11 @@ class Outbox:
 
     def datagram_to(self, address: Address, to: NodeName | None, *messages: Message) -> None:
         """Send by datagram to an address, whoever is there."""
+        host, port = address
         for message in messages:
             size = self._measure(message)
             via = Via.DATAGRAM if size <= self._datagram_room else Via.STREAM
-            self._put((address.host, address.port, to, via), message, size)
+            self._put((host, port, to, via), message, size)
 
     def stream(self, record: Record, *messages: Message) -> None:
         """Send over the stream to a member; the driver opens one if none is there."""
@@ -73,14 +77,13 @@ class Outbox:
 
     def drain(self, members: int, at: float) -> list[Outgoing]:
         """Everything that waits, packed. Afterwards nothing waits. `members` are known; `at` is listening seconds."""
-        if not self._held:
-            return []
-        waiting, self._waiting, self._held = self._waiting, {}, 0
+        waiting, self._messages, self.waiting = self._messages, {}, 0
         out: list[Outgoing] = [*self._orders]
         self._orders.clear()
         for (host, port, to, via), messages in waiting.items():
             if via is Via.DATAGRAM:
                 for packed, size in _pack(messages, self._datagram_room):
+                    self.datagrams += 1
                     size += self._take_along(packed, self._datagram_room - size, members, at)
                     out.append(SendPacket(host, port, to, via, tuple(packed), size + self._overhead))
             else:
@@ -91,37 +94,37 @@ class Outbox:
     def _take_along(self, packed: list[Message], room: int, members: int, at: float) -> int:
         """Fill what room a datagram has left: claims first, but for what is kept for heartbeats. How many bytes that
         took."""
-        took = 0
+        took, are_hot = 0, self._beats.are_hot
         if self._rumors:
-            claims, took = self._rumors.take(room - (FOR_BEATS if self._beats.are_hot else 0), members)
+            claims, took = self._rumors.take(room - (FOR_BEATS if are_hot else 0), members)
             packed += claims
-        if self._beats.are_hot and (table := self._beats.take(room - took, at)) is not None:
+        if are_hot and (table := self._beats.take(room - took, at)) is not None:
             packed.append(table)
             took += self._measure(table)
         return took
 
     def _put(self, place: _Place, message: Message, size: int) -> None:
-        self._make_room()
-        self._waiting.setdefault(place, []).append((message, size))
-        self._held += 1
+        if self.waiting >= OUTBOX:
+            self._make_room()
+        self._messages.setdefault(place, []).append((message, size))
+        self.waiting += 1
 
     def _order(self, order: TryConnect | KeepStream | DropStream) -> None:
-        self._make_room()
+        if self.waiting >= OUTBOX:
+            self._make_room()
         self._orders.append(order)
-        self._held += 1
+        self.waiting += 1
 
     def _make_room(self) -> None:
-        if self._held < OUTBOX:
-            return
         self._counts["dropped_outgoing"] += 1
-        self._held -= 1
+        self.waiting -= 1
         if self._orders:
             self._orders.popleft()
             return
-        place = next(iter(self._waiting))
-        self._waiting[place].pop(0)
-        if not self._waiting[place]:
-            del self._waiting[place]
+        place = next(iter(self._messages))
+        self._messages[place].pop(0)
+        if not self._messages[place]:
+            del self._messages[place]
 
 
 def _pack(messages: list[tuple[Message, int]], room: int) -> list[tuple[list[Message], int]]:

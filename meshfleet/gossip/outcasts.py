@@ -18,26 +18,24 @@ class Outcasts:
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
-        self._by_name: dict[str, Revoked] = {}
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._by_name
+        self.by_name: dict[str, Revoked] = {}
+        """To be read only: each packet asks whether its source is among them."""
 
     def add(self, revoked: Revoked) -> bool:
         """Whether that is news. Of two revocations of one name the earlier is kept."""
-        known = self._by_name.get(revoked.name)
+        known = self.by_name.get(revoked.name)
         if known is not None and known.at_ms <= revoked.at_ms:
             return False
-        if known is None and len(self._by_name) >= REVOKED:
+        if known is None and len(self.by_name) >= REVOKED:
             self._counts["refused_revoked"] += 1
             return False
-        self._by_name[revoked.name] = revoked
+        self.by_name[revoked.name] = revoked
         return True
 
     def holds(self, revoked: Revoked) -> bool:
         """Whether this very one is known."""
-        return self._by_name.get(revoked.name) == revoked
+        return self.by_name.get(revoked.name) == revoked
 
     def all(self) -> tuple[Revoked, ...]:
         """All of them, in the order in which they were heard."""
-        return tuple(self._by_name.values())
+        return tuple(self.by_name.values())

@@ -14,7 +14,7 @@ from meshfleet.gossip.messages import Alive, Beat, Claim, NodeInfo
 from meshfleet.gossip.tags import beat_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from random import Random
 
     from meshfleet.gossip.suspicion import Suspicion
@@ -202,6 +202,8 @@ class Roster:
         self._rng = rng
         self._counts = counts
         self._records: dict[str, Record] = {}
+        self.get: Callable[[str], Record | None] = self._records.get
+        """The record of an introduced member."""
         self._heard_of: dict[NodeName, Known] = {}
         self.tags: dict[int, Record] = {}
         """Whose heartbeats carry which tag."""
@@ -222,10 +224,6 @@ class Roster:
 
     def __contains__(self, name: object) -> bool:
         return name in self._records
-
-    def get(self, name: str) -> Record | None:
-        """The record of an introduced member."""
-        return self._records.get(name)
 
     def by_tag(self, tag: int) -> Record | None:
         """The record whose heartbeats carry this tag."""
@@ -368,6 +366,8 @@ class Roster:
             first = bisect_right(order, self._me)
             end = bisect_left(order, until)
             length = end - first if self._me < until else len(order) - first + end
+        if not length:
+            return []
         shares: list[tuple[Record, NodeName]] = []
         parts, number = min(parts, length), len(order)
         ends, stop = NodeName(until), length

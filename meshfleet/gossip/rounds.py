@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.presence import Presence
+from meshfleet.gossip.beats import ASKS
 from meshfleet.gossip.events import Forgotten
 from meshfleet.gossip.timers import SLACK
 
@@ -21,6 +22,9 @@ REAP_EVERY = 60.0
 ROOM = 1_000
 """Bytes of beats or claims sent on their own, where no other datagram carried them."""
 
+BUSY = 2 * ASKS
+"""Datagrams within one gossip interval from which on what is asked for waits for the next ones."""
+
 
 class Rounds:
     """Sets a member's recurring duties going, from a random moment on, so that members started together spread out.
@@ -30,6 +34,8 @@ class Rounds:
         self._member = member
         self.seeds: tuple[Address, ...] = ()
         self._digested_at = 0.0
+        self._datagrams = 0
+        """How many had been sent at the last round."""
 
     def start(self, now: float) -> None:
         """Begin all of them."""
@@ -68,20 +74,28 @@ class Rounds:
     def _gossip(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
         member.judging.review(now)
-        late, alone = member.beats.late(at), member.beats.round_is_needed()
+        busy, late, alone = self._is_busy(), member.beats.late(at), member.beats.round_is_needed()
         if not (late or alone or len(member.rumors)):
             return
         peers = member.roster.sample(member.timing.fan_out)
         if alone and len(peers) < member.timing.fan_out:
             self._call_out(member.timing.fan_out - len(peers), at)
-        for record in peers[:2] if late else ():  # two, for one may be as ill as whoever was to tell
-            member.outbox.datagram(record, *late)
+        if late and busy:  # at 128 nodes a quarter of all datagrams did nothing but ask
+            member.beats.ask_along(late)
+        else:
+            for record in peers[:ASKS] if late else ():
+                member.outbox.datagram(record, *late)
         for record in peers if alone else ():
             if (table := member.beats.take(ROOM, at, alone=True)) is not None:
                 member.outbox.datagram(record, table)
         if peers and not alone and len(member.rumors):
             claims, _ = member.rumors.take(ROOM, len(member.roster))
             member.outbox.datagram(peers[-1], *claims)
+
+    def _is_busy(self) -> bool:
+        """Whether the next datagrams can be counted on to go in a moment."""
+        before, self._datagrams = self._datagrams, self._member.outbox.datagrams
+        return self._datagrams - before >= BUSY
 
     def _call_out(self, count: int, at: float) -> None:
         """Tell my heartbeat to some of those I don't hear: the cut may be one way, and they hear me."""

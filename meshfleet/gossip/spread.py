@@ -100,8 +100,8 @@ class Spread:
             for record in self._roster.sample(self._timing.fan_out, but=(snapshot.node,)):
                 self._outbox.datagram(record, have)
             return
+        age = max(0.0, at - beat.raised_at)
         for record, ends in self._roster.share_out(until, self._timing.shares, but=snapshot.node, whole=whole):
-            age = max(0.0, at - beat.raised_at)
             self._outbox.datagram(record, SnapshotMessage(snapshot, ends, beat.counter, age))
 
     def _note_change(self, node: str, at: float) -> None:

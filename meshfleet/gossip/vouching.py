@@ -84,7 +84,7 @@ class Vouching:
     def holds(self, statement: Statement, signer: Alive | None) -> bool:
         """Whether `statement`, which would be news, is its signer's. If not, that is counted, and kept for whoever asks
         who sent it."""
-        if self._is_overdone():
+        if self._caught and self._is_overdone():
             self._counts["unexamined"] += 1
             return False
         finding = self._notary.examine(statement, signer)
@@ -119,8 +119,6 @@ class Vouching:
         return (self._by if self._by in self._members else "", self._via)
 
     def _is_overdone(self) -> bool:
-        if not self._caught:
-            return False
         since, count = self._caught.get(self._bearer, (self._at, 0))
         if count and self._at - since >= FORGERIES_WITHIN:
             del self._caught[self._bearer]

@@ -90,7 +90,7 @@ class Host:
 
     def wall_ms(self, now_us: int) -> int:
         """Its wall clock, Unix time: it goes on while the host is asleep, and is as wrong as `set_wall` made it."""
-        drifted_us = round(self._wall_drift * (now_us - self._wall_since_us))
+        drifted_us = round(self._wall_drift * (now_us - self._wall_since_us)) if self._wall_drift else 0
         return EPOCH_MS + (now_us + self._wall_off_us + drifted_us) // 1_000
 
     def set_wall(self, now_us: int, offset_s: float, drift: float) -> None:

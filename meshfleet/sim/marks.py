@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.gossip.events import Event, Judged, Restarted, Stands
-from meshfleet.gossip.messages import Ack, Delta, Message, Packet, Ping, Suspect, Sync, Via
+from meshfleet.gossip.messages import Ack, Beats, Delta, Message, Packet, Ping, SnapshotMessage, Suspect, Sync, Via
 from meshfleet.sim.world import World
 
 if TYPE_CHECKING:
@@ -137,7 +137,8 @@ class Overheard(World):
         """A packet reaches its host."""
         if to.listens and not to.nic_down:
             for message in packet.messages:
-                self._overhear(message, packet, via)
+                if not isinstance(message, SnapshotMessage | Beats):  # most are, and mark nothing
+                    self._overhear(message, packet, via)
         super().arrive(to, packet, source, via)
 
     def _overhear(self, message: Message, packet: Packet, via: Via) -> None:

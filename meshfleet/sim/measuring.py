@@ -23,12 +23,18 @@ OVERHEAD = 80
 SIGNATURE, CREDENTIAL = 64, 101
 """Bytes of a signature, and of what the authority says of a node in its Alive."""
 
+SNAPSHOT = SIGNATURE + 40
+"""Bytes of a snapshot's message beside names and body."""
+
 _ENCODER = msgspec.msgpack.Encoder()
 
 
 def measure(message: Message) -> int:
     """About what a message costs on the wire, signed: here nobody signs, so signatures are only counted. tests/sim
     holds it to the real codec."""
+    if isinstance(message, SnapshotMessage):  # the two that nearly all packets consist of
+        snapshot = message.snapshot
+        return SNAPSHOT + 2 * len(snapshot.node) + len(snapshot.agent) + len(snapshot.body)
     if isinstance(message, Beats):
         return 5 + 9 * len(message.entries)
     return len(_ENCODER.encode(message)) + _unsigned(message)
@@ -42,4 +48,4 @@ def _unsigned(message: Message) -> int:
         return SIGNATURE * len(message.snapshots)
     if isinstance(message, Alive):
         return SIGNATURE + CREDENTIAL
-    return SIGNATURE if isinstance(message, SnapshotMessage | Suspect | Left | Obituary | Row) else 0
+    return SIGNATURE if isinstance(message, Suspect | Left | Obituary | Row) else 0

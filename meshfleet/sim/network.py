@@ -46,9 +46,14 @@ class Quality(msgspec.Struct, frozen=True):
         """From the scenario's words."""
         return Quality(delay.median, log(delay.p99 / delay.median) / Z99, loss, duplicate, reorder)
 
+    @property
+    def delays_us(self) -> tuple[int, ...]:
+        """Equally likely ways of one packet, rounded at once to whole microseconds: so the same on every machine."""
+        return _delays(self.median_s, self.sigma)
+
     def draw_us(self, rng: Random) -> int:
-        """One packet's way, rounded at once to whole microseconds: so the same on every machine."""
-        return _delays(self.median_s, self.sigma)[rng.getrandbits(_BITS)]
+        """One packet's way."""
+        return self.delays_us[rng.getrandbits(_BITS)]
 
 
 class Worse:
@@ -90,6 +95,8 @@ class Network:
 
     def __init__(self, usual: Quality, rng: Random) -> None:
         self._usual = usual
+        self._usual_delays_us = usual.delays_us
+        self._usual_and_good = None if usual.loss or usual.reorder or usual.duplicate else usual
         self._rng = rng
         self._special: dict[tuple[int, int], Quality] = {}
         self._worse: list[tuple[frozenset[int], frozenset[int], Worse]] = []
@@ -105,7 +112,9 @@ class Network:
 
     def quality(self, a: int, b: int) -> Quality:
         """How the link from `a` to `b` behaves now."""
-        quality = self._special.get((a, b), self._usual) if self._special else self._usual
+        if not (self._special or self._worse):
+            return self._usual
+        quality = self._special.get((a, b), self._usual)
         for left, right, worse in self._worse:
             if (a in left and b in right) or (b in left and a in right):
                 quality = worse.over(quality)
@@ -141,6 +150,8 @@ class Network:
         if self.barriers and self.barrier(a, b, datagram=True) is not None:
             return []
         quality, rng = self.quality(a, b), self._rng
+        if quality is self._usual_and_good:  # as most are
+            return [self._usual_delays_us[rng.getrandbits(_BITS)]]
         if quality.loss and rng.random() < quality.loss:
             return []
         times = [quality.draw_us(rng)]

@@ -294,7 +294,7 @@ class World:
         """Send what the member has to send, and set its next timer: what a driver does after every input."""
         member = here.member
         assert member is not None
-        clock = self.clock(here)
+        clock = here.clock(self.now_us)
         for out in member.outgoing(clock):
             if type(out) is SendPacket:
                 self._send_packet(here, member, out, clock)
@@ -354,7 +354,7 @@ class World:
         if out.via is Via.DATAGRAM:
             if here.outbound_only:
                 here.asked_us[to.number] = self.now_us
-            if to.lets_in(here.number, self.now_us):
+            if not to.outbound_only or to.lets_in(here.number, self.now_us):
                 for way in self.network.arrivals_us(here.number, to.number):
                     self.after(way, self.arrive, to, packet, here.address, out.via)
         elif to.number in here.streams or self.streams.open(here, to, Address(out.host, out.port)):
@@ -364,7 +364,7 @@ class World:
         """A packet reaches its host: read, held by the kernel, or lost."""
         if not to.running or to.dark or to.nic_down or to.asleep_since_us is not None:
             return
-        if to.paused or to.held or not to.takes(1):
+        if to.paused or to.held or (to.reads is not None and not to.takes(1)):
             to.hold(packet, source, via)
             return
         assert to.member is not None
@@ -372,5 +372,6 @@ class World:
         self.flush(to)
 
     def _receive(self, here: Host, member: Member, packet: Packet, source: Address, via: Via) -> None:
-        offset = (packet.wall_ms - here.wall_ms(self.now_us)) / 1000
-        member.receive(packet, source, via, self.clock(here), offset)
+        now_us = self.now_us
+        offset = (packet.wall_ms - here.wall_ms(now_us)) / 1000
+        member.receive(packet, source, via, here.clock(now_us), offset)

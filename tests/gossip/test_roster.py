@@ -227,6 +227,19 @@ def test_who_is_late_is_asked_for_by_telling_the_old_one() -> None:
     assert [e.tag for e in late.entries] == [beat_tag("a", 1)]
 
 
+def test_where_packets_go_anyway_the_next_two_ask_for_who_is_late() -> None:
+    it = roster("a")
+    table = beats(it)
+    table.hear(record(it, "a"), 1, 0.0, 10.0, None, "udp")
+    while table.take(1_000, 10.1):
+        pass
+    assert not table.are_hot
+    table.ask_along(table.late(13.6))
+    assert table.are_hot
+    asked = [table.take(1_000, 13.7) for _ in range(3)]
+    assert [None if t is None else [e.tag for e in t.entries] for t in asked] == [[beat_tag("a", 1)]] * 2 + [None]
+
+
 def test_a_table_of_many_is_cut_into_messages() -> None:
     entries = [Beat(i, 1, 0.0) for i in range(2 * ENTRIES + 1)]
     assert [len(t.entries) for t in tables(entries, 0.0)] == [ENTRIES, ENTRIES, 1]

@@ -65,8 +65,9 @@ class Judging:
         at = self._listening.at(now)
         self._hosts = None
         overdue = self._overdue(at)
-        self._group_refused = self._refused_together(at)
-        before, self.assessment = self.assessment, self._assess(at, now, doubts=bool(overdue or self._roster.doubted))
+        doubts = bool(overdue or self._roster.doubted)
+        self._group_refused = self._refused_together(at) if doubts else frozenset()
+        before, self.assessment = self.assessment, self._assess(at, now, doubts=doubts)
         if self.assessment.standing.is_cut_off:
             self._cut_off_at = at
         changed = before.standing is not self.assessment.standing or before.groups != self.assessment.groups

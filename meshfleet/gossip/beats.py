@@ -10,7 +10,7 @@ repairs what the spread missed: a member whose beat is late is asked for by tell
 from __future__ import annotations
 
 from collections import deque
-from math import inf
+from math import inf, log10
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.evidence import Kind
@@ -27,7 +27,7 @@ ENTRIES = 80
 """Heartbeats in one message, so that a table fits a datagram beside other news."""
 
 ASKS = 2
-"""How many members are asked at a time for a beat that is late: one may be as ill as whoever was to tell."""
+"""How many members are asked at a time for a beat that is late: one may be as ill as whoever was to tell it."""
 
 HEAD = 8
 """Bytes of a table without entries."""
@@ -56,10 +56,10 @@ class Heartbeats:
         self._rode: deque[Record] = deque()
         """Members whose newest beat came on a snapshot: told once more where there is room, for a cut may have lost the
         rest of the snapshot's way."""
-        self._asking: tuple[Beat, ...] = ()
-        """Whose newer beats are asked for with the next packets, by telling the late ones."""
-        self._asks = 0
-        """In how many packets still."""
+        self._asking: deque[Beat] = deque()
+        """Whose newer beats are asked for with the next packets, by telling the late ones: each ASKS times."""
+        self._late = 0
+        """How many they are."""
         self._took = 0
         """How many packets have carried hot beats since the last round."""
         self._nobody_late_before = -inf
@@ -67,7 +67,7 @@ class Heartbeats:
     @property
     def are_hot(self) -> bool:
         """Whether there is anything to pass on."""
-        return bool(self._hot or self._rode) or self._mine_hot > 0 or self._asks > 0
+        return bool(self._hot or self._rode) or self._mine_hot > 0 or bool(self._asking)
 
     def begin_life(self, epoch: int, at: float) -> None:
         """My own epoch changed."""
@@ -176,9 +176,8 @@ class Heartbeats:
                     if record.hot:
                         self._hot.append(record)  # behind the others, so that all get their turn
         self._took += bool(entries or mine)
-        if self._asks:
-            self._asks -= 1
-            entries += self._asking[: max(0, most - len(entries))]
+        asked = min(len(self._asking), self._late, most - len(entries))
+        entries += [self._asking.popleft() for _ in range(asked)]
         return Beats(tuple(entries), at) if entries or (alone and mine) else None
 
     def round_is_needed(self) -> bool:
@@ -190,7 +189,8 @@ class Heartbeats:
         """Members whose next beat should have come by now: told as known, so that whoever knows more answers."""
         if at < self._nobody_late_before:
             return []
-        patience = self._timing.beat_interval + self._timing.gossip_interval
+        hops = 1 + log10(max(1.0, len(self._roster) / 10))  # in a large fleet a beat is on its way for longer
+        patience = self._timing.beat_interval + self._timing.gossip_interval * hops
         hopeful, limit = self._roster.hopeful, at - patience
         late = [record for record in hopeful if record.beat_at < limit]
         # Who is not late now is not before its beat is as old; who becomes hopeful again is looked at a moment later.
@@ -199,8 +199,9 @@ class Heartbeats:
         return tables([_beat(record) for record in late[:ENTRIES]], at)
 
     def ask_along(self, late: list[Beats]) -> None:
-        """Have the next packets ask for them."""
-        self._asking, self._asks = tuple([beat for table in late for beat in table.entries]), ASKS
+        """Have the next packets ask for them, each in as many as ASKS."""
+        entries = [beat for table in late for beat in table.entries]
+        self._asking, self._late = deque(ASKS * entries), len(entries)
 
     def of(self, records: list[Record]) -> tuple[Beat, ...]:
         """Theirs, and mine, for push-pull."""

@@ -51,8 +51,8 @@ class Judging:
         self._bury = bury
         self._group_refused: frozenset[str] = frozenset()
         self._cut_off_at = -1e18
-        self._hosts: dict[str, str] | None = None
-        """Host of each fresh member: whoever could confirm a suspicion."""
+        self._hosts: frozenset[str] | None = None
+        """Hosts of fresh members: whoever could confirm a suspicion."""
         self.assessment = Assessment(Standing.CONNECTED)
         self.stands_since = 0.0
         self.heard_anyone_at = 0.0
@@ -198,19 +198,18 @@ class Judging:
         """Hosts that confirm, hosts that could, and whether the suspicion has run out."""
         subject_host = record.info.host
         if self._hosts is None:
-            self._hosts = {r.name: r.info.host for r in self._roster if r.presence is Presence.FRESH}
-        hosts = {host for name, host in self._hosts.items() if name != record.name and host != subject_host}
-        hosts -= {self._host}
-        if hosts:  # where nobody else could, my own word alone confirms nothing: a fleet of two knows only proof
-            hosts |= {self._host} - {subject_host}
+            self._hosts = frozenset(r.info.host for r in self._roster if r.presence is Presence.FRESH)
+        could = len(self._hosts) - len(self._hosts & {self._host, subject_host})
+        if could:  # where nobody else could, my own word alone confirms nothing: a fleet of two knows only proof
+            could += self._host != subject_host
         if record.suspicion is None:
-            return 0, len(hosts), False
+            return 0, could, False
         accusers = {
             host for said in record.known.suspects if (host := self._host_of(said.by)) not in (None, subject_host)
         }
         members = len(self._roster) + 1
-        lasts = self._rules.patience(len(accusers), len(hosts), members, self._timing)
-        return len(accusers), len(hosts), at - record.suspicion.began >= lasts
+        lasts = self._rules.patience(len(accusers), could, members, self._timing)
+        return len(accusers), could, at - record.suspicion.began >= lasts
 
     def _host_of(self, name: str) -> str | None:
         if name == self._me:

@@ -44,7 +44,10 @@ class Rounds:
         turns = max(1, round(timing.probe_interval / timing.gossip_interval))
         first = phase + timing.gossip_interval * rng.randrange(turns)
         self._member.beats.raise_mine(self._member.listening.at(now))
-        self._member.timers.at(now + timing.beat_interval, self._beat)
+        # The second is raised early, or in a fleet that started together all would be for ever at the same moments.
+        turns = max(1, round(timing.beat_interval / timing.gossip_interval))
+        second = now + phase + timing.gossip_interval * rng.randrange(turns)
+        self._member.timers.at(second, lambda t: self._beat(t, early=True))
         self._every(timing.gossip_interval, now + phase, self._gossip)
         self._member.prober.start(now + first)
         self._digested_at = now + first
@@ -64,10 +67,10 @@ class Rounds:
 
         timers.at(first, run)
 
-    def _beat(self, now: float) -> None:
+    def _beat(self, now: float, *, early: bool = False) -> None:
         """Raise the heartbeat, unless a snapshot took one along in the meantime."""
         member, at = self._member, self._member.listening.at(now)
-        if at >= member.beats.due_at() - SLACK and not member.membership.leaving:
+        if (early or at >= member.beats.due_at() - SLACK) and not member.membership.leaving:
             member.beats.raise_mine(at)
         member.timers.at(now + max(SLACK, member.beats.due_at() - at), self._beat)
 

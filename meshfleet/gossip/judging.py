@@ -142,6 +142,7 @@ class Judging:
             heard_ago=max(0.0, at - max(record.heard_at, record.answered_at)),
             # A packet sent just before a death may be read just after its sign; so much is forgiven.
             heard_at=record.heard_at - self._timing.grace,
+            known_for=at - record.met_at,
             goodbye=self._goodbye(record, at),
             ended=self._obituary(record, at, age, accepts),
             eof=record.eof,

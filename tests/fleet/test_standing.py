@@ -83,6 +83,15 @@ def test_who_is_refused_is_not_silent() -> None:
     assert stand(fresh("a") + refused).standing is Standing.CONNECTED
 
 
+def test_who_is_refused_is_of_the_group_that_fell_silent_with_it_and_the_standing_is_not_changed_by_that() -> None:
+    refused = [Peer(name="x", host="h-x", zone=None, heard_at=NOW - SILENT_FOR, refused=True)]
+    assessment = stand(fresh("a", "b") + refused + silent("y", ago=SILENT_FOR + 2 * T))
+    assert (assessment.standing, assessment.groups) == (Standing.CONNECTED, (("x", "y"),))
+    assert stand(fresh("a", "b") + refused + silent("y", ago=SILENT_FOR + 2.1 * T)).groups == ()
+    heard = [Peer(name="x", host="h-x", zone=None, heard_at=NOW - 1, refused=True)]
+    assert stand(fresh("a", "b") + heard + silent("y")).groups == ()
+
+
 def test_nothing_heard_from_anyone_is_isolation() -> None:
     peers = silent("a", "b")
     assert stand(peers, heard_ago=2 * T + 0.1).standing is Standing.ISOLATED

@@ -43,8 +43,8 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     heard_at: float
     """When it raised the newest heartbeat that is known here (listening seconds)."""
     refused: bool = False
-    """Its host answers, its process doesn't listen: the path is whole, so its silence tells nothing of mine. A wall that
-    rejects looks alike: with others that fell silent it may be behind the same cut."""
+    """Its host answers, its process doesn't listen: the path is whole, so its silence tells nothing of mine. A
+    wall that rejects looks alike: with others that fell silent it may be behind the same cut."""
 
 
 class Self(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -56,6 +56,12 @@ MUTANTS = (
         "min(evidence.age, evidence.heard_ago) > timing.presumed_after",
     ),
     Mutant(
+        "a large window on one machine hides no loss",
+        "fleet/standing.py",
+        "group = max(losses, key=len)",
+        "group = max(_windows(rest, 2 * timing.heartbeat), key=len)",
+    ),
+    Mutant(
         "who is refused may be behind the cut of those that fell silent",
         "fleet/standing.py",
         "lost_together(silent + refused, len(fresh) + 1 - len(refused), timing) if refused else groups",
@@ -111,6 +117,12 @@ MUTANTS = (
         "gossip/judging.py",
         "if at - record.grouped_at < follow:",
         "if False:",
+    ),
+    Mutant(
+        "a group is remembered whatever else holds it",
+        "gossip/judging.py",
+        "record.grouped_at = at  # whatever else",
+        "record.grouped_at = at if at - self._cut_off_at >= follow else record.grouped_at  # whatever else",
     ),
     Mutant(
         "too few confirmers mean the longest suspicion",

@@ -108,10 +108,9 @@ def lost_together(silent: Sequence[Peer], still_there: int, timing: Timing) -> l
     """
     everybody = rest = sorted(silent, key=lambda p: (p.heard_at, p.name))
     groups: list[list[Peer]] = []
-    while rest:
-        group = max(_windows(rest, 2 * timing.heartbeat), key=len)
-        if not _is_loss(group, still_there):
-            break
+    # The largest may all be on one machine that died, and hide a smaller one that is a loss.
+    while losses := [w for w in _windows(rest, 2 * timing.heartbeat) if _is_loss(w, still_there)]:
+        group = max(losses, key=len)
         groups.append(group)
         gone = {p.name for p in group}
         rest = [p for p in rest if p.name not in gone]

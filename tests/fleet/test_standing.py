@@ -49,6 +49,13 @@ def test_a_group_needs_two_hosts() -> None:
     assert stand(fresh("a", "b", "c") + silent("x", host="one") + silent("y", host="two")).standing is Standing.SPLIT
 
 
+def test_one_machine_that_dies_soon_after_hides_no_group() -> None:
+    cut = silent("x", ago=20.0 + 3 * T) + silent("y", ago=20.0 + 2 * T, host="one")
+    died = silent("p", "q", ago=20.0, host="one")
+    assert stand(fresh("a", "b", "c", "d", "e") + cut + died).groups == (("x", "y"),)
+    assert stand(fresh("a", "b", "c", "d", "e") + died).groups == ()
+
+
 def test_a_group_falls_silent_within_2t() -> None:
     together = silent("x", ago=20.0) + silent("y", ago=20.0 + 2 * T)
     apart = silent("x", ago=20.0) + silent("y", ago=20.1 + 2 * T)

@@ -40,14 +40,32 @@ MUTANTS = (
     Mutant(
         "nobody is presumed down before 3T",
         "fleet/presence.py",
-        "min(evidence.age, evidence.heard_ago) > timing.presumed_after",
-        "min(evidence.age, evidence.heard_ago) > timing.unreachable_after",
+        "min(evidence.age, evidence.heard_ago, evidence.known_for) > timing.presumed_after",
+        "min(evidence.age, evidence.heard_ago, evidence.known_for) > timing.unreachable_after",
     ),
     Mutant(
         "a sign of life without a newer heartbeat is one",
         "fleet/presence.py",
+        "min(evidence.age, evidence.heard_ago, evidence.known_for) > timing.presumed_after",
+        "min(evidence.age, evidence.known_for) > timing.presumed_after",
+    ),
+    Mutant(
+        "a silence that others tell of is not this observer's",
+        "fleet/presence.py",
+        "min(evidence.age, evidence.heard_ago, evidence.known_for) > timing.presumed_after",
         "min(evidence.age, evidence.heard_ago) > timing.presumed_after",
-        "evidence.age > timing.presumed_after",
+    ),
+    Mutant(
+        "a large window on one machine hides no loss",
+        "fleet/standing.py",
+        "group = max(losses, key=len)",
+        "group = max(_windows(rest, 2 * timing.heartbeat), key=len)",
+    ),
+    Mutant(
+        "who is refused may be behind the cut of those that fell silent",
+        "fleet/standing.py",
+        "lost_together(silent + refused, len(fresh) + 1 - len(refused), timing) if refused else groups",
+        "groups",
     ),
     Mutant("a group loss is a cut, not deaths", "fleet/presence.py", "and evidence.group is None", "and True"),
     Mutant("who still accepts is not presumed down", "fleet/presence.py", "and not evidence.accepts", "and True"),
@@ -99,6 +117,12 @@ MUTANTS = (
         "gossip/judging.py",
         "if at - record.grouped_at < follow:",
         "if False:",
+    ),
+    Mutant(
+        "a group is remembered whatever else holds it",
+        "gossip/judging.py",
+        "record.grouped_at = at  # whatever else",
+        "record.grouped_at = at if at - self._cut_off_at >= follow else record.grouped_at  # whatever else",
     ),
     Mutant(
         "too few confirmers mean the longest suspicion",

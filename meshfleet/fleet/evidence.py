@@ -59,6 +59,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How long ago any word of it was said, or its kernel answered: signs of life, though no newer heartbeat."""
     heard_at: float = 0.0
     """When the newest of its words was said, by the same count."""
+    known_for: float = inf
+    """How long this observer has known this life of the member: what was before is hearsay."""
     goodbye: Fact | None = None
     ended: Fact | None = None
     """A witness saw its process end, or a later life of its name speaks."""

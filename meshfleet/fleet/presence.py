@@ -94,7 +94,7 @@ def proof_of_death(evidence: Evidence, timing: Timing) -> tuple[Fact, ...]:
 
 def _may_presume(evidence: Evidence, timing: Timing) -> bool:
     return (
-        min(evidence.age, evidence.heard_ago) > timing.presumed_after
+        min(evidence.age, evidence.heard_ago, evidence.known_for) > timing.presumed_after
         and evidence.suspicion_expired
         and evidence.confirmed_by >= min(timing.confirmations, evidence.could_confirm)
         and evidence.could_confirm > 0
@@ -115,6 +115,8 @@ def _why_only_unreachable(evidence: Evidence, timing: Timing) -> tuple[str, ...]
         reasons.append(f"group loss: {evidence.group}")
     if evidence.heard_ago <= timing.unreachable_after:
         reasons.append(f"a sign of life {evidence.heard_ago:.1f} s ago, without a newer heartbeat")
+    if evidence.known_for <= timing.presumed_after < evidence.age:
+        reasons.append(f"known here for only {evidence.known_for:.1f} s: its silence before that is hearsay")
     if evidence.refusals:
         reasons.append("connections are refused, which proves nothing alone: a firewall that rejects looks the same")
     if not reasons and evidence.could_confirm == 0:

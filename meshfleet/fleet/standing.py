@@ -43,7 +43,8 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     heard_at: float
     """When it raised the newest heartbeat that is known here (listening seconds)."""
     refused: bool = False
-    """Its host answers, its process doesn't listen: the path is whole, so it is not silent."""
+    """Its host answers, its process doesn't listen: the path is whole, so its silence tells nothing of mine. A
+    wall that rejects looks alike: with others that fell silent it may be behind the same cut."""
 
 
 class Self(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -79,7 +80,9 @@ def assess(me: Self, peers: Sequence[Peer], timing: Timing) -> Assessment:
     fresh = [p for p in peers if p.refused or me.now - p.heard_at <= timing.stale_after]
     silent = [p for p in peers if not p.refused and me.now - p.heard_at > timing.stale_after]
     groups = lost_together(silent, len(fresh) + 1, timing)
-    names = tuple(tuple(sorted(p.name for p in group)) for group in groups)
+    refused = [p for p in fresh if me.now - p.heard_at > timing.stale_after]
+    lost = lost_together(silent + refused, len(fresh) + 1 - len(refused), timing) if refused else groups
+    names = tuple(tuple(sorted(p.name for p in group)) for group in lost)
     if me.resuming:
         reason = "its clock or process stood still; ages begin anew"
         return Assessment(Standing.RESUMING, (reason,), names)
@@ -105,10 +108,9 @@ def lost_together(silent: Sequence[Peer], still_there: int, timing: Timing) -> l
     """
     everybody = rest = sorted(silent, key=lambda p: (p.heard_at, p.name))
     groups: list[list[Peer]] = []
-    while rest:
-        group = max(_windows(rest, 2 * timing.heartbeat), key=len)
-        if not _is_loss(group, still_there):
-            break
+    # The largest may all be on one machine that died, and hide a smaller one that is a loss.
+    while losses := [w for w in _windows(rest, 2 * timing.heartbeat) if _is_loss(w, still_there)]:
+        group = max(losses, key=len)
         groups.append(group)
         gone = {p.name for p in group}
         rest = [p for p in rest if p.name not in gone]

@@ -143,6 +143,7 @@ class Judging:
             heard_ago=max(0.0, at - max(record.heard_at, record.answered_at)),
             # A packet sent just before a death may be read just after its sign; so much is forgiven.
             heard_at=record.heard_at - self._timing.grace,
+            known_for=at - record.met_at,
             goodbye=self._goodbye(record, at),
             ended=self._obituary(record, at, age, accepts),
             eof=record.eof,
@@ -220,12 +221,13 @@ class Judging:
     def _group(self, record: Record, at: float) -> str | None:
         """Why a member's silence is likelier a cut than a death; None where nothing says so."""
         follow = 2 * self._timing.heartbeat
-        if at - self._cut_off_at < follow:
-            return "this node itself was cut off until a moment ago"
         group = self.assessment.group_of(record.name)
         if group is not None:
             # Also what is left of a larger one: others may come back from another cut than these are behind.
-            record.grouped_at = at
+            record.grouped_at = at  # whatever else holds it: both may end in the same moment
+        if at - self._cut_off_at < follow:
+            return "this node itself was cut off until a moment ago"
+        if group is not None:
             latest = max((r.beat_at for name in group if (r := self._roster.get(name)) is not None), default=at)
             # The last heartbeat may have been raised that long before the silence began, as in presumed_after.
             if at - latest > self._timing.group_hold + self._timing.beat_interval:

@@ -46,13 +46,13 @@ class Record:
         "judged_since",
         "known",
         "looked_at",
+        "met_at",
         "missed",
         "name",
         "obituary_at",
         "presence",
         "refusals",
         "relay_via",
-        "restarted_at",
         "rtt",
         "suspicion",
         "tag",
@@ -90,7 +90,8 @@ class Record:
         """Probes in a row that it did not answer directly."""
         self.rtt: float | None = None
         self.clock_offset: float | None = None
-        self.restarted_at = now
+        self.met_at = now
+        """When this life of it was first heard of here."""
         self.suspicion: Suspicion | None = None
         self.accepted_at: float | None = None
         """Its kernel accepted a connection, and none was refused nor a stream ended since."""
@@ -185,7 +186,7 @@ class Record:
         """A new epoch: nothing that was held against the old one counts any more."""
         self.tag = beat_tag(self.name, self.epoch)
         self.beat, self.hot, self.told, self.beat_at = 0, 0, None, now
-        self.restarted_at = now
+        self.met_at = now
         self.suspicion = self.accepted_at = self.acknowledged_at = self.unanswered_since = None
         self.answered_at = self.grouped_at = self.looked_at = -1e18
         self.missed = 0

@@ -257,7 +257,7 @@ class Score:
     def _apart(self, observer: Host, subject: Host, pair: Pair, now_us: int) -> tuple[float, tuple[int, ...]]:
         """For how many seconds nothing could have told of the subject, and who was lost together with it."""
         assert self._world is not None
-        if subject.paused and subject.outbound_only and observer.number not in subject.streams:
+        if subject.paused and subject.outbound_only and subject.number not in observer.streams:
             return inf, (subject.number,)  # its kernel would answer, and nobody can ask it
         if subject.paused:  # its kernel answers for it, to whoever asks, and nobody passes that on
             since = pair.direct_since_us
@@ -273,9 +273,12 @@ class Score:
 
     def _fell_silent_with(self, observer: Host, number: int, subject: Host) -> bool:
         """Whether the last that reached this observer of either was said within 2T. A cut may be one way for a while:
-        then who can still be heard stands on the other side, and is not lost yet."""
+        then who can still be heard stands on the other side, and is not lost yet; and a later life that began behind
+        the cut was never there to be lost."""
         assert self._world is not None
         assert observer.member is not None
+        if self._of_an_old_life(observer, number):
+            return False
         one = observer.member.roster.get(self._world.hosts[number].name)
         two = observer.member.roster.get(subject.name)
         return one is not None and two is not None and abs(one.beat_at - two.beat_at) <= 2 * self._timing.heartbeat
@@ -288,8 +291,8 @@ class Score:
         """Whether nothing of another host has got through to this one for a while, be there a way back or not."""
         assert self._world is not None
         pair = self._pairs[observer.number, number]
-        if pair.truth is Truth.REACHABLE or now_us - pair.truth_since_us < self._passing_us:
-            return False
+        if pair.truth not in (Truth.CUT_OFF, Truth.HOST_DOWN) or now_us - pair.truth_since_us < self._passing_us:
+            return False  # a process that ended was lost by its end, not by a cut that came later
         other = self._world.hosts[number]
         if other.dark or other.nic_down or observer.nic_down or other.asleep_since_us is not None:
             return True

@@ -63,6 +63,8 @@ RULES = [
     ("somebody reports contact", but(contact_by="n7"), Presence.UNREACHABLE, None),
     ("a packet of it just now, with an old heartbeat", but(heard_ago=0.0), Presence.UNREACHABLE, None),
     ("its last packet 3T and a beat ago", but(heard_ago=LAN.presumed_after), Presence.UNREACHABLE, None),
+    ("known here for just 3T and a beat", but(known_for=LAN.presumed_after), Presence.UNREACHABLE, None),
+    ("known here for longer", but(known_for=LAN.presumed_after + 0.01), Presence.DOWN, Certainty.PRESUMED),
     # rule 2
     ("a witness, though heard just now", Evidence(age=0.0, ended=WITNESSED), Presence.DOWN, Certainty.PROVEN),
     (

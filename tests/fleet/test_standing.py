@@ -49,6 +49,13 @@ def test_a_group_needs_two_hosts() -> None:
     assert stand(fresh("a", "b", "c") + silent("x", host="one") + silent("y", host="two")).standing is Standing.SPLIT
 
 
+def test_one_machine_that_dies_soon_after_hides_no_group() -> None:
+    cut = silent("x", ago=20.0 + 3 * T) + silent("y", ago=20.0 + 2 * T, host="one")
+    died = silent("p", "q", ago=20.0, host="one")
+    assert stand(fresh("a", "b", "c", "d", "e") + cut + died).groups == (("x", "y"),)
+    assert stand(fresh("a", "b", "c", "d", "e") + died).groups == ()
+
+
 def test_a_group_falls_silent_within_2t() -> None:
     together = silent("x", ago=20.0) + silent("y", ago=20.0 + 2 * T)
     apart = silent("x", ago=20.0) + silent("y", ago=20.1 + 2 * T)
@@ -81,6 +88,15 @@ def test_two_cuts_at_different_times_are_two_groups_the_larger_first() -> None:
 def test_who_is_refused_is_not_silent() -> None:
     refused = [Peer(name=n, host=f"h-{n}", zone=None, heard_at=NOW - SILENT_FOR, refused=True) for n in "xyz"]
     assert stand(fresh("a") + refused).standing is Standing.CONNECTED
+
+
+def test_who_is_refused_is_of_the_group_that_fell_silent_with_it_and_the_standing_is_not_changed_by_that() -> None:
+    refused = [Peer(name="x", host="h-x", zone=None, heard_at=NOW - SILENT_FOR, refused=True)]
+    assessment = stand(fresh("a", "b") + refused + silent("y", ago=SILENT_FOR + 2 * T))
+    assert (assessment.standing, assessment.groups) == (Standing.CONNECTED, (("x", "y"),))
+    assert stand(fresh("a", "b") + refused + silent("y", ago=SILENT_FOR + 2.1 * T)).groups == ()
+    heard = [Peer(name="x", host="h-x", zone=None, heard_at=NOW - 1, refused=True)]
+    assert stand(fresh("a", "b") + heard + silent("y")).groups == ()
 
 
 def test_nothing_heard_from_anyone_is_isolation() -> None:

@@ -29,6 +29,19 @@ def test_a_restarted_node_is_fresh_at_once_with_its_new_life() -> None:
     assert world.body("n1", "n3", "n3/a") is None
 
 
+def test_a_new_life_counts_no_silence_that_it_did_not_watch_itself() -> None:
+    world = fleet()
+    world.power_off("n4")
+    world.kill("n3")
+    world.run(20 * T)
+    assert world.says("n0", "n1", "n2", of="n4") == {DOWN}
+    world.start("n3", join="n0", epoch=2)
+    world.run(3 * T)
+    assert world.record("n3", "n4").verdict.reasons[0].startswith("known here for only")
+    world.run(1.5 * T)
+    assert world.presence("n3", "n4") is DOWN
+
+
 def test_a_node_that_dies_again_in_its_next_life_is_proven_down_again() -> None:
     world = fleet()
     for epoch in (2, 3):

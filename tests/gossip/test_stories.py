@@ -333,3 +333,25 @@ def test_who_comes_back_from_one_cut_buries_nobody_who_is_still_behind_another(s
     world.heal()
     world.run(4 * T)
     assert world.all_fresh()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_a_group_that_comes_back_just_after_a_cut_of_ones_own_the_last_is_given_time_too(seed: int) -> None:
+    world = fleet(10, seed=seed)
+    one, other, rest = ["n0", "n1"], ["n8", "n9"], [f"n{i}" for i in range(2, 8)]
+    world.cut(one, [*rest, *other])
+    world.cut(["n0"], ["n1"])
+    world.run(2)
+    world.cut(other, rest)
+    world.run(48)
+    world.cuts = {pair for pair in world.cuts if set(one) & set(pair)}
+    while standings(world, "n8") != {Standing.SPLIT}:
+        world.run(0.5)
+    world.run(1.5 * T)
+    world.cuts = {pair for pair in world.cuts if "n0" in pair}
+    while world.presence("n8", "n1") is not FRESH:
+        world.run(0.5)
+    world.run(1.5 * T)
+    assert world.presence("n8", "n0") is UNREACHABLE
+    world.run(T)
+    assert world.presence("n8", "n0") is DOWN

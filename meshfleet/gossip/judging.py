@@ -53,6 +53,8 @@ class Judging:
         self._cut_off_at = -1e18
         self._hosts: frozenset[str] | None = None
         """Hosts of fresh members: whoever could confirm a suspicion."""
+        self._latest: dict[str, float] = {}
+        """First name of each group that is lost -> its newest heartbeat."""
         self.assessment = Assessment(Standing.CONNECTED)
         self.stands_since = 0.0
         self.heard_anyone_at = 0.0
@@ -64,6 +66,7 @@ class Judging:
         """Assess myself, then judge everybody whose verdict may have changed."""
         at = self._listening.at(now)
         self._hosts = None
+        self._latest.clear()
         overdue = self._overdue(at)
         doubts = bool(overdue or self._roster.doubted)
         self._group_refused = self._refused_together(at) if doubts else frozenset()
@@ -228,7 +231,7 @@ class Judging:
         if at - self._cut_off_at < follow:
             return "this node itself was cut off until a moment ago"
         if group is not None:
-            latest = max((r.beat_at for name in group if (r := self._roster.get(name)) is not None), default=at)
+            latest = self._latest_of(group, at)
             # The last heartbeat may have been raised that long before the silence began, as in presumed_after.
             if at - latest > self._timing.group_hold + self._timing.beat_interval:
                 return None
@@ -238,6 +241,13 @@ class Judging:
             # A cut that ends is over for some a moment before it is for others.
             return f"most of those that fell silent with it came back: it is given {follow:.0f} s to follow"
         return None
+
+    def _latest_of(self, group: tuple[str, ...], at: float) -> float:
+        """When the last heartbeat of any of them was raised: looked up once a review, for they may be hundreds."""
+        if group[0] not in self._latest:
+            beats = [record.beat_at for name in group if (record := self._roster.get(name)) is not None]
+            self._latest[group[0]] = max(beats, default=at)
+        return self._latest[group[0]]
 
     def _assess(self, at: float, now: float, *, doubts: bool) -> Assessment:
         if not doubts and self._nothing_ails_me(now):

@@ -26,7 +26,7 @@ class Rumor:
     claim: Rumored
     size: int
     rank: int
-    """0 goes first: see Rumors."""
+    """The lowest goes first: see Rumors."""
     sent: int = 0
     heard: int = 0
 
@@ -74,7 +74,7 @@ class Rumors:
     def heard(self, claim: Claim, members: int) -> None:
         """Somebody told a claim that is known here already."""
         rumor = self._rumors.get(_slot(claim))
-        if rumor is not None and rumor.rank and rumor.claim == claim:
+        if rumor is not None and rumor.rank != _AWAITED and rumor.claim == claim:
             rumor.heard += 1
             if self._is_done(rumor, members):
                 self._drop(rumor)
@@ -124,20 +124,24 @@ class Rumors:
 
     def _drop_refuted(self, alive: Alive) -> None:
         word = (alive.epoch, alive.incarnation)
-        for slot in [slot for slot in self._rumors if slot[0] == alive.name]:
-            claim = self._rumors[slot].claim
-            if isinstance(claim, Suspect | Obituary) and (claim.epoch, claim.incarnation) < word:
-                self._drop(self._rumors[slot])
+        said_by_others = [line for (rank, _), line in self._turns.items() if rank != _OWN_WORD]
+        for rumor in [r for line in said_by_others for r in line.values() if r.claim.name == alive.name]:
+            if isinstance(rumor.claim, Suspect | Obituary) and (rumor.claim.epoch, rumor.claim.incarnation) < word:
+                self._drop(rumor)
 
 
 _MUCH = 1 << 30
 """Bytes: more than there is room for anywhere."""
 
 
+_AWAITED, _OWN_WORD, _SUSPICION = range(3)
+"""Ranks."""
+
+
 def _rank(claim: Rumored) -> int:
     if isinstance(claim, Obituary | Left | Revoked):
-        return 0
-    return 2 if isinstance(claim, Suspect) else 1
+        return _AWAITED
+    return _SUSPICION if isinstance(claim, Suspect) else _OWN_WORD
 
 
 def _slot(claim: Rumored) -> tuple[str, str]:

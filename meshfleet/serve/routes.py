@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from meshfleet.serve.files import Page
     from meshfleet.serve.gate import Gate
+    from meshfleet.serve.metrics import Metrics
     from meshfleet.serve.openapi import Contract
     from meshfleet.serve.pushing import Pushing
     from meshfleet.serve.reading import Reading
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 PUBLIC: tuple[Scope, ...] = ()
 READERS = (Scope.READ,)
 AGENTS = (Scope.AGENT,)
+COLLECTORS = (Scope.METRICS, Scope.READ)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +67,20 @@ class Endpoint:
 
 
 def table(
-    reading: Reading, pushing: Pushing, sessions: Sessions, page: Page, contract: Contract
+    reading: Reading, pushing: Pushing, sessions: Sessions, metrics: Metrics, page: Page, contract: Contract
 ) -> tuple[Endpoint, ...]:
     """All endpoints. The first that fits a request answers it."""
     return (
         *_of_sessions(sessions),
         *_of_the_fleet(reading),
         *_of_agents(reading, pushing),
+        Endpoint(
+            path="/metrics",
+            answer_with=metrics.answer,
+            scopes=COLLECTORS,
+            media="text/plain",
+            summary="What this node counts about itself, in Prometheus' text format",
+        ),
         Endpoint(path="/openapi.json", answer_with=contract.answer, scopes=PUBLIC, summary="This contract"),
         Endpoint(
             path="/",

@@ -68,7 +68,6 @@ async def test_a_real_node_tells_what_it_counts_in_names_that_prometheus_knows(t
     }  # fmt: skip
     assert samples["meshfleet_agents", "fresh"] == 1
     assert sum(samples["meshfleet_standing", s.value] for s in Standing) == 1
-    assert samples["meshfleet_standing", "connected"] == 1
     assert 0 < samples["meshfleet_datagrams_total", "received"] <= counters["datagrams_in"]
     assert 0 < samples["meshfleet_gossip_bytes_total", "sent", "udp"] <= counters["udp_bytes_out"]
     assert 0 < samples["meshfleet_gossip_bytes_total", "received", "stream"] <= counters["stream_bytes_in"]
@@ -81,7 +80,11 @@ async def test_a_real_node_tells_what_it_counts_in_names_that_prometheus_knows(t
 async def test_names_of_nodes_and_agents_are_in_no_label(stranger: httpx.AsyncClient, tokens: Tokens) -> None:
     text = (await stranger.get("/metrics", headers=bearer(tokens[Scope.METRICS]))).text
     assert not any(name in text for name in ("n2", "n3", "claude", "codex", "shop"))
-    names = {name for name, *_ in parsed(text)[0]}
+    samples, _ = parsed(text)
+    assert {s: samples["meshfleet_standing", s.value] for s in Standing} == {
+        s: s is Standing.CONNECTED for s in Standing
+    }
+    names = {name for name, *_ in samples}
     assert all(name.startswith("meshfleet_") for name in names)
 
 

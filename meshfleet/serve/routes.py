@@ -236,9 +236,12 @@ def application(endpoints: Sequence[Endpoint], gate: Gate) -> Starlette:
         return Refusal(404, problem, near=found or tuple(paths)).answer()
 
     async def not_allowed(request: Request, _error: Exception) -> Response:
-        if (refusal := _turned_away(gate, request)) is not None:
-            return refusal.answer()
         fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        # An agent's id may end in `/state`; but whoever asks for a path that ends so means the state.
+        fitting = [route for route in fitting if route.path == fitting[0].path]
+        public = all(not e.scopes for e in endpoints if e.pattern == fitting[0].path)
+        if not public and (refusal := _turned_away(gate, request)) is not None:
+            return refusal.answer()  # what is public no token could ever change, so there the method is what is wrong
         allowed = tuple(sorted({method for route in fitting for method in route.methods or ()}))
         problem = f"{request.method} is not possible on {quoted(request.url.path)}. Possible: {', '.join(allowed)}."
         return Refusal(405, problem, allow=allowed).answer()

@@ -101,6 +101,12 @@ MUTANTS = (
         "if True:",
     ),
     Mutant(
+        "who is heard was not forgotten, whoever says so",
+        "gossip/judging.py",
+        "if there and not own_word:",
+        "if False:",
+    ),
+    Mutant(
         "a group loss is held only for group_hold",
         "gossip/judging.py",
         "if at - latest > self._timing.group_hold + self._timing.beat_interval:",

@@ -125,6 +125,18 @@ def test_variables_that_are_no_settings_are_told_too(variable: str) -> None:
     assert f"`{variable}`" in CONFIGURATION
 
 
+def test_every_threat_names_tests_that_are_there() -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    table = page.partition("## Tests that attack")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 10
+    named = [re.findall(r"`(tests/[a-z_/]+\.py)`", row.split(" | ")[-1]) for row in rows]
+    assert all(named)
+    assert {path for paths in named for path in paths if not (ROOT / path).is_file()} == set()
+    attacks = {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "adversary").glob("test_*.py")}
+    assert attacks <= {path for paths in named for path in paths}
+
+
 def test_every_dependency_has_its_reason() -> None:
     wanted = [
         *PROJECT["dependencies"],

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from math import fsum
-from statistics import median
+from statistics import median, median_high
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -63,6 +64,15 @@ class Rss(msgspec.Struct, frozen=True):
     max: float
 
 
+class Unsealed(msgspec.Struct, frozen=True):
+    """The same mesh without seals, TLS and signatures: what trust costs. Such nodes exist in this benchmark alone."""
+
+    idle_cpu_pct: float
+    load_cpu_pct: float
+    sealed_costs_pct: float
+    """How much more CPU the sealed mesh takes under load, in per cent of the unsealed one's."""
+
+
 class Result(msgspec.Struct, frozen=True):
     """All of it."""
 
@@ -72,6 +82,7 @@ class Result(msgspec.Struct, frozen=True):
     load: Load
     rss_mb: Rss
     not_fresh: int
+    unsealed: Unsealed | None = None
     peer: None = None
 
 
@@ -116,7 +127,7 @@ class _Process:
 
 
 @asynccontextmanager
-async def _nodes(count: int, *, serving: bool) -> AsyncIterator[list[_Process]]:
+async def _nodes(count: int, *, serving: bool, sealed: bool) -> AsyncIterator[list[_Process]]:
     """`count` running node processes that know the first one's address."""
     environment = {**os.environ, "MESHFLEET_BENCH_FLEET": secrets.token_hex(32)}
     processes: list[trio.Process] = []
@@ -124,7 +135,8 @@ async def _nodes(count: int, *, serving: bool) -> AsyncIterator[list[_Process]]:
     try:
         nodes: list[_Process] = []
         for i in range(count):
-            command = [sys.executable, "-m", "meshfleet.cli.bench_node", f"b{i:03}", seed, "1" if serving else "0"]
+            flags = ["serving"] * serving + ["unsealed"] * (not sealed)
+            command = [sys.executable, "-m", "meshfleet.cli.bench_node", f"b{i:03}", seed, *flags]
             process = await trio.lowlevel.open_process(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
             )
@@ -136,8 +148,14 @@ async def _nodes(count: int, *, serving: bool) -> AsyncIterator[list[_Process]]:
             await node.read(Started)
         yield nodes
     finally:
-        for process in processes:
-            process.kill()
+        with trio.CancelScope(shield=True):
+            for process in processes:
+                process.kill()
+            for process in processes:
+                await process.wait()
+                for pipe in (process.stdin, process.stdout):
+                    if pipe is not None:
+                        await pipe.aclose()
 
 
 async def _all(nodes: list[_Process], order: Order, kind: type[Answer]) -> list[Answer]:
@@ -154,11 +172,50 @@ async def _all(nodes: list[_Process], order: Order, kind: type[Answer]) -> list[
 
 
 async def mesh(
-    nodes: int, *, update_every: float, seconds: float, payload: int, serving: bool = True, say: Callable[[str], None]
+    nodes: int,
+    *,
+    update_every: float,
+    seconds: float,
+    payload: int,
+    runs: int = 1,
+    beside_unsealed: bool = True,
+    say: Callable[[str], None],
 ) -> Result:
-    """Run the benchmark: join, idle, load, drain. `say` is told how far it is."""
-    say(f"starting {nodes} node processes")
-    async with _nodes(nodes, serving=serving) as running:
+    """Run the benchmark `runs` times: medians. `say` is told how far it is. The unsealed mesh runs after each sealed
+    one, not after all of them, for what else the machine does changes with time."""
+    results: list[Result] = []
+    once = partial(_once, nodes, update_every=update_every, seconds=seconds, payload=payload, say=say)
+    for _ in range(runs):
+        result = await once(sealed=True)
+        if beside_unsealed:
+            result = msgspec.structs.replace(result, unsealed=_beside(result, await once(sealed=False)))
+        results.append(result)
+    medians = msgspec.convert(_medians([msgspec.to_builtins(result) for result in results]), Result)
+    return msgspec.structs.replace(medians, not_fresh=max(result.not_fresh for result in results))
+
+
+def _beside(sealed: Result, unsealed: Result) -> Unsealed:
+    more = 100 * (sealed.load.cpu_pct / unsealed.load.cpu_pct - 1) if unsealed.load.cpu_pct else 0.0
+    return Unsealed(unsealed.idle.cpu_pct, unsealed.load.cpu_pct, round(more, 1))
+
+
+def _medians(of: list[object]) -> object:
+    """The same shape, with the median of each number."""
+    first = of[0]
+    if isinstance(first, dict):
+        return {key: _medians([each[key] for each in of if isinstance(each, dict)]) for key in first}
+    numbers = [each for each in of if isinstance(each, int | float)]
+    if not numbers:
+        return None
+    return median_high(numbers) if isinstance(first, int) else median(numbers)
+
+
+async def _once(
+    nodes: int, *, update_every: float, seconds: float, payload: int, sealed: bool, say: Callable[[str], None]
+) -> Result:
+    """Join, idle, load, drain."""
+    say(f"starting {nodes} {'' if sealed else 'unsealed '}node processes")
+    async with _nodes(nodes, serving=True, sealed=sealed) as running:
         began = time.monotonic()
         with trio.fail_after(120):
             await _all(running, Order("wait", nodes=nodes), Joined)
@@ -222,7 +279,11 @@ def _share(ordered: list[float], share: float) -> float:
 
 def summary(result: Result) -> str:
     """For people."""
-    load, idle = result.load, result.idle
+    load, idle, unsealed = result.load, result.idle, result.unsealed
+    beside = unsealed and (
+        f"trust  {unsealed.sealed_costs_pct:+.0f} % CPU under load: without seals, TLS and signatures"
+        f" {unsealed.load_cpu_pct:.2f} %, idle {unsealed.idle_cpu_pct:.2f} %"
+    )
     return "\n".join(
         [
             f"{result.nodes} nodes joined in {result.join_s:.2f} s",
@@ -231,6 +292,7 @@ def summary(result: Result) -> str:
             f" {load.cpu_pct:.2f} % CPU",
             f"       {load.delivered_pct:.2f} % delivered, {load.within_2s_pct:.2f} % within 2 s,"
             f" {load.copies_per_snapshot:.2f} copies",
+            *([beside] if beside else []),
             f"delay  p50 {load.p50_s:.3f} s, p99 {load.p99_s:.3f} s, max {load.max_s:.3f} s",
             f"age    p50 {load.age_shown_p50_s:.2f} s, p99 {load.age_shown_p99_s:.2f} s,"
             f" max {load.age_shown_max_s:.2f} s",

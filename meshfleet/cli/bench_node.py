@@ -10,11 +10,13 @@ import random
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import trio
 
+from meshfleet.cli.bench_unsealed import Unsealed
 from meshfleet.fleet.names import Address, NodeName, parse_address
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.state import AgentState, Status
@@ -22,7 +24,7 @@ from meshfleet.gossip.events import Arrived, Event, Judged
 from meshfleet.node.config import NodeConfig
 from meshfleet.node.node import Node, open_node
 from meshfleet.node.readers import Readers
-from meshfleet.node.trust import seeded
+from meshfleet.node.trust import Trust, seeded
 from meshfleet.serve.server import serve
 from meshfleet.wire.codec import decode_state, encode_state
 
@@ -164,7 +166,7 @@ def _rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS counts bytes
 
 
-async def _main(name: str, fleet: bytes, seed: str | None, serving: bool) -> None:
+async def _main(name: str, fleet: bytes, seed: str | None, *, serving: bool, sealed: bool) -> None:
     seeds = (parse_address(seed),) if seed else ()
     config = NodeConfig(
         name=NodeName(name),
@@ -175,7 +177,7 @@ async def _main(name: str, fleet: bytes, seed: str | None, serving: bool) -> Non
         host=f"host-{name}",
         version="bench",
     )
-    async with open_node(config) as node, trio.open_nursery() as nursery:
+    async with open_node(config, trusting=Trust if sealed else Unsealed) as node, trio.open_nursery() as nursery:
         if serving:
             base_url: str = await nursery.start(
                 serve, node, Readers(node.keyring, None, time.time), Address("127.0.0.1", 0)
@@ -215,6 +217,7 @@ def _say(answer: object) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(
-        _main, sys.argv[1], bytes.fromhex(os.environ["MESHFLEET_BENCH_FLEET"]), sys.argv[2] or None, sys.argv[3] == "1"
-    )
+    fleet = bytes.fromhex(os.environ["MESHFLEET_BENCH_FLEET"])
+    flags = sys.argv[3:]
+    run = partial(_main, serving="serving" in flags, sealed="unsealed" not in flags)
+    trio.run(run, sys.argv[1], fleet, sys.argv[2] or None)

@@ -45,6 +45,8 @@ def bench_mesh(
     update_every: Annotated[float, typer.Option(min=0.05, metavar="S", help="Seconds between a node's updates.")] = 2.0,
     seconds: Annotated[float, typer.Option(min=1.0, metavar="S", help="How long each phase is measured.")] = 20.0,
     payload: Annotated[int, typer.Option(min=200, max=4096, metavar="BYTES", help="Size of a snapshot.")] = 400,
+    runs: Annotated[int, typer.Option(min=1, max=99, metavar="N", help="How often, for medians.")] = 1,
+    sealed_only: Annotated[bool, typer.Option("--sealed-only", help="No unsealed mesh to compare with.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bytes, datagrams, CPU and memory of each node, and how late news arrives, over loopback."""
@@ -58,7 +60,8 @@ def bench_mesh(
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    result = trio.run(partial(mesh, nodes, update_every=update_every, seconds=seconds, payload=payload, say=say))
+    run = partial(mesh, nodes, update_every=update_every, seconds=seconds, payload=payload, runs=runs)
+    result = trio.run(partial(run, beside_unsealed=not sealed_only, say=say))
     print(msgspec.json.encode(result).decode() if as_json else summary(result))
 
 

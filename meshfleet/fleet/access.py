@@ -15,7 +15,7 @@ class Scope(str, Enum):
     AGENT = "agent"
     """To speak for agents: push their states, withdraw them. Sees nothing."""
     METRICS = "metrics"
-    """What a monitoring system collects, and nothing else."""
+    """What a monitoring system collects: this node's own counters, and nothing else."""
 
     def __str__(self) -> str:
         return self.value

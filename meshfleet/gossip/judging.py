@@ -140,6 +140,7 @@ class Judging:
         # Else nobody asks how far the suspicion has come.
         silent = age > self._timing.stale_after or self._rules.suspects_early
         confirmed, could, expired = self._suspicion(record, at) if silent else (0, 0, False)
+        ended = self._obituary(record, at, age, accepts)
         contact = record.indirect_via if record.suspicion and record.indirect_at > record.suspicion.began else None
         return Evidence(
             age=age,
@@ -147,8 +148,8 @@ class Judging:
             # A packet sent just before a death may be read just after its sign; so much is forgiven.
             heard_at=record.heard_at - self._timing.grace,
             known_for=at - record.met_at,
-            goodbye=self._goodbye(record, at),
-            ended=self._obituary(record, at, age, accepts),
+            goodbye=self._goodbye(record, at, there=ended is None and age <= self._timing.stale_after),
+            ended=ended,
             eof=record.eof,
             refusals=tuple(record.refusals),
             accepts=accepts,
@@ -167,11 +168,15 @@ class Judging:
             return False
         return record.unanswered_since is None or at - record.unanswered_since <= self._timing.group_hold
 
-    def _goodbye(self, record: Record, at: float) -> Fact | None:
+    def _goodbye(self, record: Record, at: float, *, there: bool) -> Fact | None:
+        """A goodbye that I believe: its own, the owner's, or an operator's `forget` of one that is not there for me
+        either. Any member can say that somebody was forgotten, even in a life that is yet to come."""
         left = record.known.left
         if left is None or not record.known.has_left:
             return None
         own_word = left.by == record.name or (left.by == self._me and left.reason == CAST_OUT)
+        if there and not own_word:
+            return None
         said = left.reason if own_word else f"forgotten by {left.by}"
         return Fact(Kind.GOODBYE, at, left.by, said)
 

@@ -46,7 +46,7 @@ from meshfleet.node.clocks import SuspendWatch
 from meshfleet.node.links import Links, knock
 from meshfleet.node.process import Process, parse
 from meshfleet.wire.codec import decode_packet, encode_packet
-from meshfleet.wire.seal import Sealer, UnknownKey
+from meshfleet.wire.seal import UnknownKey
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -100,7 +100,7 @@ class Driver:
         self.counts: Counter[str] = Counter()
         self._network = network
         self._datagrams = datagrams
-        self._sealer = Sealer(trust.keyring)
+        self._sealer = trust.sealer()
         self._trust = trust
         self._enter = enter
         self.missed_key = False

@@ -12,7 +12,6 @@ from meshfleet.wire.seal import FRAME_LIMIT
 
 if TYPE_CHECKING:
     from meshfleet.node.network import Stream
-    from meshfleet.node.trust import Trust
 
 LENGTH_BYTES = 4
 
@@ -73,13 +72,8 @@ class Hello(NamedTuple):
     frames: Frames
 
 
-async def secure(stream: Stream, trust: Trust, *, dialled: bool) -> Hello:
-    """TLS with a peer of the mesh. BrokenResourceError where that fails; Untrusted where it speaks another protocol."""
-    return await greet(stream, trust.dialling if dialled else trust.accepting, dialled=dialled)
-
-
 async def greet(stream: Stream, context: ssl.SSLContext, *, dialled: bool) -> Hello:
-    """The handshake alone."""
+    """TLS with whoever is there. BrokenResourceError where that fails; Untrusted where it speaks another protocol."""
     tls: trio.SSLStream[Stream] = trio.SSLStream(stream, context, server_side=not dialled, https_compatible=True)
     await tls.do_handshake()
     protocol = tls.selected_alpn_protocol()

@@ -16,7 +16,7 @@ import trio
 
 from meshfleet.errors import TooBig, Untrusted, WireError
 from meshfleet.gossip.messages import Goodbye, Message, Packet, StreamEnd
-from meshfleet.node.frames import Frames, Hello, broken_because, secure
+from meshfleet.node.frames import Frames, Hello, broken_because
 from meshfleet.node.tls import ENTRANCE
 from meshfleet.wire.codec import decode_packet
 
@@ -102,7 +102,7 @@ class Link:
             async with trio.open_nursery() as nursery:
                 self._scope = nursery.cancel_scope
                 with trio.fail_after(HANDSHAKE):
-                    hello = await secure(stream, trust, dialled=self.dialled)
+                    hello = await trust.greet(stream, dialled=self.dialled)
                     if entered := hello.protocol == ENTRANCE:
                         await enter(hello, self.address)
                         nursery.cancel_scope.cancel()

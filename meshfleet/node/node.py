@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.evidence import Fact
     from meshfleet.fleet.view import AgentView, FleetView, Health
     from meshfleet.node.network import Network
+    from meshfleet.node.trust import Identity
 
 VIEW_KEPT = 0.25
 """Seconds for which a view is handed out again while nothing but ages changed: what 1,000 readers cost in between
@@ -336,15 +337,16 @@ async def open_node(
     wall: Callable[[], float] = time.time,
     rng: random.Random | None = None,
     machine: Machine | None = None,
+    trusting: Callable[[Identity, Callable[[], float]], Trust] = Trust,
 ) -> AsyncIterator[Node]:
     """A running node. Sockets are bound on entry (ConfigError if they can't be); on exit all is closed, without a
-    goodbye: call `leave` first for that."""
+    goodbye: call `leave` first for that. `trusting` is for the benchmark that measures what trust costs."""
     check(config)
     network, machine = network or RealNetwork(), machine or Machine()
     store = None if config.state_dir is None else StateDir.open(config.state_dir)
     try:
         vault = None if store is None else Vault(store)
-        trust = Trust(identity_of(config, vault, wall()), wall)
+        trust = trusting(identity_of(config, vault, wall()), wall)
         epoch = int(wall() * 1000) if store is None else store.next_epoch(int(wall() * 1000))
         datagrams, bound = await bind_both(network, await resolved(network, config.gossip))
         try:
@@ -356,7 +358,7 @@ async def open_node(
             )  # fmt: skip
             now, rng = machine.now(), rng or random.Random()
             member = Member(
-                config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, trust.notary, now
+                config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, trust.vouching(), now
             )
             for revoked in trust.revoked:
                 member.revoke(revoked, now)

@@ -16,15 +16,20 @@ from meshfleet.errors import Untrusted
 from meshfleet.fleet.names import NodeName
 from meshfleet.gossip.messages import Revoked
 from meshfleet.node import tls
+from meshfleet.node.frames import greet
 from meshfleet.wire.identity import LIFETIME, Authority, Certificate, Fleet, NodeKey
 from meshfleet.wire.keyring import KEY_BYTES
 from meshfleet.wire.notary import Notary
 from meshfleet.wire.revocation import is_genuine
 from meshfleet.wire.ring import Ring, first_ring, keyring_of
+from meshfleet.wire.seal import Sealer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from meshfleet.gossip import vouching
+    from meshfleet.node.frames import Hello
+    from meshfleet.node.network import Stream
 
 RENEWED_LATE: Final = 30 * 86_400.0
 """Seconds for which an expired certificate still gets its node a new one. A machine that was off for a month comes back
@@ -96,6 +101,18 @@ class Trust:
         self.accepting = tls.accepting(self.fleet, self.key, certificate)
         self.dialling = tls.dialling(self.fleet, self.key, certificate, tls.MESH)
         self.entering = tls.dialling(self.fleet, self.key, certificate, tls.ENTRANCE)
+
+    def sealer(self) -> Sealer:
+        """What seals this node's datagrams, and opens those of its fleet."""
+        return Sealer(self.keyring)
+
+    def vouching(self) -> vouching.Notary:
+        """What signs, and looks at signatures, for the core."""
+        return self.notary
+
+    async def greet(self, stream: Stream, *, dialled: bool) -> Hello:
+        """TLS with a peer of the mesh, or a newcomer. What it raises: `frames.greet`."""
+        return await greet(stream, self.dialling if dialled else self.accepting, dialled=dialled)
 
     def admit(self, der: bytes | None) -> Certificate:
         """The peer that shows this certificate; Untrusted where it may not speak in this fleet."""

@@ -27,7 +27,8 @@ REFUSALS = {
     400: "The id or the body is wrong; the sentence says where.",
     401: "No token, or one that is not good (any more); the sentence says why.",
     404: "Not known here; `near` lists what resembles it.",
-    409: "This node carries as many agents as a node may; the new one was not added.",
+    409: "The body is about another agent than the path; or this node carries as many agents as a node may, and the "
+    "new one was not added.",
     415: "The body is not application/json.",
     429: "Too many at once from there; Retry-After says when the next may come.",
     503: "All event streams are in use.",

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from meshfleet.errors import ConfigError, PublishError
 from meshfleet.fleet.names import AgentId, agent_id
 from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
-from meshfleet.serve.answers import JSON, Accepted, Refusal, json_answer, quoted
+from meshfleet.serve.answers import Accepted, Refusal, json_answer, quoted
+from meshfleet.serve.bodies import read, require_json
 from meshfleet.serve.near import near
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class Pushing:
         body = await request.body()
         state = _decoded(body)
         if state.agent_id != name:
-            raise Refusal(
-                400,
+            raise Refusal(  # 409, as RFC 9110 has it (9.3.4) where the two contradict each other
+                409,
                 f"The body is about agent {quoted(state.agent_id)}, the path about {quoted(name)}. "
                 "Send each agent's state to its own path.",
             )
@@ -69,17 +70,6 @@ class Pushing:
         return Response(status_code=204)
 
 
-def require_json(request: Request) -> None:
-    """415 where the body is said to be anything else: what a form of another site's page could send."""
-    content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != JSON:
-        raise Refusal(
-            415,
-            f"The body's Content-Type is {quoted(content_type)}. Send it as {JSON}.",
-            headers={"Accept-Post": JSON},
-        )
-
-
 def _valid(text: str) -> AgentId:
     try:
         return agent_id(text)
@@ -91,7 +81,7 @@ def _decoded(body: bytes) -> AgentState:
     if not body.strip():
         raise Refusal(400, "The body is empty. Send an AgentState as JSON; /openapi.json describes its fields.")
     try:
-        return msgspec.json.decode(body, type=AgentState)
+        return read(body, AgentState)
     except msgspec.ValidationError as error:
         hint = f" Known statuses: {', '.join(Status)}." if str(error).endswith("`$.status`") else ""
         raise Refusal(400, f"The state is not valid: {error}.{hint} /openapi.json describes its fields.") from error

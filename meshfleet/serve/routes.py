@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from meshfleet.serve.files import Page
     from meshfleet.serve.gate import Gate
+    from meshfleet.serve.metrics import Metrics
     from meshfleet.serve.openapi import Contract
     from meshfleet.serve.pushing import Pushing
     from meshfleet.serve.reading import Reading
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 PUBLIC: tuple[Scope, ...] = ()
 READERS = (Scope.READ,)
 AGENTS = (Scope.AGENT,)
+COLLECTORS = (Scope.METRICS, Scope.READ)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +67,20 @@ class Endpoint:
 
 
 def table(
-    reading: Reading, pushing: Pushing, sessions: Sessions, page: Page, contract: Contract
+    reading: Reading, pushing: Pushing, sessions: Sessions, metrics: Metrics, page: Page, contract: Contract
 ) -> tuple[Endpoint, ...]:
     """All endpoints. The first that fits a request answers it."""
     return (
         *_of_sessions(sessions),
         *_of_the_fleet(reading),
         *_of_agents(reading, pushing),
+        Endpoint(
+            path="/metrics",
+            answer_with=metrics.answer,
+            scopes=COLLECTORS,
+            media="text/plain",
+            summary="What this node counts about itself, in Prometheus' text format",
+        ),
         Endpoint(path="/openapi.json", answer_with=contract.answer, scopes=PUBLIC, summary="This contract"),
         Endpoint(
             path="/",
@@ -227,9 +236,12 @@ def application(endpoints: Sequence[Endpoint], gate: Gate) -> Starlette:
         return Refusal(404, problem, near=found or tuple(paths)).answer()
 
     async def not_allowed(request: Request, _error: Exception) -> Response:
-        if (refusal := _turned_away(gate, request)) is not None:
-            return refusal.answer()
         fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        # An agent's id may end in `/state`; but whoever asks for a path that ends so means the state.
+        fitting = [route for route in fitting if route.path == fitting[0].path]
+        public = all(not e.scopes for e in endpoints if e.pattern == fitting[0].path)
+        if not public and (refusal := _turned_away(gate, request)) is not None:
+            return refusal.answer()  # what is public no token could ever change, so there the method is what is wrong
         allowed = tuple(sorted({method for route in fitting for method in route.methods or ()}))
         problem = f"{request.method} is not possible on {quoted(request.url.path)}. Possible: {', '.join(allowed)}."
         return Refusal(405, problem, allow=allowed).answer()

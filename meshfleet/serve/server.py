@@ -32,6 +32,7 @@ from meshfleet.serve.limits import (
 )
 from meshfleet.serve.listen import BoundedStream, is_wildcard, listen
 from meshfleet.serve.log import StructuredLog
+from meshfleet.serve.metrics import Metrics
 from meshfleet.serve.openapi import Contract
 from meshfleet.serve.pushing import Pushing
 from meshfleet.serve.reading import Reading
@@ -97,7 +98,8 @@ def assemble(feed: Feed, access: Access, encoding: Encoding, broadcast: Broadcas
     """The application behind the guard: all endpoints, each behind the gate."""
     contract = Contract()
     sessions = Sessions(access, counts)
-    endpoints = table(Reading(feed, encoding, broadcast), Pushing(feed), sessions, Page(), contract)
+    reading = Reading(feed, encoding, broadcast)
+    endpoints = table(reading, Pushing(feed), sessions, Metrics(feed, counts), Page(), contract)
     contract.describe(endpoints, feed.health().version)
     return application(endpoints, Gate(access, counts))
 

@@ -13,8 +13,8 @@ from meshfleet.errors import AccessDenied
 from meshfleet.logs import get_logger
 from meshfleet.serve.access import Challenge, Session, SessionRequest
 from meshfleet.serve.answers import Refusal, json_answer
+from meshfleet.serve.bodies import read, require_json
 from meshfleet.serve.gate import REALM, address_of, bearer
-from meshfleet.serve.pushing import require_json
 from meshfleet.serve.rate import Buckets
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class Sessions:
         proof = (wanted.key_id, wanted.nonce, wanted.proof)
         ways = (shown is not None) + (wanted.code is not None) + any(part is not None for part in proof)
         if ways == 0:
-            raise Refusal(401, f"Nothing was shown. {WAYS}.", headers={"WWW-Authenticate": REALM})
+            raise _lets_nobody_in("Nothing was shown")
         if ways > 1:
-            raise Refusal(400, f"More than one thing was shown. {WAYS}.")
+            raise _lets_nobody_in("More than one thing was shown")
         if shown is not None:
             if shown.startswith("mf_"):
                 return await self._access.by_key(shown, wanted.lifetime_s)
@@ -76,7 +76,7 @@ class Sessions:
             return self._access.by_code(wanted.code)
         key_id, nonce, signature = proof
         if key_id is None or nonce is None or signature is None:
-            raise Refusal(400, f"A proof has key_id, nonce and proof; one of the three is missing. {WAYS}.")
+            raise _lets_nobody_in("A proof has key_id, nonce and proof; one of the three is missing")
         return await self._access.by_proof(key_id, nonce, signature, host, wanted.lifetime_s)
 
     def _not_too_often(self, request: Request) -> None:
@@ -98,10 +98,14 @@ async def _wanted(request: Request) -> SessionRequest:
         return SessionRequest()
     require_json(request)
     try:
-        return msgspec.json.decode(body, type=SessionRequest)
+        return read(body, SessionRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # The error names the field, never what was in it.
         raise Refusal(400, f"The body can't be exchanged: {error}. {WAYS}.") from error
+
+
+def _lets_nobody_in(why: str) -> Refusal:
+    return Refusal(401, f"{why}. {WAYS}.", headers={"WWW-Authenticate": REALM})
 
 
 def _session(token: str, grant: Grant) -> Session:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip.membership import URGENT
-from meshfleet.gossip.messages import Obituary, Suspect
+from meshfleet.gossip.messages import Left, Obituary, Suspect
 from tests.gossip.test_edges import member, tell
 from tests.gossip.test_stories import fleet
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.gossip.world import World
 
 LAN = PRESETS["lan"]
@@ -43,3 +44,14 @@ def test_the_first_proof_of_a_death_goes_on_at_once_and_whoever_hears_it_looks(m
     world.run(1.0)
     assert knocks
     assert knocks[0] - began <= LAN.direct_timeout
+
+
+@pytest.mark.parametrize("lives_ahead", [0, 10**9])
+def test_who_is_heard_is_not_forgotten_whoever_says_so_and_who_is_silent_is(lives_ahead: int) -> None:
+    world = fleet(3)
+    said = Left("n2", member(world, "n2").epoch + lives_ahead, "n1", "forgotten")
+    tell(world, "n0", said)
+    assert world.presence("n0", "n2") is Presence.FRESH
+    world.kill("n2")
+    world.run(3 * LAN.heartbeat)
+    assert world.presence("n0", "n2") is Presence.LEFT

@@ -11,6 +11,7 @@ from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.files import Page
 from meshfleet.serve.gate import Gate
 from meshfleet.serve.limits import Counts
+from meshfleet.serve.metrics import Metrics
 from meshfleet.serve.openapi import Contract, Json
 from meshfleet.serve.pushing import Pushing
 from meshfleet.serve.reading import Reading
@@ -120,7 +121,7 @@ async def test_every_route_is_in_the_contract_and_nothing_else(
     counts = Counts()
     encoding = Encoding(feed)
     reading = Reading(feed, encoding, Broadcast(feed, encoding, counts))
-    endpoints = table(reading, Pushing(feed), Sessions(readers, counts), Page(), Contract())
+    endpoints = table(reading, Pushing(feed), Sessions(readers, counts), Metrics(feed, counts), Page(), Contract())
     routes = cast("list[Route]", application(endpoints, Gate(readers, counts)).routes)
     routed = {(r.path.replace(":path", ""), m) for r in routes for m in (r.methods or set()) - {"HEAD"}}
     described = {(path, m.upper()) for path, item in at(document, "paths").items() for m in cast("Document", item)}

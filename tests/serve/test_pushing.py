@@ -71,9 +71,26 @@ async def test_what_is_not_a_state_is_refused_with_a_sentence(client: httpx.Asyn
     assert answer.json()["error"].endswith((".", "fields."))
 
 
+async def test_a_whole_number_may_be_written_with_a_point_as_json_schema_has_it(
+    client: httpx.AsyncClient, feed: SampleFeed
+) -> None:
+    body = STATE | {"tokens_in": 12_000.0, "cost_usd": 2.0, "context_pct": 1e300}
+    assert (await client.post(MINE, json=body)).status_code == 202
+    state = feed.published[0]
+    assert (state.tokens_in, state.cost_usd, state.context_pct) == (12_000, 2.0, 1e300)
+    for wrong in (12_000.5, "12000", True, 1e300):
+        assert (await client.post(MINE, json=STATE | {"tokens_in": wrong})).status_code == 400
+
+
+@pytest.mark.parametrize("body", [b'{"agent_id": ' + b"[" * n + b"]" * n + b"}" for n in (500, 900, 2_000)])
+async def test_what_is_nested_deeply_is_refused_and_nothing_else(client: httpx.AsyncClient, body: bytes) -> None:
+    answer = await client.post(MINE, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+
+
 async def test_the_id_in_the_body_must_be_the_one_in_the_path(client: httpx.AsyncClient, feed: SampleFeed) -> None:
     answer = await client.post("/v1/agents/box-1/py-2/state", json=STATE)
-    assert (answer.status_code, feed.published) == (400, [])
+    assert (answer.status_code, feed.published) == (409, [])
     assert "box-1/py-1" in answer.json()["error"]
     assert "box-1/py-2" in answer.json()["error"]
 

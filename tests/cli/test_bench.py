@@ -1,0 +1,87 @@
+"""`bench mesh`: that it measures what it says; and that the mesh without trust beside it exists nowhere else."""
+
+from __future__ import annotations
+
+import ast
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+import trio
+
+from meshfleet.cli import bench
+from meshfleet.cli.bench_unsealed import Unsealed
+from meshfleet.errors import JoinError
+from meshfleet.node.node import open_node
+from meshfleet.node.trust import seeded
+from meshfleet.wire.codec import decode_packet
+from tests.node.meshing import FLEET, config, see
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PRODUCT = Path(bench.__file__).parent.parent
+PATIENCE = 60.0
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_nothing_but_the_node_of_the_benchmark_can_be_made_without_trust() -> None:
+    sources = {str(path.relative_to(PRODUCT)): path for path in PRODUCT.rglob("*.py")}
+    unsealed = {name for name, path in sources.items() if "meshfleet.cli.bench_unsealed" in set(imported(path))}
+    asks = {name for name, path in sources.items() if "trusting=" in path.read_text()}
+    starts = {name for name, path in sources.items() if "bench_node" in path.read_text()}
+    assert (unsealed, asks) == ({"cli/bench_node.py"}, {"cli/bench_node.py"})
+    assert starts == {"cli/bench.py"}
+
+
+async def test_no_member_of_a_fleet_speaks_with_a_node_without_trust() -> None:
+    naked = msgspec.structs.replace(config("n2"), identity=seeded(FLEET, "n2", time.time()))
+    async with open_node(config("n1")) as n1, open_node(naked, trusting=Unsealed) as n2:
+        with trio.fail_after(PATIENCE):
+            for one, other in ((n1, n2), (n2, n1)):
+                with pytest.raises(JoinError):
+                    await one.join(other.address)
+        assert [node.name for node in n1.fleet().nodes] == ["n1"]
+
+
+async def test_what_is_compared_with_is_in_the_clear() -> None:
+    async with (
+        open_node(config("n1"), trusting=Unsealed) as n1,
+        open_node(config("n2", n1.address), trusting=Unsealed) as n2,
+    ):
+        with trio.fail_after(PATIENCE):
+            await see(n2, 2)
+        assert decode_packet(n1._driver._sealer.seal(n1._driver.encode(()))).source == "n1"
+        assert n1.member.membership.me.signature == b""
+
+
+@pytest.mark.processes
+def test_the_benchmark_prints_what_the_mesh_costs_with_trust_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "SETTLE", 0.5)
+    monkeypatch.setattr(bench, "DRAIN", 1.0)
+    said: list[str] = []
+
+    async def run() -> bench.Result:
+        return await bench.mesh(3, update_every=0.2, seconds=1.0, payload=400, runs=1, say=said.append)
+
+    result = trio.run(run)
+    three = [msgspec.to_builtins(msgspec.structs.replace(result, join_s=seconds)) for seconds in (3.0, 1.0, 2.0)]
+    assert msgspec.convert(bench._medians(three), bench.Result) == msgspec.structs.replace(result, join_s=2.0)
+    assert [line for line in said if line.startswith("starting")] == [
+        "starting 3 node processes",
+        "starting 3 unsealed node processes",
+    ]
+    assert result.unsealed is not None
+    assert min(result.load.cpu_pct, result.unsealed.load_cpu_pct) > 0
+    assert (result.nodes, result.load.delivered_pct, result.not_fresh) == (3, 100.0, 0)
+    assert "without seals, TLS and signatures" in bench.summary(result)

@@ -221,11 +221,11 @@ class Score:
             latency = (now_us - self._died_at_us.get(subject, now_us)) / MICROSECONDS
             kind = "exited" if pair.truth is Truth.EXITED else "host_down"
             self.seen[kind].setdefault(self._died_at_us.get(subject, 0) * 100_000 + subject, []).append(latency)
-        elif pair.truth in (Truth.REACHABLE, Truth.CUT_OFF) and not self._of_an_old_life(host, subject):
+        elif pair.truth in (Truth.REACHABLE, Truth.CUT_OFF) and event.epoch >= self._world.hosts[subject].epoch:
             self._wrong(host, self._world.hosts[subject], pair, event, now_us)
 
     def _of_an_old_life(self, observer: Host, subject: int) -> bool:
-        """Whether the observer has not heard of the present life yet: of the one it knows it is right."""
+        """Whether the observer has not heard of its present life yet."""
         assert self._world is not None
         assert observer.member is not None
         record = observer.member.roster.get(self._world.hosts[subject].name)

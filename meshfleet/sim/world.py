@@ -225,11 +225,11 @@ class World:
 
     def pause(self, here: Host) -> None:
         """SIGSTOP."""
-        here.paused += 1
+        here.stop(self.now_us)
 
     def resume(self, here: Host) -> None:
         """SIGCONT: it catches up."""
-        here.paused = max(0, here.paused - 1)
+        here.go_on(self.now_us)
         if here.listens:
             self._catch_up(here)
 

@@ -33,6 +33,8 @@ class Judged(msgspec.Struct, frozen=True):
     name: NodeName
     verdict: Verdict
     before: Verdict
+    epoch: int
+    """The life of it that was judged: a later one may be heard of in the same packet."""
 
 
 class Stands(msgspec.Struct, frozen=True):

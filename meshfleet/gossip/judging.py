@@ -113,7 +113,7 @@ class Judging:
         record.judged_since = at
         said = f"{verdict.presence.value}" + (f", {verdict.certainty.value}" if verdict.certainty else "")
         record.note(Kind.VERDICT, at, self._me, f"judged {said}" + "".join(f": {r}" for r in verdict.reasons[:1]))
-        self._emit(Judged(record.name, verdict, before))
+        self._emit(Judged(record.name, verdict, before, record.epoch))
         known = record.known
         proven = verdict.certainty is Certainty.PROVEN and not (
             known.is_buried and any(o.by == self._me for o in known.obituaries)

@@ -370,3 +370,10 @@ class Member:
         if helper_record is not None:
             self.neighbours.helper_refused(record, helper_record, now)
             self.judging.judge(record, now)
+
+    def helper_accepted(self, record: Record, helper: str, now: float) -> None:
+        """A helper's connection to a member was accepted."""
+        helper_record = self.roster.get(helper)
+        if helper_record is not None:
+            self.neighbours.helper_accepted(record, helper_record, now)
+            self.judging.judge(record, now)

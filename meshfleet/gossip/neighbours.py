@@ -183,3 +183,10 @@ class Neighbours:
         at = self._listening.at(now)
         fact = record.note(Kind.REFUSED, at, helper.name, f"{helper.name} was refused too", helper.info.host)
         record.refused(fact)
+
+    def helper_accepted(self, record: Record, helper: Record, now: float) -> None:
+        """Its kernel answered a helper: it is there, though none of my own attempts may reach it. Such an answer is a
+        sign of life of that moment, and no more: what ends it would be told to the helper."""
+        at = record.answered_at = self._listening.at(now)
+        record.asked_by = helper.name
+        record.note(Kind.ACCEPTED, at, helper.name, f"its kernel accepts {helper.name}'s connections", helper.info.host)

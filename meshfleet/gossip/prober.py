@@ -45,6 +45,10 @@ class Outcome(Protocol):
         """A helper's connection to it was refused."""
         ...
 
+    def helper_accepted(self, record: Record, helper: str, now: float) -> None:
+        """A helper's connection to it was accepted, though it answered nothing."""
+        ...
+
 
 @dataclass(slots=True)
 class _Round:
@@ -147,7 +151,7 @@ class Prober:
         probing = self._rounds[seq]
         record, stretch = probing.record, self._awareness.multiplier
         within = probing.began + self._timing.nack_deadline * stretch - now
-        for helper in self._roster.sample(self._timing.helpers, but=(record.name,)):
+        for helper in self._roster.sample(self._timing.helpers, but=(record.name,), first=record.asked_by):
             probing.helpers[helper.name] = False
             self._outbox.datagram(helper, PingReq(seq, record.name, max(0.0, within)))
         self._outbox.stream(record, Ping(seq, record.name))
@@ -250,6 +254,8 @@ class Prober:
         probing.nacks += 1
         if nack.trouble is Trouble.REFUSED and nack.epoch == probing.epoch:
             self._outcome.helper_refused(probing.record, sender, now)
+        elif nack.trouble is Trouble.ACCEPTED_MUTE and nack.epoch == probing.epoch:
+            self._outcome.helper_accepted(probing.record, sender, now)
 
 
 _TROUBLE = {

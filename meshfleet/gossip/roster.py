@@ -28,6 +28,7 @@ class Record:
         "acknowledged_at",
         "address",
         "answered_at",
+        "asked_by",
         "beat",
         "beat_at",
         "clock_offset",
@@ -99,6 +100,8 @@ class Record:
         """Its kernel acknowledged something on a standing stream."""
         self.answered_at = -1e18
         """When its kernel last answered for it, whatever came after."""
+        self.asked_by: NodeName | None = None
+        """Whom its kernel last answered as a helper of mine."""
         self.unanswered_since: float | None = None
         """Since when attempts to connect to it have met nothing but silence."""
         self.grouped_at = -1e18
@@ -187,12 +190,11 @@ class Record:
         self.tag = beat_tag(self.name, self.epoch)
         self.beat, self.hot, self.told, self.beat_at = 0, 0, None, now
         self.met_at = now
-        self.suspicion = self.accepted_at = self.acknowledged_at = self.unanswered_since = None
+        self.suspicion = self.accepted_at = self.acknowledged_at = self.unanswered_since = self.asked_by = None
         self.answered_at = self.grouped_at = self.looked_at = -1e18
         self.missed = 0
         self.refusals.clear()
-        self.eof = None
-        self.obituary_at = None
+        self.eof = self.obituary_at = None
 
 
 class Roster:
@@ -334,9 +336,11 @@ class Roster:
                 return record
         return None
 
-    def sample(self, count: int, *, but: tuple[str, ...] = ()) -> list[Record]:
-        """Up to `count` random members that can be hoped to answer."""
+    def sample(self, count: int, *, but: tuple[str, ...] = (), first: str | None = None) -> list[Record]:
+        """Up to `count` random members that can be hoped to answer; `first` is one of them, if it can be too."""
         drawn = self._rng.sample(self._hopeful, min(count + len(but), len(self._hopeful)))
+        if first is not None and (known := self._records.get(first)) is not None and known.presence in HOPEFUL:
+            drawn = [known, *(record for record in drawn if record is not known)]
         return [record for record in drawn if record.name not in but][:count]
 
     @property

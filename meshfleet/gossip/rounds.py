@@ -134,6 +134,9 @@ class Rounds:
     def _review(self, now: float) -> None:
         member = self._member
         member.neighbours.review()
+        for record in member.roster.doubted.values():
+            if record.asked_by is not None and not record.is_gone:
+                member.prober.probe(record, now)  # before the sign of life that a helper got is too old
         if member.rows.review():
             member.changes += 1
 

@@ -41,6 +41,10 @@ class Host:
         self.dark = False
         self.paused = 0
         """How many faults keep the process stopped."""
+        self.stopped_us = 0
+        """When it was last stopped."""
+        self.went_on_us = 0
+        """When it last went on."""
         self.reads: int | None = None
         """How many packets the process gets through before it is stopped again; None: all."""
         self.asleep_since_us: int | None = None
@@ -68,6 +72,16 @@ class Host:
     def listens(self) -> bool:
         """Whether its process runs its own code now."""
         return self.running and not self.paused and self.asleep_since_us is None and not self.dark
+
+    def stop(self, now_us: int) -> None:
+        """SIGSTOP; by several faults at once it is stopped until the last of them ends."""
+        self.stopped_us = self.stopped_us if self.paused else now_us
+        self.paused += 1
+
+    def go_on(self, now_us: int) -> None:
+        """SIGCONT."""
+        self.paused = max(0, self.paused - 1)
+        self.went_on_us = self.went_on_us if self.paused else now_us
 
     def takes(self, waiting: int) -> int:
         """How many of so many packets its process reads now."""

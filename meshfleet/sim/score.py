@@ -221,11 +221,11 @@ class Score:
             latency = (now_us - self._died_at_us.get(subject, now_us)) / MICROSECONDS
             kind = "exited" if pair.truth is Truth.EXITED else "host_down"
             self.seen[kind].setdefault(self._died_at_us.get(subject, 0) * 100_000 + subject, []).append(latency)
-        elif pair.truth in (Truth.REACHABLE, Truth.CUT_OFF) and not self._of_an_old_life(host, subject):
+        elif pair.truth in (Truth.REACHABLE, Truth.CUT_OFF) and event.epoch >= self._world.hosts[subject].epoch:
             self._wrong(host, self._world.hosts[subject], pair, event, now_us)
 
     def _of_an_old_life(self, observer: Host, subject: int) -> bool:
-        """Whether the observer has not heard of the present life yet: of the one it knows it is right."""
+        """Whether the observer has not heard of its present life yet."""
         assert self._world is not None
         assert observer.member is not None
         record = observer.member.roster.get(self._world.hosts[subject].name)
@@ -257,9 +257,10 @@ class Score:
     def _apart(self, observer: Host, subject: Host, pair: Pair, now_us: int) -> tuple[float, tuple[int, ...]]:
         """For how many seconds nothing could have told of the subject, and who was lost together with it."""
         assert self._world is not None
-        if subject.paused and subject.outbound_only and subject.number not in observer.streams:
+        stopped = subject.paused or self._has_just_gone_on(observer, subject, now_us)
+        if stopped and subject.outbound_only and subject.number not in observer.streams:
             return inf, (subject.number,)  # its kernel would answer, and nobody can ask it
-        if subject.paused:  # its kernel answers for it, to whoever asks, and nobody passes that on
+        if stopped:  # its kernel answers for it, to whoever asks; others pass it on by chance only
             since = pair.direct_since_us
             asked = since is not None and now_us - since >= self._asking_us
             return (0.0 if asked else (now_us - pair.asked_until_us) / MICROSECONDS), (subject.number,)
@@ -270,6 +271,18 @@ class Score:
         side = [n for n in others if self._could_tell(self._pairs.get((observer.number, n)), now_us)]
         last = max([pair, *(self._pairs[n, subject.number] for n in side)], key=lambda p: p.apart_since_us)
         return (now_us - last.apart_since_us) / MICROSECONDS, last.group
+
+    def _has_just_gone_on(self, observer: Host, subject: Host, now_us: int) -> bool:
+        """Whether its process went on after a stop of T or more, so short a time ago that no word of it came by."""
+        assert self._world is not None
+        assert observer.member is not None
+        since_us = now_us - subject.went_on_us
+        stopped_us = subject.went_on_us - subject.stopped_us
+        if since_us >= self._passing_us or stopped_us < self._timing.heartbeat * MICROSECONDS:
+            return False
+        record = observer.member.roster.get(subject.name)
+        at = observer.member.listening.at(self._world.clock(observer))
+        return record is not None and (at - record.heard_at) * MICROSECONDS > since_us
 
     def _fell_silent_with(self, observer: Host, number: int, subject: Host) -> bool:
         """Whether the last that reached this observer of either was said within 2T. A cut may be one way for a while:

@@ -323,12 +323,12 @@ class StackWorld:
 
     def pause(self, here: Host) -> None:
         """SIGSTOP."""
-        here.paused += 1
+        here.stop(self.now_us)
         self._holding.hold(here.number)
 
     def resume(self, here: Host) -> None:
         """SIGCONT."""
-        here.paused = max(0, here.paused - 1)
+        here.go_on(self.now_us)
         self._go_on(here)
 
     def sleep(self, here: Host) -> None:

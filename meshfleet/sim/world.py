@@ -205,31 +205,30 @@ class World:
             here.member.leave(self.clock(here))
             here.left = True
             self.flush(here)
-            for peer, connection in sorted(here.streams.items()):
-                self.after(
-                    self.streams.way(here, self.hosts[peer]),
-                    self.streams.ends,
-                    self.hosts[peer],
-                    here.number,
-                    connection,
-                    StreamEnd.GOODBYE,
-                )
-            here.streams.clear()
+            self._end_streams(here)
             self.after(500_000, self._end_after_leave, here, here.epoch)
             self._watcher.truth_changed(self.now_us)
 
+    def _end_streams(self, here: Host) -> None:
+        for peer, connection in sorted(here.streams.items()):
+            other = self.hosts[peer]
+            way = self.streams.way(here, other)
+            self.after(way, self.streams.ends, other, here.number, connection, StreamEnd.GOODBYE)
+        here.streams.clear()
+
     def _end_after_leave(self, here: Host, epoch: int) -> None:
         if here.epoch == epoch:
+            self._end_streams(here)  # those that were begun since: its next life has none of them
             here.running = False
             self._watcher.truth_changed(self.now_us)
 
     def pause(self, here: Host) -> None:
         """SIGSTOP."""
-        here.paused += 1
+        here.stop(self.now_us)
 
     def resume(self, here: Host) -> None:
         """SIGCONT: it catches up."""
-        here.paused = max(0, here.paused - 1)
+        here.go_on(self.now_us)
         if here.listens:
             self._catch_up(here)
 

@@ -259,7 +259,12 @@ MUTANTS = (
     ),
     Mutant("a snapshot is handed on", "gossip/spread.py", "        if message.until is not None:", "        if False:"),
     Mutant("stretches of the ring do not overlap", "gossip/roster.py", "                ends = name\n", ""),
-    Mutant("a rumor is sent a bounded number of times", "gossip/rumors.py", "return rumor.sent >= times or", "return False and"),
+    Mutant(
+        "a rumor is sent a bounded number of times",
+        "gossip/rumors.py",
+        "return rumor.sent >= times or",
+        "return False and",
+    ),
     Mutant(
         "the gone are not probed in turn",
         "gossip/roster.py",

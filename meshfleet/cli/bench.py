@@ -207,7 +207,7 @@ def _medians(of: list[object]) -> object:
     numbers = [each for each in of if isinstance(each, int | float)]
     if not numbers:
         return None
-    return median_high(numbers) if isinstance(first, int) else median(numbers)
+    return median_high(numbers) if isinstance(first, int) else round(median(numbers), 4)
 
 
 async def _once(

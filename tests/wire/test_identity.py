@@ -17,6 +17,7 @@ from meshfleet.wire.identity import (
     Fleet,
     NodeKey,
     der_of,
+    is_signed,
     pem_of,
     read_request,
 )
@@ -28,6 +29,24 @@ N1 = NodeName("n1")
 OURS = Authority.begin(NodeKey.of(b"o" * 32), NOW)
 THEIRS = Authority.begin(NodeKey.of(b"t" * 32), NOW)
 KEY = NodeKey.of(b"n" * 32)
+
+
+@given(st.binary(max_size=300), st.integers(0), st.integers(1, 64))
+def test_a_signature_is_good_for_all_of_its_data_and_for_nothing_else(data: bytes, place: int, moved: int) -> None:
+    signature = KEY.sign(data)
+    assert is_signed(KEY.public, signature, data)
+    whole = bytearray(signature + data)
+    whole[place // 8 % len(whole)] ^= 1 << place % 8
+    assert not is_signed(KEY.public, bytes(whole[:64]), bytes(whole[64:]))
+    assert not is_signed(KEY.public, signature[:-moved], signature[-moved:] + data), "the border is not where it was"
+    assert not is_signed(KEY.public, signature + data[:moved], data[moved:]) or not data
+    assert not is_signed(OURS.key.public, signature, data)
+
+
+@given(st.binary(max_size=40), st.binary(max_size=70), st.binary(max_size=9))
+def test_whatever_is_no_signature_is_not_one_and_raises_nothing(public: bytes, signature: bytes, data: bytes) -> None:
+    assert not is_signed(public, signature, data)
+    assert not is_signed(KEY.public, signature, data)
 
 
 def test_a_certificate_says_name_role_key_and_time() -> None:

@@ -56,6 +56,12 @@ MUTANTS = (
         "min(evidence.age, evidence.heard_ago) > timing.presumed_after",
     ),
     Mutant(
+        "a kernel that answers a helper is a sign of life",
+        "gossip/prober.py",
+        "elif nack.trouble is Trouble.ACCEPTED_MUTE and",
+        "elif False and",
+    ),
+    Mutant(
         "a large window on one machine hides no loss",
         "fleet/standing.py",
         "group = max(losses, key=len)",
@@ -242,12 +248,17 @@ MUTANTS = (
     Mutant(
         "the gone are tried again",
         "gossip/rounds.py",
-        "            member.prober.probe(record, now)",
-        "            pass",
+        "            member.prober.probe(record, now)\n            if record.presence",
+        "            if record.presence",
     ),
     Mutant("a snapshot is handed on", "gossip/spread.py", "        if message.until is not None:", "        if False:"),
     Mutant("stretches of the ring do not overlap", "gossip/roster.py", "                ends = name\n", ""),
-    Mutant("a rumor is sent a bounded number of times", "gossip/rumors.py", "if rumor.sent >= times:", "if False:"),
+    Mutant(
+        "a rumor is sent a bounded number of times",
+        "gossip/rumors.py",
+        "return rumor.sent >= times or",
+        "return False and",
+    ),
     Mutant(
         "the gone are not probed in turn",
         "gossip/roster.py",

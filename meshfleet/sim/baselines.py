@@ -16,7 +16,10 @@ from __future__ import annotations
 from math import log
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from meshfleet.fleet.presence import Certainty, Presence, Verdict
+from meshfleet.gossip.messages import Nack, Trouble
 from meshfleet.gossip.prober import Prober
 from meshfleet.gossip.rules import MESHFLEET, Rules
 from meshfleet.gossip.suspicion import shortest
@@ -74,6 +77,10 @@ class InTurn(Prober):
         record = self._roster.get(sender)
         if record is not None and record.known.is_buried:
             self._outbox.datagram_to(source, sender, record.known.obituaries[0])
+
+    def on_nack(self, nack: Nack, sender: NodeName, now: float) -> None:
+        """Kernels' answers to helpers are not looked at, nor is a helper asked again for one."""
+        super().on_nack(msgspec.structs.replace(nack, trouble=Trouble.SILENT), sender, now)
 
     def _give_up(self, seq: int, now: float) -> None:
         probing = self._rounds.pop(seq)

@@ -126,7 +126,8 @@ class Guard:
         if not colon:
             name = host
         # Whatever is not ASCII takes twelve times its room to be made lower.
-        known = (name.isascii() and name.lower() in self._names) or (self._any_address and name == in_url((scope.get("server") or ("",))[0]))
+        own = name.isascii() and name.lower() in self._names
+        known = own or (self._any_address and name == in_url((scope.get("server") or ("",))[0]))
         if not known or (colon and not (port.isascii() and port.isdigit())):
             self._counts.hosts_refused += 1
             raise Refusal(

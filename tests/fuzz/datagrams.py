@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import strategies as st
+from typing import TYPE_CHECKING
 
 from meshfleet.wire.codec import decode_packet, encode_packet
 from meshfleet.wire.keyring import Keyring
 from meshfleet.wire.seal import OVERHEAD, Sealer
 from tests.wire.strategies import packets
+
+if TYPE_CHECKING:
+    from hypothesis import strategies as st
 
 SEALED = 1_400 - OVERHEAD
 KEY, FLEET = bytes(range(32)), bytes(range(16))

@@ -1,7 +1,7 @@
 """Two engines that look for inputs that crash a decoder or cost too much.
 
-Hypothesis draws inputs that make sense, alters them, and climbs towards those that cost more. Atheris (libFuzzer) follows
-which lines of ours an input reaches; it is not there for every system.
+Hypothesis draws inputs that make sense, alters them, and climbs towards those that cost more. Atheris (libFuzzer)
+follows which lines of ours an input reaches; it is not there for every system.
 """
 
 from __future__ import annotations

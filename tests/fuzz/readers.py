@@ -25,6 +25,8 @@ from tests.fuzz.frames import finish
 from tests.wire.strategies import states
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import Message
 
 from meshfleet.wire.keyring import Keyring
@@ -107,13 +109,15 @@ def headers(data: bytes) -> None:
     lines = [*data.split(b"\n", 3), b"", b"", b"", b""]
     named = [b"host", b"authorization", b"if-none-match", b"content-type"]
     raw = list(zip(named, lines, strict=False))
+    guard = Guard(_nothing, Counts())
     request = Request({"type": "http", "method": "GET", "headers": raw, "path": "/"})
     names_version(request.headers["if-none-match"], "b1c9-412")
-    for look in (
+    looks: tuple[Callable[[], object], ...] = (
         lambda: bearer(request),
         lambda: require_json(request),
-        lambda: Guard(_nothing, Counts())._check_host(Headers(raw=raw), request.scope),
-    ):
+        lambda: guard._check_host(Headers(raw=raw), request.scope),
+    )
+    for look in looks:
         try:
             look()
         except Refusal:

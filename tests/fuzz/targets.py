@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hypothesis import strategies as st
-
 from meshfleet.errors import WireError
 from meshfleet.fleet.state import SNAPSHOT_LIMIT
 from meshfleet.gossip.limits import DATAGRAM_BYTES
@@ -27,6 +25,8 @@ from tests.wire.strategies import packets, states, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hypothesis import strategies as st
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,18 @@ class Target:
         return True
 
 
+large, wide = cbor_of(FRAME_LIMIT), state_of(SNAPSHOT_LIMIT)
+
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target("datagram", datagrams.receive, WireError, datagrams.drawn, DATAGRAM_BYTES + 1),
-        Target("packet", decode_packet, WireError, packets.map(encode_packet), FRAME_LIMIT, MEMBERS, cbor_of(FRAME_LIMIT)),
+        Target("packet", decode_packet, WireError, packets.map(encode_packet), FRAME_LIMIT, MEMBERS, large),
         Target("beats", unpack, WireError, tables.map(lambda told: pack(told.entries, 0.0)), FRAME_LIMIT, MEMBERS),
-        Target("state", decode_state, WireError, states.map(encode_state), SNAPSHOT_LIMIT, MEMBERS, state_of(SNAPSHOT_LIMIT)),
+        Target("state", decode_state, WireError, states.map(encode_state), SNAPSHOT_LIMIT, MEMBERS, wide),
         Target("frames", frames.receive, frames.REFUSES, frames.drawn, FRAME_LIMIT + 4, MEMBERS),
         Target("word", entrance.load, WireError, words.questions, QUESTION_LIMIT, STRANGERS, cbor_of(QUESTION_LIMIT)),
-        Target("answer", entrance.load, WireError, words.answers, FRAME_LIMIT, MEMBERS, cbor_of(FRAME_LIMIT)),
+        Target("answer", entrance.load, WireError, words.answers, FRAME_LIMIT, MEMBERS, large),
         Target("ring", words.ring_of, WireError, words.rings, ring.RING_LIMIT),
         Target("invitation", words.invitation, words.REFUSES, words.invitations, LINE_LIMIT),
         Target("address", words.address, words.REFUSES, words.addresses, LINE_LIMIT),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.exploring import inputs
+from tests.fuzz.exploring import examine, inputs
 from tests.fuzz.targets import TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -32,7 +36,11 @@ def test_every_folder_of_the_corpus_belongs_to_a_target() -> None:
     assert {place.name for place in CORPUS.iterdir()} == set(TARGETS)
 
 
-def test_a_decoder_that_raises_something_else_is_found_out() -> None:
-    broken = TARGETS["packet"]
-    with suppress(AssertionError), pytest.raises(ZeroDivisionError):
-        type(broken)("broken", lambda data: 1 // len(data), (), broken.drawn, 10).run(b"")
+@pytest.mark.parametrize(
+    ("decode", "kind"), [(lambda data: 1 // len(data), "crash"), (lambda data: bytes(1_000_000), "dear")]
+)
+def test_a_decoder_that_crashes_or_takes_too_much_is_found_out(decode: Callable[[bytes], object], kind: str) -> None:
+    broken = replace(TARGETS["packet"], decode=decode)
+    found = examine(broken, b"")
+    assert found is not None
+    assert found.kind == kind

@@ -38,9 +38,7 @@ _keys = st.lists(st.builds(RingKey, st.binary(min_size=32, max_size=32), _moment
 rings: st.SearchStrategy[bytes] = st.one_of(
     st.just(_FIRST),
     st.just(with_new_key(AUTHORITY, _FIRST, int(NOW) * 1000)),
-    st.builds(
-        Ring, _moments, st.binary(min_size=2, max_size=2), _keys.map(tuple), st.binary(min_size=64, max_size=64)
-    ),
+    st.builds(Ring, _moments, st.binary(min_size=2, max_size=2), _keys.map(tuple), st.binary(min_size=64, max_size=64)),
 ).map(Ring.dump)
 
 

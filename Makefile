@@ -11,6 +11,7 @@
 #   make sweep                 the simulator's catalogue with 20 seeds each, then 2,000 drawn plans (SEEDS=500, JOBS=2)
 #   make traces                whether runs of the simulator are the same on every Python found here
 #   make mutants               breaks rules of the core one at a time; each must be noticed
+#   make fuzz                  feeds every decoder of network bytes, 10 minutes each (MINUTES=1, TARGET=packet, ARGS=--keep)
 #   make bench                 what the mesh costs and how fast it is, measured on loopback
 #
 # PYTHON=/path/to/python3.12 picks the interpreter.
@@ -25,6 +26,8 @@ T :=
 ARGS :=
 SEEDS :=
 JOBS :=
+MINUTES := 10
+TARGET :=
 
 # Both stamps hold the folder they were made in: a venv that was moved or copied still runs the code of its old place.
 RUN_STAMP := $(VENV)/.made-to-run
@@ -35,7 +38,7 @@ $(RUN_STAMP): FORCE
 endif
 endif
 
-.PHONY: demo up test lint format bench sims lifeguard sweep traces mutants clean FORCE
+.PHONY: demo up test lint format bench sims lifeguard sweep traces mutants fuzz clean FORCE
 FORCE:
 
 demo: $(RUN_STAMP)
@@ -62,6 +65,10 @@ traces: $(RUN_STAMP)
 
 mutants: $(DEV_STAMP)
 	@$(PY) tests/mutants.py $(ARGS)
+
+fuzz: $(DEV_STAMP)
+	@$(PY) -c 'import atheris' 2>/dev/null || $(PY) -m pip install -q --only-binary :all: atheris || true
+	@$(PY) -m tests.fuzz.run --minutes $(MINUTES) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 ifeq ($(T),)
 test: $(DEV_STAMP)

@@ -16,6 +16,9 @@ AgentId = NewType("AgentId", str)
 Epoch = NewType("Epoch", int)
 """One life of a node's process, as milliseconds since 1970, raised above every earlier life's."""
 
+ADDRESS_LIMIT = 300
+"""Characters of an address: a host name of DNS has at most 253."""
+
 NAME_LIMIT = 64
 AGENT_ID_LIMIT = 128
 
@@ -60,6 +63,8 @@ def parse_address(text: str, default_port: int | None = None) -> Address:
 
     Raises ConfigError, naming the value. Names are not resolved here.
     """
+    if len(text) > ADDRESS_LIMIT:
+        raise ConfigError(f"address {text[:20]!r}… has {len(text)} characters; at most {ADDRESS_LIMIT} are allowed.")
     host, port = _split(text)
     if port is None:
         if default_port is None:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from meshfleet.node.trust import Trust
     from meshfleet.wire.identity import Authority, Certificate
 
-QUESTION_LIMIT = 8_192
-"""Bytes of a question. Strangers may ask: what they send is bounded before it is read, and a real one has some 300."""
+QUESTION_LIMIT = 768
+"""Bytes of a question. Strangers may ask: what they send is bounded before it is read, so that it costs less than 1 ms
+and 64 KiB. A real one has at most 270."""
 
 HANGING_UP = 1.0
 """Seconds that whoever was answered has to close the stream. Closing first could take the answer from it."""

@@ -125,7 +125,9 @@ class Guard:
         name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
         if not colon:
             name = host
-        known = name.lower() in self._names or (self._any_address and name == in_url((scope.get("server") or ("",))[0]))
+        # Whatever is not ASCII takes twelve times its room to be made lower.
+        own = name.isascii() and name.lower() in self._names
+        known = own or (self._any_address and name == in_url((scope.get("server") or ("",))[0]))
         if not known or (colon and not (port.isascii() and port.isdigit())):
             self._counts.hosts_refused += 1
             raise Refusal(

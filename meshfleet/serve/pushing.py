@@ -35,6 +35,7 @@ class Pushing:
         name = _valid(request.path_params["id"])
         body = await request.body()
         state = _decoded(body)
+        ignored = _unknown_fields(body)
         if state.agent_id != name:
             raise Refusal(  # 409, as RFC 9110 has it (9.3.4) where the two contradict each other
                 409,
@@ -48,7 +49,7 @@ class Pushing:
         process = request.headers.get("meshfleet-process")
         if process is not None:
             self._feed.attend(name, process)
-        accepted = Accepted(agent_id=name, node=self._feed.health().node, ignored=_unknown_fields(body))
+        accepted = Accepted(agent_id=name, node=self._feed.health().node, ignored=ignored)
         return json_answer(accepted, status=202)
 
     def _is_full(self, name: AgentId) -> bool:
@@ -91,5 +92,9 @@ def _decoded(body: bytes) -> AgentState:
 
 def _unknown_fields(body: bytes) -> tuple[str, ...]:
     """Which fields of a body that was decoded once already are none of ours."""
-    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    try:
+        given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # Names and values of unknown fields were skipped before, and not looked at.
+        raise Refusal(400, f"The body is not JSON: {error}.") from error
     return tuple(field[:64] for field in given if field not in AgentState.__struct_fields__)[:IGNORED_SHOWN]

@@ -31,6 +31,9 @@ ID_BYTES = 8
 VERIFIER_BYTES = 32
 PROOF_BYTES = 64
 
+PART_LIMIT = 300
+"""Characters of each part of what is signed. The longest is the host, of which DNS allows 253."""
+
 _KEY = re.compile(rf"mf_({'|'.join(Scope)})_([0-9a-f]{{{2 * ID_BYTES}}})_([0-9a-f]{{{2 * SECRET_BYTES}}})")
 
 
@@ -97,7 +100,7 @@ def proves(verifier: bytes, proof: bytes, key_id: str, nonce: str, host: str, se
 
 def _said(key_id: str, nonce: str, host: str, seconds: int) -> bytes:
     """What is signed: five lines. ValueError where a part could pass for two of them."""
-    parts = ("meshfleet session proof 1", key_id, nonce, host.lower(), str(seconds))
-    if not all(part.isascii() and part.isprintable() for part in parts):
+    parts = ("meshfleet session proof 1", key_id, nonce, host[: PART_LIMIT + 1].lower(), str(seconds))
+    if not all(len(part) <= PART_LIMIT and part.isascii() and part.isprintable() for part in parts):
         raise ValueError("a part of a proof is not plain text")
     return "\n".join(parts).encode()

@@ -88,6 +88,14 @@ async def test_what_is_nested_deeply_is_refused_and_nothing_else(client: httpx.A
     assert answer.status_code == 400
 
 
+async def test_an_unknown_field_that_is_no_text_is_refused_and_nothing_is_taken(
+    client: httpx.AsyncClient, feed: SampleFeed
+) -> None:
+    body = msgspec.json.encode(STATE)[:-1] + b',"x":{"\xb7":1},"\xb7":2}'
+    answer = await client.post(MINE, content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, feed.published) == (400, [])
+
+
 async def test_the_id_in_the_body_must_be_the_one_in_the_path(client: httpx.AsyncClient, feed: SampleFeed) -> None:
     answer = await client.post("/v1/agents/box-1/py-2/state", json=STATE)
     assert (answer.status_code, feed.published) == (409, [])

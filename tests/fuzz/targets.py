@@ -1,0 +1,114 @@
+"""Every decoder that sees bytes from a network, as one table: what it is fed with, and what that may cost.
+
+A decoder answers with a value, or with the errors that are named here. Anything else that it raises is a crash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meshfleet.errors import WireError
+from meshfleet.fleet.state import SNAPSHOT_LIMIT
+from meshfleet.gossip.limits import DATAGRAM_BYTES
+from meshfleet.node.entrance import QUESTION_LIMIT
+from meshfleet.node.invites import LINE_LIMIT
+from meshfleet.serve.limits import BODY_LIMIT, HEAD_LIMIT
+from meshfleet.wire import entrance, ring
+from meshfleet.wire.beattable import pack, unpack
+from meshfleet.wire.codec import decode_packet, decode_state, encode_packet, encode_state
+from meshfleet.wire.identity import CERTIFICATE_LIMIT
+from meshfleet.wire.seal import FRAME_LIMIT
+from tests.fuzz import certificates, datagrams, frames, readers, words
+from tests.fuzz.dear import cbor_of, state_of
+from tests.wire.strategies import packets, states, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hypothesis import strategies as st
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an input may cost beyond its own size: so much whatever it is, and so much for each of its bytes."""
+
+    seconds: float
+    seconds_per_byte: float
+    memory: int
+    memory_per_byte: int
+
+    def allows(self, size: int, seconds: float, memory: int) -> bool:
+        """Whether an input of `size` bytes may take `seconds` of processor time, and `memory` bytes at its highest."""
+        return (
+            seconds <= self.seconds + self.seconds_per_byte * size
+            and memory <= self.memory + (1 + self.memory_per_byte) * size
+        )
+
+
+ROOM = 65_536 + 4_096
+"""64 KiB, which the CBOR reader takes at once where a text claims to be longer, and what its error takes."""
+
+STRANGERS = Cost(1e-3, 0.0, ROOM, 1)
+"""Of bytes that anybody may send: 1 ms and 64 KiB, however many they are. One copy of them is their own size, and
+one more is what a decoder may need to cut them up."""
+
+MEMBERS = Cost(1e-3, 0.5e-6, ROOM, 80)
+"""Of bytes that only members may send, in frames of up to 64 KiB: a frame is as dear as the datagrams that would bring
+the same. A value in Python takes up to 72 bytes where CBOR has one (an empty list), and 8 more in the list that holds
+it: hence 80. Half a microsecond is what a message of four bytes takes, for each of them. What matters is that both are
+constants: no input is dearer than its size allows."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One decoder."""
+
+    name: str
+    decode: Callable[[bytes], object]
+    refuses: type[Exception] | tuple[type[Exception], ...]
+    drawn: st.SearchStrategy[bytes]
+    """Inputs that make sense: engines begin with some, and change them."""
+    longest: int
+    """Bytes that reach the decoder; whatever stands before it refuses more unread."""
+    cost: Cost = STRANGERS
+    dear: st.SearchStrategy[bytes] | None = None
+    """Inputs made to cost much."""
+
+    def run(self, data: bytes) -> bool:
+        """Feed it; whether it took `data`. Raises only where the decoder crashes."""
+        try:
+            self.decode(data)
+        except self.refuses:
+            return False
+        return True
+
+
+large, wide = cbor_of(FRAME_LIMIT), state_of(SNAPSHOT_LIMIT)
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target("datagram", datagrams.receive, WireError, datagrams.drawn, DATAGRAM_BYTES + 1),
+        Target("packet", decode_packet, WireError, packets.map(encode_packet), FRAME_LIMIT, MEMBERS, large),
+        Target("beats", unpack, WireError, tables.map(lambda told: pack(told.entries, 0.0)), FRAME_LIMIT, MEMBERS),
+        Target("state", decode_state, WireError, states.map(encode_state), SNAPSHOT_LIMIT, MEMBERS, wide),
+        Target("frames", frames.receive, frames.REFUSES, frames.drawn, FRAME_LIMIT + 4, MEMBERS),
+        Target("word", entrance.load, WireError, words.questions, QUESTION_LIMIT, STRANGERS, cbor_of(QUESTION_LIMIT)),
+        Target("answer", entrance.load, WireError, words.answers, FRAME_LIMIT, MEMBERS, large),
+        Target("ring", words.ring_of, WireError, words.rings, ring.RING_LIMIT),
+        Target("invitation", words.invitation, words.REFUSES, words.invitations, LINE_LIMIT),
+        Target("address", words.address, words.REFUSES, words.addresses, LINE_LIMIT),
+        Target("certificate", certificates.read, WireError, certificates.drawn, CERTIFICATE_LIMIT),
+        Target("authority", certificates.fleet_of, WireError, certificates.authorities, CERTIFICATE_LIMIT),
+        Target("names", certificates.read_named, WireError, certificates.names, 1_000),
+        Target("request", certificates.request, WireError, certificates.requests, CERTIFICATE_LIMIT),
+        Target("credential", certificates.credential, (), certificates.credentials, 256),
+        Target("token", readers.token, readers.REFUSES, readers.tokens_drawn, HEAD_LIMIT),
+        Target("key", readers.key, readers.REFUSES, readers.keys, HEAD_LIMIT),
+        Target("proof", readers.proof, (), readers.proofs, BODY_LIMIT),
+        Target("session", readers.session, readers.REFUSES, readers.sessions, BODY_LIMIT),
+        Target("pushed", readers.pushed, readers.REFUSES, readers.pushes, BODY_LIMIT),
+        Target("headers", readers.headers, readers.REFUSES, readers.heads, HEAD_LIMIT),
+    )
+}

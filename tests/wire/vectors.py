@@ -1,0 +1,285 @@
+"""Test vectors for other implementations, from fixed keys and times: `python -m tests.wire.vectors` writes them.
+
+They are docs/protocol-vectors.json; a test recomputes each. Bytes are in hexadecimal.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import msgspec
+
+from meshfleet.fleet.access import Grant, Scope
+from meshfleet.fleet.names import AgentId, Epoch, NodeName
+from meshfleet.fleet.state import AgentState, RateLimit, Snapshot, Status
+from meshfleet.gossip.messages import (
+    Ack,
+    Alive,
+    Beat,
+    Beats,
+    Delta,
+    Digest,
+    Goodbye,
+    Have,
+    Left,
+    Nack,
+    NodeInfo,
+    Obituary,
+    Packet,
+    Ping,
+    PingReq,
+    Row,
+    SnapshotMessage,
+    Suspect,
+    Sync,
+    Trouble,
+    Want,
+)
+from meshfleet.gossip.tags import beat_tag
+from meshfleet.node.invites import Invite
+from meshfleet.wire import apikeys, entrance, identity, revocation, ring, tokens
+from meshfleet.wire.codec import encode_packet, encode_state
+from meshfleet.wire.keyring import Keyring
+from meshfleet.wire.notary import Notary, signed_bytes
+from meshfleet.wire.seal import Sealer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from meshfleet.gossip.messages import Message, Statement
+
+FILE = Path(__file__).parents[2] / "docs" / "protocol-vectors.json"
+
+NOW = 1_763_923_200.0
+EPOCH = Epoch(1_763_923_200_123)
+AUTHORITY_SEED, NODE_SEED, RING_KEY, SALT = b"\x02" * 32, b"\x01" * 32, bytes(range(32)), bytes(range(0xA0, 0xAC))
+SERIALS = (1 << 126 | 1, 1 << 126 | 2)
+
+Vector = dict[str, object]
+
+
+def all_of_them() -> dict[str, object]:
+    """The whole file."""
+    with patch.object(identity, "_serial", side_effect=SERIALS):
+        authority = identity.Authority.begin(identity.NodeKey.of(AUTHORITY_SEED), NOW)
+        key = identity.NodeKey.of(NODE_SEED)
+        certificate = authority.issue(NodeName("n1"), "agent", key.public, NOW)
+    notary = Notary(authority.fleet, key, certificate, lambda: NOW)
+    keyring = Keyring(RING_KEY, authority.fleet.fleet_id)
+    statements = list(_statements(notary))
+    return {
+        "authority": _authority(authority),
+        "node": _node(key, certificate),
+        "keys": _keys(keyring),
+        "seals": list(_seals(keyring)),
+        "statements": [_signed(authority.fleet, statement) for statement in statements],
+        "revoked": _revoked(authority),
+        "ring": _ring(authority),
+        "messages": [_message(message) for message in _messages(statements, authority)],
+        "words": [{"kind": type(word).__name__, "frame": _framed(entrance.dump(word))} for word in _words(key)],
+        "beat_tag": {"name": "n1", "epoch": EPOCH, "tag": beat_tag("n1", EPOCH)},
+        "state": _state(),
+        "session_token": _token(keyring),
+        "api_key": _api_key(),
+        "invitation": _invitation(authority),
+    }
+
+
+def _authority(authority: identity.Authority) -> Vector:
+    return {
+        "private_key": AUTHORITY_SEED.hex(),
+        "public_key": authority.fleet.public.hex(),
+        "certificate": authority.fleet.der.hex(),
+        "fingerprint": authority.fleet.fingerprint.hex(),
+        "fleet_id": authority.fleet.fleet_id.hex(),
+    }
+
+
+def _node(key: identity.NodeKey, certificate: identity.Certificate) -> Vector:
+    return {
+        "private_key": NODE_SEED.hex(),
+        "public_key": key.public.hex(),
+        "name": certificate.name,
+        "role": certificate.role,
+        "not_before": int(certificate.not_before),
+        "not_after": int(certificate.not_after),
+        "certificate": certificate.der.hex(),
+        "credential": certificate.credential.hex(),
+        "request": key.request(certificate.name).hex(),
+    }
+
+
+def _keys(keyring: Keyring) -> Vector:
+    key = keyring.current
+    return {
+        "ring_key": RING_KEY.hex(),
+        "key_id": key.key_id.hex(),
+        "fleet_id": keyring.fleet_id.hex(),
+        "salt": SALT.hex(),
+        "datagram_key": key.derive(b"mf1 datagram", keyring.fleet_id + SALT).hex(),
+        "session_key": key.derive(b"mf1 session", keyring.fleet_id).hex(),
+    }
+
+
+def _seals(keyring: Keyring) -> Iterator[Vector]:
+    for counter in (0, 1, 2**40 - 1):
+        sealer = Sealer(keyring, lambda count: SALT[:count])
+        sealer._counter = counter
+        packet = encode_packet(Packet("n1", EPOCH, 88, 0.3, EPOCH + 5, (Ping(7, "n2"),)))
+        yield {"salt": SALT.hex(), "counter": counter, "packet": packet.hex(), "datagram": sealer.seal(packet).hex()}
+
+
+INFO = NodeInfo("box", "::1", 7878, None, "agent", None, "9.9", None, 1, False)
+
+
+def _statements(notary: Notary) -> Iterator[Statement]:
+    body = encode_state(STATE)
+    yield notary.sign(Alive("n1", EPOCH, 0, INFO))
+    yield notary.sign(Suspect("n2", EPOCH, 3, "n1"))
+    yield notary.sign(Left("n1", EPOCH, "n1"))
+    yield notary.sign(Obituary("n2", EPOCH, 3, "n1", "its process ended"))
+    yield notary.sign(Row("n1", EPOCH, 4, ("n2", "n3"), "n9"))
+    yield notary.sign(Snapshot(NodeName("n1"), EPOCH, 5, 4, 2, AgentId("box/codex-1"), body))
+
+
+def _signed(fleet: identity.Fleet, statement: Statement) -> Vector:
+    return {
+        "kind": type(statement).__name__,
+        "signed_bytes": signed_bytes(fleet, statement).hex(),
+        "signature": statement.signature.hex(),
+    }
+
+
+def _revoked(authority: identity.Authority) -> Vector:
+    revoked = revocation.revoke(authority, NodeName("n2"), EPOCH)
+    over = identity.stated(b"revoked", authority.fleet.fleet_id, EPOCH.to_bytes(8, "big") + b"n2")
+    return {"name": "n2", "at_ms": EPOCH, "signed_bytes": over.hex(), "signature": revoked.signature.hex()}
+
+
+def _ring(authority: identity.Authority) -> Vector:
+    made = ring.first_ring(authority, EPOCH, RING_KEY)
+    over = identity.stated(b"ring", authority.fleet.fleet_id, ring._said(made.version, made.current, made.keys))
+    return {
+        "version": made.version,
+        "signed_bytes": over.hex(),
+        "signature": made.signature.hex(),
+        "ring": made.dump().hex(),
+    }
+
+
+def _messages(statements: list[Statement], authority: identity.Authority) -> Iterator[Message]:
+    told = Beats((Beat(0xABCDEF012345, 1000, -0.3), Beat(1, 2, -4.999)))
+    held = (Have("n1", EPOCH, 5), Have("n2", EPOCH, 9))
+    for statement in statements:
+        if isinstance(statement, Snapshot):
+            yield SnapshotMessage(statement, "n9", 88, 0.3)
+            yield Delta("n1", EPOCH, 4, 5, (statement,))
+        else:
+            yield statement
+    alive, row = statements[0], statements[4]
+    assert isinstance(alive, Alive)
+    assert isinstance(row, Row)
+    yield told
+    yield revocation.revoke(authority, NodeName("n2"), EPOCH)
+    yield Ping(7, "n2")
+    yield PingReq(8, "n3", 0.48)
+    yield Ack(7, "n2", EPOCH)
+    yield Nack(8, "n3", EPOCH, Trouble.ACCEPTED_MUTE)
+    yield Digest(held)
+    yield Want(held)
+    yield Sync((alive,), told, Digest(held), True, (row,))
+    yield Goodbye()
+
+
+def _message(message: Message) -> Vector:
+    packet = encode_packet(Packet("n1", EPOCH, 88, 0.3, EPOCH + 5, (message,)))
+    return {"kind": type(message).__name__, "packet": packet.hex()}
+
+
+def _words(key: identity.NodeKey) -> Iterator[entrance.Word]:
+    yield entrance.Enter(bytes(range(8)), bytes(range(16)), key.request(NodeName("n1")))
+    yield entrance.Renew()
+    yield entrance.FetchRing()
+    yield entrance.Refused("this invitation has expired. Ask for a new one.")
+
+
+def _framed(word: bytes) -> str:
+    return (len(word).to_bytes(4, "big") + word).hex()
+
+
+STATE = AgentState(
+    agent_id="box/codex-1",
+    timestamp="2026-11-23T22:00:00Z",
+    status=Status.TOOL,
+    runtime="codex",
+    context_tokens=122_400,
+    cost_usd=1.5,
+    rate_limits=(RateLimit(key="openai:9f2e", window="5h", used_pct=38.0),),
+    sources={"cost_usd": "priced"},
+)
+
+
+def _state() -> Vector:
+    given = {name: value for name, value in msgspec.to_builtins(STATE).items() if value not in (None, {}, [])}
+    return {"state": given, "body": encode_state(STATE).hex()}
+
+
+def _token(keyring: Keyring) -> Vector:
+    now = int(NOW)
+    grant = Grant(
+        scope=Scope.READ,
+        name="grafana",
+        holder="3f9a12cd0b7e4410",
+        issued=now,
+        expires=now + 900,
+        renewable_until=now + 43_200,
+    )
+    return {
+        "ring_key": RING_KEY.hex(),
+        "fleet_id": keyring.fleet_id.hex(),
+        "random_id": bytes(range(8)).hex(),
+        **msgspec.to_builtins(grant),
+        "token": tokens.issue(keyring, grant, bytes(range(8))),
+    }
+
+
+def _api_key() -> Vector:
+    key = apikeys.make(Scope.READ, bytes(range(40)))
+    nonce, host, seconds = "00" * 12, "N1.example:7879", 900
+    return {
+        "key": key.text(),
+        "verifier": key.verifier().hex(),
+        "nonce": nonce,
+        "host": host,
+        "seconds": seconds,
+        "signed_bytes": apikeys._said(key.key_id, nonce, host, seconds).hex(),
+        "proof": key.prove(nonce, host, seconds).hex(),
+    }
+
+
+def _invitation(authority: identity.Authority) -> Vector:
+    addresses = ("192.0.2.7:7878", "[2001:db8::7]:7878")
+    line = Invite(
+        authority.fleet.fingerprint, "n1", addresses, bytes(range(8)), bytes(range(16)), int(NOW) + 3_600
+    ).line()
+    return {
+        "fingerprint": authority.fleet.fingerprint.hex(),
+        "node": "n1",
+        "addresses": addresses,
+        "invite": bytes(range(8)).hex(),
+        "secret": bytes(range(16)).hex(),
+        "expires": int(NOW) + 3_600,
+        "line": line,
+    }
+
+
+def written() -> str:
+    """The file's text."""
+    return json.dumps(all_of_them(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(written(), encoding="utf-8")

@@ -23,6 +23,7 @@ from meshfleet.gossip.messages import (
 )
 from meshfleet.gossip.roster import Record, Roster
 from meshfleet.gossip.tags import beat_tag
+from meshfleet.gossip.vouching import Trusting, Vouching
 from tests.gossip.drawing import claims
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def record(it: Roster, name: str) -> Record:
 
 
 def beats(it: Roster, counts: Counter[str] | None = None) -> Heartbeats:
-    return Heartbeats("me", 1, LAN, it, Counter() if counts is None else counts, 0.0)
+    counts = Counter() if counts is None else counts
+    return Heartbeats("me", 1, LAN, it, counts, 0.0, Vouching(Trusting(), it, counts))
 
 
 def test_a_heartbeat_that_comes_late_is_as_old_as_it_is() -> None:

@@ -40,11 +40,12 @@ from tests.gossip.world import World
 
 
 class Stamps:
-    """A notary whose signatures are names: what n1 signs ends in `n1`."""
+    """A notary whose signatures are names: what n1 signs ends in `n1`. So are proofs: n1's of its third is `n1 3`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.looked_at: Counter[str] = Counter()
+        self.hashed = 0
 
     def sign(self, statement: S) -> S:
         return msgspec.structs.replace(statement, signature=self.name.encode())
@@ -56,6 +57,18 @@ class Stamps:
         if signer is None:
             return Finding.UNVOUCHED
         return Finding.GENUINE if statement.signature == signer.name.encode() else Finding.FORGED
+
+    def prove(self, epoch: int, end: int, beat: int) -> bytes:
+        return stamp(self.name, beat)
+
+    def follows(self, name: str, epoch: int, end: int, known: tuple[int, bytes], beat: tuple[int, bytes]) -> bool:
+        self.hashed += beat[0] - known[0]
+        assert known[1] == stamp(name, known[0]), "only what is proven is built upon"
+        return beat[1] == stamp(name, beat[0])
+
+
+def stamp(name: str, beat: int) -> bytes:
+    return f"{name} {beat}".encode()
 
 
 class Signed:
@@ -103,8 +116,8 @@ def test_in_an_honest_fleet_each_statement_is_looked_at_once_by_each_and_none_is
 @pytest.mark.parametrize(
     ("lie", "counted"),
     [
-        (Alive("n2", 1, 9, NodeInfo("h", "10.9.9.9", 1), b"", b"n3"), "forged_claim"),
-        (Alive("n2", 2, 0, NodeInfo("h", "10.9.9.9", 1), b"", b"n3"), "forged_claim"),
+        (Alive("n2", 1, 9, NodeInfo("h", "10.9.9.9", 1), 0, b"", b"", b"n3"), "forged_claim"),
+        (Alive("n2", 2, 0, NodeInfo("h", "10.9.9.9", 1), 0, b"", b"", b"n3"), "forged_claim"),
         (Left("n2", 1, "n2", "left", b"n3"), "forged_claim"),
         (Left("n2", 1, "n4", "forgotten", b"n3"), "forged_claim"),
         (Suspect("n2", 1, 1, "n4", b"n3"), "forged_claim"),

@@ -40,9 +40,9 @@ def test_rounding_twice_is_rounding_once(age: float) -> None:
     assert centiseconds(once / 100) == once
 
 
-def test_after_a_day_of_uptime_a_heartbeat_takes_ten_bytes() -> None:
-    table = pack(tuple(Beat(2**48 - 1 - i, int(SOME_DAY) + i, -4.99) for i in range(60)), 0.0)
-    assert len(table) == 1 + 60 * 10
+def test_after_a_day_of_uptime_a_heartbeat_takes_seventeen_bytes() -> None:
+    table = pack(tuple(Beat(2**40 - 1 - i, int(SOME_DAY) + i, -4.99, b"proof..%d" % (i % 10)) for i in range(60)), 0.0)
+    assert len(table) == 1 + 60 * 17
 
 
 def test_an_empty_table_takes_no_bytes() -> None:
@@ -53,14 +53,14 @@ def test_an_empty_table_takes_no_bytes() -> None:
 @pytest.mark.parametrize(
     "table",
     [
-        b"\x22" + bytes(9),
-        b"\x22" + bytes(11),
-        b"\x00" + bytes(6),
-        b"\x02" + bytes(8),
-        b"\x20" + bytes(8),
-        b"\x81" + bytes(15),
-        b"\x15" + bytes(12),
-        b"\xff" + bytes(36),
+        b"\x22" + bytes(16),
+        b"\x22" + bytes(18),
+        b"\x00" + bytes(13),
+        b"\x02" + bytes(15),
+        b"\x20" + bytes(15),
+        b"\x81" + bytes(22),
+        b"\x15" + bytes(19),
+        b"\xff" + bytes(43),
     ],
 )
 def test_a_table_of_another_form_or_length_is_malformed(table: bytes) -> None:
@@ -69,12 +69,12 @@ def test_a_table_of_another_form_or_length_is_malformed(table: bytes) -> None:
 
 
 def test_a_counter_beyond_its_range_is_malformed() -> None:
-    assert unpack(b"\x71" + bytes(6) + (2**53 - 1).to_bytes(7, "big") + b"\x00")[0].counter == 2**53 - 1
+    assert unpack(b"\x71" + bytes(5) + (2**53 - 1).to_bytes(7, "big") + b"\x00" + bytes(8))[0].counter == 2**53 - 1
     with pytest.raises(Malformed):
-        unpack(b"\x71" + bytes(6) + (2**53).to_bytes(7, "big") + b"\x00")
+        unpack(b"\x71" + bytes(5) + (2**53).to_bytes(7, "big") + b"\x00" + bytes(8))
 
 
 def test_an_age_beyond_its_range_is_malformed() -> None:
-    assert unpack(b"\x14" + bytes(7) + (10**9).to_bytes(4, "big"))[0].raised_at == -1e7
+    assert unpack(b"\x14" + bytes(6) + (10**9).to_bytes(4, "big") + bytes(8))[0].raised_at == -1e7
     with pytest.raises(Malformed):
-        unpack(b"\x14" + bytes(7) + (10**9 + 1).to_bytes(4, "big"))
+        unpack(b"\x14" + bytes(6) + (10**9 + 1).to_bytes(4, "big") + bytes(8))

@@ -184,7 +184,7 @@ class Heartbeats:
                     record.hot -= 1  # one less who needs to be told
             elif beat.counter < record.beat:
                 newer_here.append(_beat(record))
-            else:
+            elif not beats.asks:
                 age, by = max(0.0, beats.at - beat.raised_at), None if via == record.name else via
                 if not self.hear(record, beat.counter, age, at, by, transport, proof=beat.proof):
                     strangers += self.is_unanchored(record, beat.counter)
@@ -235,7 +235,7 @@ class Heartbeats:
         # Who is not late now is not before its beat is as old; who becomes hopeful again is looked at a moment later.
         oldest = limit if late else min([record.beat_at for record in hopeful], default=limit)
         self._nobody_late_before = min(oldest + patience, at + self._timing.beat_interval / 2)
-        return tables([_beat(record) for record in late[:ENTRIES]], at)
+        return tables([_beat(record) for record in late[:ENTRIES]], at, asks=True)
 
     def of(self, records: list[Record]) -> tuple[Beat, ...]:
         """Theirs, and mine, for push-pull."""
@@ -250,6 +250,6 @@ def _beat(record: Record) -> Beat:
     return record.told
 
 
-def tables(entries: list[Beat], at: float) -> list[Beats]:
+def tables(entries: list[Beat], at: float, *, asks: bool = False) -> list[Beats]:
     """`entries` in messages of at most ENTRIES each."""
-    return [Beats(tuple(entries[i : i + ENTRIES]), at) for i in range(0, len(entries), ENTRIES)]
+    return [Beats(tuple(entries[i : i + ENTRIES]), at, asks) for i in range(0, len(entries), ENTRIES)]

@@ -111,10 +111,11 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class Beats(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
     """Heartbeats of many members as one compact table, told at `at`. Only ages travel: each relay adds how long it held
-    the news."""
+    the news. One that `asks` wants newer ones told in turn; it has no proofs, so it is no news to anybody."""
 
     entries: tuple[Beat, ...]
     at: float = 0.0
+    asks: bool = False
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):

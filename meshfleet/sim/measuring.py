@@ -33,7 +33,7 @@ def measure(message: Message) -> int:
     """About what a message costs on the wire, signed and proven: here nobody signs, so that is only counted. tests/sim
     holds it to the real codec."""
     if isinstance(message, Beats):
-        return 5 + 16 * len(message.entries)
+        return 5 + (8 if message.asks else 16) * len(message.entries)
     return len(_ENCODER.encode(message)) + _unsigned(message)
 
 

@@ -1,6 +1,7 @@
 """Heartbeats as one byte string: they are most of an idle fleet's traffic, so every byte of them counts.
 
-    form      1 byte: width of counters (high four bits, 1..7 bytes), width of ages (low four bits, 1..4 bytes)
+    form      1 byte: width of counters (high four bits, 1..7 bytes), whether there are no proofs (8), width of ages (low
+              three bits, 1..4 bytes)
     record    tag (5 bytes), counter, age in hundredths of a second: big-endian, widths as the form says; and the proof
               (8 bytes; zeros where the counter is 0). One per entry
 
@@ -17,6 +18,7 @@ from meshfleet.gossip.messages import Beat
 _TAG = 5
 _PROOF = 8
 _NONE = bytes(_PROOF)
+_BARE = 8
 _COUNTER_LIMIT = 2**53
 AGE_LIMIT = 10**9
 """Hundredths of a second: the messages' own limit of 1e7 s."""
@@ -29,8 +31,8 @@ def centiseconds(age: float) -> int:
     return whole + 1 if (whole + 1) / 100 <= age else whole
 
 
-def pack(entries: tuple[Beat, ...], at: float) -> bytes:
-    """The table as bytes, told at `at`."""
+def pack(entries: tuple[Beat, ...], at: float, *, bare: bool = False) -> bytes:
+    """The table as bytes, told at `at`; `bare`: without proofs."""
     if not entries:
         return b""
     ages = [centiseconds(min(max(0.0, at - beat.raised_at), _AGE_LIMIT_S)) for beat in entries]
@@ -40,19 +42,20 @@ def pack(entries: tuple[Beat, ...], at: float) -> bytes:
     after_counter = 8 * age_width
     after_tag = after_counter + 8 * counter_width
     records = [
-        (beat.tag << after_tag | beat.counter << after_counter | age).to_bytes(size, "big") + (beat.proof or _NONE)
+        (beat.tag << after_tag | beat.counter << after_counter | age).to_bytes(size, "big")
+        + (b"" if bare else beat.proof or _NONE)
         for beat, age in zip(entries, ages, strict=True)
     ]
-    return bytes((counter_width << 4 | age_width,)) + b"".join(records)
+    return bytes((counter_width << 4 | (_BARE if bare else 0) | age_width,)) + b"".join(records)
 
 
-def unpack(table: bytes) -> tuple[Beat, ...]:
-    """The entries of a table that is told at 0; Malformed where it is none."""
+def unpack(table: bytes) -> tuple[tuple[Beat, ...], bool]:
+    """The entries of a table that is told at 0, and whether they are bare; Malformed where it is none."""
     if not table:
-        return ()
-    counter_width, age_width = table[0] >> 4, table[0] & 15
+        return (), False
+    counter_width, bare, age_width = table[0] >> 4, bool(table[0] & _BARE), table[0] & 7
     told = _TAG + counter_width + age_width
-    size = told + _PROOF
+    size = told + (0 if bare else _PROOF)
     if not (1 <= counter_width <= 7 and 1 <= age_width <= 4) or (len(table) - 1) % size:
         raise Malformed(f"a heartbeat table of {len(table)} bytes with form {table[0]:#04x}.")
     after_counter = 8 * age_width
@@ -72,4 +75,4 @@ def unpack(table: bytes) -> tuple[Beat, ...]:
         raise Malformed("a heartbeat counter of 2^53 or more.")
     if age_width == 4 and any(row & age_mask > AGE_LIMIT for row, _ in rows):
         raise Malformed("a heartbeat older than 1e7 s.")
-    return beats
+    return beats, bare

@@ -170,7 +170,7 @@ def size_of(message: Message) -> int:
 
 def _plain(message: Message) -> object:
     if isinstance(message, Beats):
-        return [5, pack(message.entries, message.at)]
+        return [5, pack(message.entries, message.at, bare=message.asks)]
     if isinstance(message, SnapshotMessage):
         shot = msgspec.to_builtins(message.snapshot, builtin_types=(bytes,))
         return [20, shot, message.until, message.beat, centiseconds(message.beat_age), message.proof]
@@ -221,7 +221,8 @@ def _reader(kind: type[Message], *names: str) -> _Reader:
 
 
 def _read_beats(item: list[object], counts: Counter[str]) -> Beats:
-    return Beats(unpack(msgspec.convert(item, _Table, builtin_types=(bytes,)).table))
+    entries, bare = unpack(msgspec.convert(item, _Table, builtin_types=(bytes,)).table)
+    return Beats(entries, 0.0, bare)
 
 
 def _read_request(item: list[object], counts: Counter[str]) -> PingReq:

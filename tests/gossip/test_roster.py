@@ -227,6 +227,9 @@ def test_who_is_late_is_asked_for_by_telling_the_old_one() -> None:
     it.judged(record(it, "gone"), Verdict(Presence.UNREACHABLE))
     (late,) = table.late(13.6)
     assert [e.tag for e in late.entries] == [beat_tag("a", 1)]
+    assert late.asks
+    heard, newer, strangers = table.merge(Beats((Beat(beat_tag("b", 1), 9, 0.0),), 0.0, asks=True), "c", 14.0, "udp")
+    assert (heard, newer, strangers, record(it, "b").beat) == ([], [], 0, 1), "what asks has no proofs, and is no news"
 
 
 def test_a_table_of_many_is_cut_into_messages() -> None:

@@ -65,7 +65,13 @@ beats = st.builds(
     ages.map(lambda age: -age),
     proofs,
 )
-tables = st.builds(Beats, st.lists(beats, max_size=8).map(tuple))
+tables = st.one_of(
+    st.builds(Beats, st.lists(beats, max_size=8).map(tuple)),
+    st.builds(
+        lambda entries: Beats(tuple(Beat(beat.tag, beat.counter, beat.raised_at) for beat in entries), 0.0, asks=True),
+        st.lists(beats, min_size=1, max_size=8),
+    ),
+)
 haves = st.builds(Have, names, numbers, numbers)
 digests = st.builds(Digest, st.lists(haves, max_size=5).map(tuple))
 snapshots = st.builds(

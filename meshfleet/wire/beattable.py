@@ -1,6 +1,6 @@
 """Heartbeats as one byte string: they are most of an idle fleet's traffic, so every byte of them counts.
 
-    form      1 byte: width of counters (high four bits, 1..7 bytes), whether there are no proofs (8), width of ages (low
+    form      1 byte: width of counters (high four bits, 1..7 bytes); 8 where there are no proofs; width of ages (low
               three bits, 1..4 bytes)
     record    tag (5 bytes), counter, age in hundredths of a second: big-endian, widths as the form says; and the proof
               (8 bytes; zeros where the counter is 0). One per entry

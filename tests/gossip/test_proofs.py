@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshfleet.fleet.names import AgentId
+from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.limits import CHAIN, FORGERIES_WITHIN, IN_VAIN, NEAR, PROVING, WASTED
 from meshfleet.gossip.member import Member
@@ -266,7 +266,7 @@ def test_a_later_life_has_chains_of_its_own() -> None:
     fleet = Signed()
     fleet.world.power_off("n2")
     fleet.world.run(40.0)
-    fleet.world.do("n3", lambda m: m.forget(m.roster.get("n2").name, fleet.world.now))  # type: ignore[union-attr]
+    fleet.world.do("n3", lambda m: m.forget(NodeName("n2"), fleet.world.now))
     fleet.world.start("n2", join="n0", epoch=2)
     fleet.world.run(10.0)
     assert known(fleet, "n2").epoch == 2

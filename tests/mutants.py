@@ -202,6 +202,36 @@ MUTANTS = (
         "record.hot = self._timing.fan_out",
     ),
     Mutant(
+        "only its origin's proof raises a heartbeat",
+        "gossip/beats.py",
+        "if not (self._trusts or self._vouching.proves(record, counter, proof)):",
+        "if False:",
+    ),
+    Mutant(
+        "a datagram shows nobody alive whose heartbeats ended",
+        "gossip/hearing.py",
+        "if via is Via.DATAGRAM and beats.is_outlived(record, at):",
+        "if False:",
+    ),
+    Mutant(
+        "nor does an answer",
+        "gossip/hearing.py",
+        "if hearsay and record is not None and member.beats.is_outlived(record, at):",
+        "if False:",
+    ),
+    Mutant(
+        "forged heartbeats cost so many hashes and no more",
+        "gossip/vouching.py",
+        "            self._add(self._wasted, steps)",
+        "            pass",
+    ),
+    Mutant(
+        "an anchor is known for one interval before it is needed",
+        "gossip/beats.py",
+        " and at >= self._rides_from:",
+        ":",
+    ),
+    Mutant(
         "bad news of one member is looked into once in T",
         "gossip/hearing.py",
         "elif now - record.looked_at < timing.heartbeat:",

@@ -5,6 +5,8 @@ along. Else whoever hears a newer one passes it on to `fan_out` members, along w
 the time for which it was held added to its age: a heartbeat that comes late does not make fresh (scylladb 8488: 15 s of
 delay kept the dead alive for 300 s). Whoever is told an older one than it knows answers with the newer. That one rule
 repairs what the spread missed: a member whose beat is late is asked for by telling somebody the old one.
+
+Each heartbeat goes with its proof, so that nobody but its origin can have raised it; only its age is the teller's word.
 """
 
 from __future__ import annotations
@@ -16,14 +18,17 @@ from typing import TYPE_CHECKING
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Beat, Beats
-from meshfleet.gossip.tags import beat_tag
+from meshfleet.gossip.tags import beat_tag, chain_end
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.limits import Counts
     from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.vouching import Vouching
 
-ENTRIES = 80
+ENTRIES = 60
 """Heartbeats in one message, so that a table fits a datagram beside other news."""
 
 ASKS = 2
@@ -32,7 +37,7 @@ ASKS = 2
 HEAD = 8
 """Bytes of a table without entries."""
 
-ENTRY = 11
+ENTRY = 18
 """Bytes of an entry, in a fleet that has been up for years (see wire.beattable)."""
 
 
@@ -40,15 +45,31 @@ class Heartbeats:
     """My own counter, and the table of everybody's."""
 
     def __init__(
-        self, name: str, epoch: int, timing: Timing, roster: Roster, counts: Counts, listening_now: float
+        self,
+        name: str,
+        epoch: int,
+        timing: Timing,
+        roster: Roster,
+        counts: Counts,
+        listening_now: float,
+        vouching: Vouching,
     ) -> None:
         self._name = name
+        self._epoch = epoch
         self._timing = timing
         self._roster = roster
         self._counts = counts
+        self._vouching = vouching
+        self._trusts = vouching.trusts
         self.counter = 0
+        self.proof = b""
+        """Of my newest heartbeat."""
+        self.used_up: Callable[[], None] = lambda: None
+        """Called when the last heartbeat of a chain was raised: the next ones need another anchor."""
         self._raised_at = listening_now
         self._tag = beat_tag(name, epoch)
+        self._rides_from = -inf
+        """Until then no snapshot raises my heartbeat: the word that anchors its chain has a start of one interval."""
         self._mine_hot = 0
         """To how many my own newest beat is still to be told."""
         self._hot: deque[Record] = deque()
@@ -67,19 +88,39 @@ class Heartbeats:
     @property
     def are_hot(self) -> bool:
         """Whether there is anything to pass on."""
-        return bool(self._hot or self._rode) or self._mine_hot > 0 or bool(self._asking)
+        return bool(self._hot or self._rode) or self._mine_hot > 0
+
+    @property
+    def are_late(self) -> bool:
+        """Whether there is anything to ask for."""
+        return bool(self._asking)
 
     def begin_life(self, epoch: int, at: float) -> None:
         """My own epoch changed."""
-        self._tag = beat_tag(self._name, epoch)
+        self._tag, self._epoch = beat_tag(self._name, epoch), epoch
         self.counter = 0
         self.raise_mine(at)
 
     def raise_mine(self, at: float) -> None:
         """One more heartbeat of mine."""
+        self._mine_hot = self._timing.fan_out
+        self._raise(at)
+
+    def _raise(self, at: float) -> None:
         self.counter += 1
         self._raised_at = at
-        self._mine_hot = self._timing.fan_out
+        if not self._trusts:
+            end = chain_end(self._tag, self.counter - 1)
+            self.proof = self._vouching.prove(self._epoch, end, self.counter)
+            if self.counter == end:
+                self._rides_from = at + self._timing.beat_interval
+                self.used_up()
+
+    def anchor(self, epoch: int) -> tuple[int, bytes]:
+        """For my own Alive of that life: how many heartbeats it has had, and what the proofs of the next hash back
+        to."""
+        counter, tag = (self.counter, self._tag) if epoch == self._epoch else (0, beat_tag(self._name, epoch))
+        return counter, self._vouching.prove(epoch, chain_end(tag, counter), counter)
 
     def due_at(self) -> float:
         """When the next one is due (listening seconds)."""
@@ -87,11 +128,10 @@ class Heartbeats:
 
     def ride(self, at: float) -> Beat:
         """My heartbeat, raised for a snapshot of mine that takes it to everybody: then it needs no other way."""
-        if self._raised_at < at - self._timing.gossip_interval:
-            self.counter += 1
-            self._raised_at = at
+        if self._raised_at < at - self._timing.gossip_interval and at >= self._rides_from:
             self._mine_hot = 0
-        return Beat(self._tag, self.counter, self._raised_at)
+            self._raise(at)
+        return Beat(self._tag, self.counter, self._raised_at, self.proof)
 
     def told(self, record: Record, epoch: int) -> Beat:
         """The newest heartbeat of that life of a member."""
@@ -110,6 +150,7 @@ class Heartbeats:
         via: str | None,
         transport: str,
         *,
+        proof: bytes = b"",
         rides: bool = False,
     ) -> bool:
         """A heartbeat of `record`, `age` seconds old on arrival, from itself (`via` None) or passed on; whether it
@@ -121,9 +162,11 @@ class Heartbeats:
             if rides and counter == record.beat and record.hot > 1:
                 record.hot = 1
             return False
+        if not (self._trusts or self._vouching.proves(record, counter, proof)):
+            return False
         # A later heartbeat is never older; but the moment of introduction, which stood in for the first, may be.
         record.beat_at = raised_at if record.beat == 0 or raised_at > record.beat_at else record.beat_at
-        record.beat = counter
+        record.beat, record.proof = counter, proof
         record.relay_via = via
         record.transport = transport
         record.told = None
@@ -134,7 +177,7 @@ class Heartbeats:
 
     def merge(self, beats: Beats, via: str, at: float, transport: str) -> tuple[list[Record], list[Beat], int]:
         """Hear a whole table: whose beat was newer than known, what the sender should be told in turn, and of how many
-        strangers it tells."""
+        it tells of whom it must know more than is known here."""
         strangers = 0
         heard: list[Record] = []
         newer_here: list[Beat] = []
@@ -153,13 +196,24 @@ class Heartbeats:
                     record.hot -= 1  # one less who needs to be told
             elif beat.counter < record.beat:
                 newer_here.append(_beat(record))
-            else:
-                age = max(0.0, beats.at - beat.raised_at)
-                self.hear(record, beat.counter, age, at, None if via == record.name else via, transport)
+            elif not beats.asks:
+                age, by = max(0.0, beats.at - beat.raised_at), None if via == record.name else via
+                if not self.hear(record, beat.counter, age, at, by, transport, proof=beat.proof):
+                    strangers += self.is_unanchored(record, beat.counter)
+                    continue
                 if record.presence is not Presence.FRESH:
                     record.note(Kind.BEAT, at, via, f"heartbeat {beat.counter} by way of {via}, {age:.1f} s old")
                 heard.append(record)
         return heard, newer_here[:ENTRIES], strangers
+
+    def is_unanchored(self, record: Record, counter: int) -> bool:
+        """Whether that heartbeat, newer than known, is of a chain of which its origin told others, and me not yet."""
+        return counter > record.alive.beat and self._vouching.anchored(record, counter) is None
+
+    def is_outlived(self, record: Record, at: float) -> bool:
+        """Whether the newest heartbeat of a member is so old that, without a newer one, nothing that others can have
+        said in its name shows it alive. Whoever lives raises its own and has it in each packet."""
+        return at - record.beat_at > self._timing.unreachable_after
 
     def take(self, room: int, at: float, *, alone: bool = False) -> Beats | None:
         """What to pass on in one more packet, in at most `room` bytes. My own is in each packet's head: a packet that
@@ -176,8 +230,6 @@ class Heartbeats:
                     if record.hot:
                         self._hot.append(record)  # behind the others, so that all get their turn
         self._took += bool(entries or mine)
-        asked = min(len(self._asking), self._late, most - len(entries))
-        entries += [self._asking.popleft() for _ in range(asked)]
         return Beats(tuple(entries), at) if entries or (alone and mine) else None
 
     def round_is_needed(self) -> bool:
@@ -196,7 +248,12 @@ class Heartbeats:
         # Who is not late now is not before its beat is as old; who becomes hopeful again is looked at a moment later.
         oldest = limit if late else min([record.beat_at for record in hopeful], default=limit)
         self._nobody_late_before = min(oldest + patience, at + self._timing.beat_interval / 2)
-        return tables([_beat(record) for record in late[:ENTRIES]], at)
+        return tables([_beat(record) for record in late[:ENTRIES]], at, asks=True)
+
+    def ask(self, room: int, at: float) -> Beats | None:
+        """What to ask for along with one more packet, in at most `room` bytes."""
+        count = min(len(self._asking), self._late, ENTRIES, (room - HEAD) // ENTRY)
+        return Beats(tuple([self._asking.popleft() for _ in range(count)]), at, asks=True) if count > 0 else None
 
     def ask_along(self, late: list[Beats]) -> None:
         """Have the next packets ask for them, each in as many as ASKS."""
@@ -205,17 +262,17 @@ class Heartbeats:
 
     def of(self, records: list[Record]) -> tuple[Beat, ...]:
         """Theirs, and mine, for push-pull."""
-        mine = Beat(self._tag, self.counter, self._raised_at)
+        mine = Beat(self._tag, self.counter, self._raised_at, self.proof)
         return (mine, *(_beat(record) for record in records if record.beat))
 
 
 def _beat(record: Record) -> Beat:
     """The newest of that member, made once."""
     if record.told is None:
-        record.told = Beat(record.tag, record.beat, record.beat_at)
+        record.told = Beat(record.tag, record.beat, record.beat_at, record.proof)
     return record.told
 
 
-def tables(entries: list[Beat], at: float) -> list[Beats]:
+def tables(entries: list[Beat], at: float, *, asks: bool = False) -> list[Beats]:
     """`entries` in messages of at most ENTRIES each."""
-    return [Beats(tuple(entries[i : i + ENTRIES]), at) for i in range(0, len(entries), ENTRIES)]
+    return [Beats(tuple(entries[i : i + ENTRIES]), at, asks) for i in range(0, len(entries), ENTRIES)]

@@ -49,20 +49,28 @@ class Hearing:
         self._member = member
         self._asked_introduction_at = now - INTRODUCTION_PAUSE
 
-    def hear_sender(self, record: Record, packet: Packet, via: Via, at: float, clock_offset: float | None) -> None:
-        """Whatever a packet says, it is a sign of life of who sent it."""
+    def hear_sender(
+        self, record: Record, packet: Packet, via: Via, at: float, now: float, clock_offset: float | None
+    ) -> None:
+        """Whatever a packet says, it is a sign of life of who sent it. Over a stream that is whom it names; by datagram
+        any member can name any other, but for a heartbeat that is newer than any that was told."""
+        beats = self._member.beats
+        beats.hear(record, packet.beat, packet.beat_age, at, None, TRANSPORT[via], proof=packet.proof)
+        if packet.beat > record.beat and beats.is_unanchored(record, packet.beat):
+            self._ask_introduction(record.address, now)
+        if via is Via.DATAGRAM and beats.is_outlived(record, at):
+            return
         record.direct_at = at
         record.transport = TRANSPORT[via]
         if clock_offset is not None:
             record.clock_offset = clock_offset
-        self._member.beats.hear(record, packet.beat, packet.beat_age, at, None, TRANSPORT[via])
 
     def meet(self, packet: Packet, source: Address, via: Via, at: float, now: float) -> None:
         """A stranger of our fleet speaks, or a known name in a later life: have it introduce itself."""
         member = self._member
         record = member.roster.get(packet.source)
         if record is not None and packet.epoch == record.epoch:
-            self.hear_sender(record, packet, via, at, None)  # it did, in this very packet
+            self.hear_sender(record, packet, via, at, now, None)  # it did, in this very packet
             member.neighbours.review()
         elif via is Via.DATAGRAM:
             self._ask_introduction(source, now)
@@ -87,7 +95,7 @@ class Hearing:
             case Ping():
                 member.prober.on_ping(message, source, sender, member.epoch, via)
             case Ack():
-                member.prober.on_ack(message, sender, via, now)
+                self._hear_ack(message, sender, via, at, now)
             case Digest():
                 member.spread.on_digest(message, source, sender, now)
             case PingReq():
@@ -115,6 +123,16 @@ class Hearing:
             case _:
                 assert_never(message)
 
+    def _hear_ack(self, ack: Ack, sender: NodeName, via: Via, at: float, now: float) -> None:
+        """An answer. A datagram may be anybody's, and what a helper says of another is its word alone: both are
+        believed only while there is a heartbeat that agrees."""
+        member, record = self._member, self._member.roster.get(ack.subject)
+        hearsay = via is Via.DATAGRAM or sender != ack.subject
+        if hearsay and record is not None and member.beats.is_outlived(record, at):
+            member.counts["unproven_ack"] += 1
+            return
+        member.prober.on_ack(ack, sender, via, now)
+
     def _hear_riding(self, message: SnapshotMessage, sender: NodeName, via: Via, at: float, now: float) -> None:
         """The heartbeat of a snapshot's origin, which came along."""
         member, snapshot = self._member, message.snapshot
@@ -122,7 +140,9 @@ class Hearing:
         if record is None or record.epoch != snapshot.epoch or not message.beat:
             return
         by = None if sender == snapshot.node else sender
-        newer = member.beats.hear(record, message.beat, message.beat_age, at, by, TRANSPORT[via], rides=True)
+        newer = member.beats.hear(
+            record, message.beat, message.beat_age, at, by, TRANSPORT[via], proof=message.proof, rides=True
+        )
         if newer and record.presence is not Presence.FRESH:
             member.judging.judge(record, now)
 

@@ -97,7 +97,7 @@ class Member:
         self.vouching = Vouching(notary, self.roster, self.counts)
         self.replica = Replica(name, epoch, self.counts, self.vouching.sign)
         self.rumors = Rumors(timing, measure, self.counts)
-        self.beats = Heartbeats(name, epoch, timing, self.roster, self.counts, now)
+        self.beats = Heartbeats(name, epoch, timing, self.roster, self.counts, now, self.vouching)
         self.outcasts = Outcasts(self.counts)
         self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts)
         self.spread = Spread(
@@ -108,6 +108,7 @@ class Member:
             Alive(name, epoch, 0, info), timing, self.roster, self.awareness, self.beats, self.rows, self.spread,
             self.rumors, self.outbox, self.outcasts, self.vouching, rng, self.counts, self.emit,
         )  # fmt: skip
+        self.beats.used_up = self.membership.announce
         self.judging = Judging(
             name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
         )
@@ -146,7 +147,7 @@ class Member:
     def envelope(self, messages: tuple[Message, ...], now: float, wall_ms: int) -> Packet:
         """The packet that carries `messages`: every one is also a heartbeat."""
         age = self.beats.my_age(self.listening.at(now))
-        return Packet(self.name, self.epoch, self.beats.counter, age, wall_ms, messages)
+        return Packet(self.name, self.epoch, self.beats.counter, age, wall_ms, messages, self.beats.proof)
 
     def events(self) -> list[Event]:
         """What changed since the last call. Each is handed out once."""
@@ -181,9 +182,9 @@ class Member:
             self.counts["old_life"] += 1
             self.outbox.datagram_to(source, sender, record.alive)
             return
-        if record is not None and packet.epoch == record.epoch:
-            self.hearing.hear_sender(record, packet, via, at, clock_offset)
         self.vouching.brought_by(sender, via, at)
+        if record is not None and packet.epoch == record.epoch:
+            self.hearing.hear_sender(record, packet, via, at, now, clock_offset)
         for message in packet.messages:
             self.hearing.dispatch(message, source, sender, via, at, now)
         if record is None or packet.epoch > record.epoch:

@@ -78,11 +78,11 @@ class Membership:
         emit: Callable[[Event], None],
     ) -> None:
         self._vouching = vouching
-        self.me = vouching.sign(me)
         self._timing = timing
         self._roster = roster
         self._awareness = awareness
         self._beats = beats
+        self.me = self._signed(me)
         self._rows = rows
         self._spread = spread
         self._rumors = rumors
@@ -111,8 +111,13 @@ class Membership:
         self._say(incarnation=self.me.incarnation + 1, info=self.me.info if info is None else info)
 
     def _say(self, **changed: object) -> None:
-        self.me = self._vouching.sign(msgspec.structs.replace(self.me, **changed))
+        self.me = self._signed(msgspec.structs.replace(self.me, **changed))
         self._rumors.add(self.me)
+
+    def _signed(self, me: Alive) -> Alive:
+        """My word, and what my heartbeats are proven by from now on."""
+        beat, anchor = self._beats.anchor(me.epoch)
+        return self._vouching.sign(msgspec.structs.replace(me, beat=beat, anchor=anchor))
 
     # What is said of others
 

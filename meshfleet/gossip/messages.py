@@ -2,7 +2,8 @@
 
 Anything that a member says of itself (Alive, Left, Snapshot, its own Beat) is passed on unchanged; anything that is
 said of somebody else (Suspect, Obituary) names who says it. Nobody can say of another that it is alive, or that it
-left. Both are signed, once, by who says them; `gossip.vouching` has when that is looked at.
+left. Both are signed, once, by who says them, and heartbeats are proven by a hash chain that a signed Alive anchors;
+`gossip.vouching` has when that is looked at.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ Age = Annotated[float, msgspec.Meta(ge=0.0, le=1e7)]
 """Seconds."""
 Signature = Annotated[bytes, msgspec.Meta(max_length=64)]
 """By whoever makes the statement, over all fields before it. Empty in simulations of the core alone."""
+
+
+Proof = Annotated[bytes, msgspec.Meta(max_length=8)]
+"""What only its origin could give away with a heartbeat: hashed once, it is the proof of the heartbeat before. Empty in
+simulations of the core alone."""
 
 
 class NodeInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -50,6 +56,10 @@ class Alive(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     epoch: Number
     incarnation: Number
     info: NodeInfo
+    beat: Number = 0
+    """How many heartbeats it had raised when it said this."""
+    anchor: Proof = b""
+    """What the proofs of the next ones, to the end of their chain, hash back to."""
     credential: Annotated[bytes, msgspec.Meta(max_length=256)] = b""
     """The fleet's authority's word for the key with which this member signs; opaque here."""
     signature: Signature = b""
@@ -96,14 +106,16 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tag: int
     counter: int
     raised_at: float
+    proof: Proof = b""
 
 
 class Beats(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
     """Heartbeats of many members as one compact table, told at `at`. Only ages travel: each relay adds how long it held
-    the news."""
+    the news. One that `asks` wants newer ones told in turn; it has no proofs, so it is no news to anybody."""
 
     entries: tuple[Beat, ...]
     at: float = 0.0
+    asks: bool = False
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
@@ -198,6 +210,8 @@ class SnapshotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=F
     beat: Number = 0
     """The origin's newest heartbeat known to the sender, in the life of the snapshot, and how old it is; 0: none."""
     beat_age: Age = 0.0
+    proof: Proof = b""
+    """Of that heartbeat."""
 
 
 class Have(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -280,6 +294,8 @@ class Packet(msgspec.Struct, frozen=True, array_like=True, gc=False):
     beat_age: Age
     wall_ms: Number
     messages: tuple[Message, ...]
+    proof: Proof = b""
+    """Of that heartbeat: that whoever speaks is whom `source` names, or had it from there."""
 
 
 class Via(IntEnum):

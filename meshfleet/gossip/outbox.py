@@ -101,6 +101,9 @@ class Outbox:
         if are_hot and (table := self._beats.take(room - took, at)) is not None:
             packed.append(table)
             took += self._measure(table)
+        if self._beats.are_late and (asks := self._beats.ask(room - took, at)) is not None:
+            packed.append(asks)
+            took += self._measure(asks)
         return took
 
     def _put(self, place: _Place, message: Message, size: int) -> None:

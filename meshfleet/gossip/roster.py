@@ -52,6 +52,7 @@ class Record:
         "name",
         "obituary_at",
         "presence",
+        "proof",
         "refusals",
         "relay_via",
         "rtt",
@@ -76,6 +77,8 @@ class Record:
         self.reread()
         self.tag = 0
         self.beat = 0
+        self.proof = b""
+        """Of that heartbeat."""
         self.beat_at = now
         """When it raised the newest heartbeat known here."""
         self.hot = 0
@@ -188,7 +191,7 @@ class Record:
     def begin_life(self, now: float) -> None:
         """A new epoch: nothing that was held against the old one counts any more."""
         self.tag = beat_tag(self.name, self.epoch)
-        self.beat, self.hot, self.told, self.beat_at = 0, 0, None, now
+        self.beat, self.proof, self.hot, self.told, self.beat_at = 0, b"", 0, None, now
         self.met_at = now
         self.suspicion = self.accepted_at = self.acknowledged_at = self.unanswered_since = self.asked_by = None
         self.answered_at = self.grouped_at = self.looked_at = -1e18
@@ -282,7 +285,7 @@ class Roster:
         if self.tags.get(record.tag) is record:
             del self.tags[record.tag]
         record.begin_life(now)
-        self.tags[record.tag] = record
+        self.tags.setdefault(record.tag, record)  # who came later has no choice of whose heartbeats to take over
 
     def forget_strangers(self) -> None:
         """Make room among those who were only ever talked about. Push-pull tells again of who is real."""
@@ -294,7 +297,8 @@ class Roster:
         record.hot = 0
         self.doubted.pop(record.name, None)
         self._records.pop(record.name, None)
-        self.tags.pop(record.tag, None)
+        if self.tags.get(record.tag) is record:
+            del self.tags[record.tag]
         if record in self._ring:
             place = self._ring.index(record)
             del self._ring[place]

@@ -52,7 +52,7 @@ same a graft timeout; corrosion's is 1 s, iroh-gossip's 80 ms."""
 HASTE = 5
 """How many times as often digests are sent, for as many digest intervals after something had to be asked for."""
 
-PUSHED = DATAGRAM_BYTES - 470
+PUSHED = DATAGRAM_BYTES - 490
 """Bytes of a body that is pushed: with names, signature and head it fits a datagram. A longer one is announced and
 fetched."""
 
@@ -102,7 +102,7 @@ class Spread:
             return
         age = max(0.0, at - beat.raised_at)
         for record, ends in self._roster.share_out(until, self._timing.shares, but=snapshot.node, whole=whole):
-            self._outbox.datagram(record, SnapshotMessage(snapshot, ends, beat.counter, age))
+            self._outbox.datagram(record, SnapshotMessage(snapshot, ends, beat.counter, age, beat.proof))
 
     def _note_change(self, node: str, at: float) -> None:
         self._changed.pop(node, None)  # so that the longest unchanged stay in front

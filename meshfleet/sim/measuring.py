@@ -17,35 +17,38 @@ from meshfleet.gossip.messages import (
     Sync,
 )
 
-OVERHEAD = 80
-"""Bytes of a packet beside its messages: seal 36, head about 44."""
+OVERHEAD = 89
+"""Bytes of a packet beside its messages: seal 36, head about 53."""
 
 SIGNATURE, CREDENTIAL = 64, 101
 """Bytes of a signature, and of what the authority says of a node in its Alive."""
 
-SNAPSHOT = SIGNATURE + 40
+PROOF = 7
+"""Bytes of a heartbeat's proof, beside those of none."""
+
+SNAPSHOT = SIGNATURE + PROOF + 41
 """Bytes of a snapshot's message beside names and body."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 
 
 def measure(message: Message) -> int:
-    """About what a message costs on the wire, signed: here nobody signs, so signatures are only counted. tests/sim
+    """About what a message costs on the wire, signed and proven: here nobody signs, so that is only counted. tests/sim
     holds it to the real codec."""
     if isinstance(message, SnapshotMessage):  # the two that nearly all packets consist of
         snapshot = message.snapshot
         return SNAPSHOT + 2 * len(snapshot.node) + len(snapshot.agent) + len(snapshot.body)
     if isinstance(message, Beats):
-        return 5 + 9 * len(message.entries)
+        return 5 + (8 if message.asks else 16) * len(message.entries)
     return len(_ENCODER.encode(message)) + _unsigned(message)
 
 
 def _unsigned(message: Message) -> int:
-    """Bytes of the signatures and credentials that it would have."""
+    """Bytes of the signatures, credentials and proofs that it would have."""
     if isinstance(message, Sync):
         return sum(map(_unsigned, message.claims)) + SIGNATURE * len(message.rows)
     if isinstance(message, Delta):
         return SIGNATURE * len(message.snapshots)
     if isinstance(message, Alive):
-        return SIGNATURE + CREDENTIAL
+        return SIGNATURE + CREDENTIAL + PROOF
     return SIGNATURE if isinstance(message, Suspect | Left | Obituary | Row) else 0

@@ -38,6 +38,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Proof,
     Revoked,
     Row,
     Signature,
@@ -53,8 +54,9 @@ from meshfleet.wire.states import decode_state, encode_state
 
 __all__ = ["PACKET_OVERHEAD", "decode_packet", "decode_state", "encode_packet", "encode_state", "size_of"]
 
-PACKET_OVERHEAD = OVERHEAD + 1 + (2 + 64) + 9 + 9 + 5 + 9 + 3
-"""Most bytes of a sealed datagram beside its messages: seal, array head, name, epoch, beat, age, clock, array head."""
+PACKET_OVERHEAD = OVERHEAD + 1 + (2 + 64) + 9 + 9 + 5 + 9 + 3 + 9
+"""Most bytes of a sealed datagram beside its messages: seal, array head, name, epoch, beat, age, clock, array head,
+proof."""
 
 UNKNOWN_MESSAGE = "unknown_message"
 """Counted for each message of an authentic packet whose tag this version does not know."""
@@ -74,6 +76,7 @@ class _Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
     messages: list[object]
     """Looked at one by one: to have 64 KiB of empty arrays copied as arrays took 45 ms, most of it for the garbage
     collector."""
+    proof: Proof
 
 
 class _Request(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
@@ -108,6 +111,7 @@ class _ShotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=Fals
     until: Name | None = None
     beat: Number = 0
     beat_age: Annotated[int, msgspec.Meta(ge=0, le=AGE_LIMIT)] = 0
+    proof: Proof = b""
 
 
 class _Shots(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):
@@ -135,8 +139,11 @@ def encode_packet(packet: Packet) -> bytes:
     """`packet` as bytes, to be sealed. Its limits are those of the transport; the seal refuses what is over them."""
     messages = [_plain(message) for message in packet.messages]
     return cbor.dump(
-        [packet.source, packet.epoch, packet.beat, centiseconds(packet.beat_age), packet.wall_ms, messages]
-    )
+        [
+            packet.source, packet.epoch, packet.beat, centiseconds(packet.beat_age), packet.wall_ms, messages,
+            packet.proof,
+        ]
+    )  # fmt: skip
 
 
 def decode_packet(data: bytes, counts: Counter[str] | None = None) -> Packet:
@@ -147,12 +154,12 @@ def decode_packet(data: bytes, counts: Counter[str] | None = None) -> Packet:
     if len(data) > FRAME_LIMIT:
         raise TooBig(f"a packet of {len(data)} bytes; at most {FRAME_LIMIT} travel.")
     try:
-        head = msgspec.convert(cbor.load(data, max_depth=_MAX_DEPTH, text_keys=True), _Head)
+        head = msgspec.convert(cbor.load(data, max_depth=_MAX_DEPTH, text_keys=True), _Head, builtin_types=(bytes,))
         _check_name(head.source)
         messages = _messages(head.messages, _READERS, Counter() if counts is None else counts)
     except msgspec.ValidationError as error:
         raise Malformed(f"not a packet: {error}") from error
-    return Packet(head.source, head.epoch, head.beat, head.beat_age / 100, head.wall_ms, messages)
+    return Packet(head.source, head.epoch, head.beat, head.beat_age / 100, head.wall_ms, messages, head.proof)
 
 
 def size_of(message: Message) -> int:
@@ -165,10 +172,10 @@ def size_of(message: Message) -> int:
 
 def _plain(message: Message) -> object:
     if isinstance(message, Beats):
-        return [5, pack(message.entries, message.at)]
+        return [5, pack(message.entries, message.at, bare=message.asks)]
     if isinstance(message, SnapshotMessage):
         shot = msgspec.to_builtins(message.snapshot, builtin_types=(bytes,))
-        return [20, shot, message.until, message.beat, centiseconds(message.beat_age)]
+        return [20, shot, message.until, message.beat, centiseconds(message.beat_age), message.proof]
     if isinstance(message, PingReq):
         return [11, message.seq, message.target, round(message.within * 1000)]
     if isinstance(message, Sync):
@@ -216,7 +223,8 @@ def _reader(kind: type[Message], *names: str) -> _Reader:
 
 
 def _read_beats(item: object, counts: Counter[str]) -> Beats:
-    return Beats(unpack(msgspec.convert(item, _Table, builtin_types=(bytes,)).table))
+    entries, bare = unpack(msgspec.convert(item, _Table, builtin_types=(bytes,)).table)
+    return Beats(entries, 0.0, bare)
 
 
 def _read_request(item: object, counts: Counter[str]) -> PingReq:
@@ -229,7 +237,7 @@ def _read_snapshot(item: object, counts: Counter[str]) -> SnapshotMessage:
     shot = msgspec.convert(item, _ShotMessage, builtin_types=(bytes,))
     if shot.until is not None:
         _check_name(shot.until)
-    return SnapshotMessage(_snapshot(shot.snapshot), shot.until, shot.beat, shot.beat_age / 100)
+    return SnapshotMessage(_snapshot(shot.snapshot), shot.until, shot.beat, shot.beat_age / 100, shot.proof)
 
 
 def _read_delta(item: object, counts: Counter[str]) -> Delta:

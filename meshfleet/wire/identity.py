@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from typing import Final
 
 import msgspec
@@ -97,6 +97,11 @@ class NodeKey:
     def sign(self, data: bytes) -> bytes:
         """64 bytes. Callers begin `data` with what it is, so that no signature can be taken for one of another kind."""
         return self._key.sign(data)
+
+    def secret(self, purpose: bytes, data: bytes, length: int) -> bytes:
+        """So many bytes that this key's holder alone can make of `data`, and always the same. BLAKE2b, keyed with the
+        private key: it says nothing of the key, nor of what is made for another purpose (at most 16 bytes)."""
+        return blake2b(data, digest_size=length, key=self._key.private_bytes_raw(), person=purpose).digest()
 
     def request(self, name: NodeName) -> bytes:
         """A signing request (PKCS #10, DER): proof that whoever asks for a certificate has the key."""

@@ -8,6 +8,8 @@
 A credential stands in its member's certificate and says nothing else; it is apart because certificates have some 570
 bytes, and each Alive carries it. What was looked at is remembered, within bounds: genuine or not, nobody makes this
 node look at the same bytes twice.
+
+The proofs of heartbeats are `wire.chain`'s.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import msgspec
 
 from meshfleet.fleet.state import Snapshot
+from meshfleet.gossip.limits import CHAIN
 from meshfleet.gossip.messages import Alive, Finding, Row, Statement
 from meshfleet.wire import cbor
+from meshfleet.wire.chain import PROOF_BYTES, Chain, back
 from meshfleet.wire.identity import Certificate, Fleet, NodeKey, is_signed, read_credential, stated
 
 if TYPE_CHECKING:
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 
 REMEMBERED: Final = 8_192
 """Signatures whose outcome is remembered, by 16 bytes each; and as many credentials. The longest unasked go."""
+
+_CHAIN_PURPOSE: Final = b"mf1 beat chain"
 
 S = TypeVar("S", bound=Statement)
 K = TypeVar("K", bound="Hashable")
@@ -78,6 +84,8 @@ class Notary:
         """Signatures that were really checked, the authority's under credentials among them."""
         self.keyholders: Remembered[tuple[str, bytes], Keyholder] = Remembered()
         self.outcomes: Remembered[bytes, bool] = Remembered()
+        self._chain: tuple[int, Chain] | None = None
+        """My own of now, and its epoch."""
 
     def sign(self, statement: S) -> S:
         """The same with this node's signature; an Alive also with its credential."""
@@ -99,6 +107,23 @@ class Notary:
         digest = blake2b(data, digest_size=16, key=statement.signature, salt=holder.public[:16]).digest()
         genuine = self.outcomes.ask(digest, lambda: self._is_signed(holder.public, statement.signature, data))
         return Finding.GENUINE if genuine else Finding.FORGED
+
+    def prove(self, epoch: int, end: int, beat: int) -> bytes:
+        """The proof of this node's heartbeat `beat`. Each chain is made of the node's key, so there is nothing to store
+        and a life is the same however often it is begun: 4,096 hashes, when the chain begins."""
+        known = self._chain
+        if known is None or known[0] != epoch or known[1].end != end:
+            said = epoch.to_bytes(8, "big") + end.to_bytes(8, "big")
+            last = self._key.secret(_CHAIN_PURPOSE, self._fleet.fleet_id + said, PROOF_BYTES)
+            known = self._chain = (epoch, Chain(self._fleet.fleet_id, self.certificate.name, epoch, end, last))
+        return known[1].proof(beat)
+
+    def follows(self, name: str, epoch: int, end: int, known: tuple[int, bytes], beat: tuple[int, bytes]) -> bool:
+        """Whether the heartbeat and proof `beat` hashes back to `known`, both of that chain. Never raises."""
+        steps, place = beat[0] - known[0], end - beat[0]
+        if steps < 0 or place < 0 or steps + place > CHAIN or len(beat[1]) != PROOF_BYTES:
+            return False
+        return back((self._fleet.fleet_id, name, epoch, end), place, beat[1], steps) == known[1]
 
     def _read(self, name: str, credential: bytes) -> Keyholder:
         self.looked_at += 1

@@ -18,7 +18,7 @@ from meshfleet.node.node import open_node
 from meshfleet.node.trust import Identity, Trust, seeded
 from meshfleet.wire.identity import LIFETIME, Authority, Certificate, Fleet, NodeKey
 from tests.node.meshing import FLEET, config, counted, owner, see, sees
-from tests.node.test_forgery import ROGUE, Rogue
+from tests.node.rogue import ROGUE, Rogue
 
 if TYPE_CHECKING:
     from meshfleet.node.node import Node

@@ -13,11 +13,12 @@ from meshfleet.errors import AccessDenied
 from meshfleet.fleet.access import Grant, Scope
 from meshfleet.node.readers import Readers
 from meshfleet.serve.answers import Refusal
+from meshfleet.serve.bodies import require_json
 from meshfleet.serve.encoded import names_version
 from meshfleet.serve.gate import bearer
 from meshfleet.serve.guard import Guard
 from meshfleet.serve.limits import Counts
-from meshfleet.serve.pushing import _decoded, _unknown_fields, require_json
+from meshfleet.serve.pushing import _decoded, _unknown_fields
 from meshfleet.serve.sessions import _wanted
 from meshfleet.wire import apikeys, tokens
 from tests.fuzz.datagrams import FLEET, KEY

@@ -36,6 +36,7 @@ from meshfleet.gossip.roster import Record, Roster
 from meshfleet.gossip.rumors import Rumors
 from meshfleet.gossip.suspicion import shortest, timeout
 from meshfleet.gossip.timers import Timers
+from meshfleet.gossip.vouching import Trusting, Vouching
 from tests.gossip.drawing import claims
 from tests.gossip.world import OVERHEAD, measure
 
@@ -247,7 +248,7 @@ def test_rumors_are_bounded_and_what_was_sent_most_goes() -> None:
 def outbox(counts: Counter[str] | None = None) -> Outbox:
     counts = Counter() if counts is None else counts
     roster = Roster(NodeName("me"), Random(1), counts)
-    beats = Heartbeats("me", 1, LAN, roster, counts, 0.0)
+    beats = Heartbeats("me", 1, LAN, roster, counts, 0.0, Vouching(Trusting(), roster, counts))
     return Outbox(measure, OVERHEAD, rumors(counts), beats, counts)
 
 

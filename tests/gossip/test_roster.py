@@ -23,6 +23,7 @@ from meshfleet.gossip.messages import (
 )
 from meshfleet.gossip.roster import Record, Roster
 from meshfleet.gossip.tags import beat_tag
+from meshfleet.gossip.vouching import Trusting, Vouching
 from tests.gossip.drawing import claims
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def record(it: Roster, name: str) -> Record:
 
 
 def beats(it: Roster, counts: Counter[str] | None = None) -> Heartbeats:
-    return Heartbeats("me", 1, LAN, it, Counter() if counts is None else counts, 0.0)
+    counts = Counter() if counts is None else counts
+    return Heartbeats("me", 1, LAN, it, counts, 0.0, Vouching(Trusting(), it, counts))
 
 
 def test_a_heartbeat_that_comes_late_is_as_old_as_it_is() -> None:
@@ -225,19 +227,21 @@ def test_who_is_late_is_asked_for_by_telling_the_old_one() -> None:
     it.judged(record(it, "gone"), Verdict(Presence.UNREACHABLE))
     (late,) = table.late(13.6)
     assert [e.tag for e in late.entries] == [beat_tag("a", 1)]
+    assert late.asks
+    heard, newer, strangers = table.merge(Beats((Beat(beat_tag("b", 1), 9, 0.0),), 0.0, asks=True), "c", 14.0, "udp")
+    assert (heard, newer, strangers, record(it, "b").beat) == ([], [], 0, 1), "what asks has no proofs, and is no news"
 
 
 def test_where_packets_go_anyway_the_next_two_ask_for_who_is_late() -> None:
     it = roster("a")
     table = beats(it)
     table.hear(record(it, "a"), 1, 0.0, 10.0, None, "udp")
-    while table.take(1_000, 10.1):
-        pass
-    hot_before = table.are_hot
-    table.ask_along(table.late(13.6))
-    assert (hot_before, table.are_hot) == (False, True)
-    asked = [table.take(1_000, 13.7) for _ in range(3)]
-    assert [None if t is None else [e.tag for e in t.entries] for t in asked] == [[beat_tag("a", 1)]] * 2 + [None]
+    late = table.late(13.6)
+    table.ask_along(late)
+    assert [table.ask(1_000, 13.6) for _ in range(3)] == [*late, *late, None]
+    table.ask_along(late)
+    assert table.ask(10, 13.7) is None
+    assert table.are_late
 
 
 def test_a_table_of_many_is_cut_into_messages() -> None:

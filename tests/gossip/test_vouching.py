@@ -8,9 +8,8 @@ from functools import partial
 import msgspec
 import pytest
 
-from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
+from meshfleet.fleet.names import Address, AgentId
 from meshfleet.fleet.presence import Presence
-from meshfleet.fleet.state import Snapshot
 from meshfleet.gossip.limits import FORGERIES, FORGERIES_WITHIN, FORGERS
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import (
@@ -19,7 +18,6 @@ from meshfleet.gossip.messages import (
     Beats,
     Delta,
     Digest,
-    Finding,
     Left,
     Message,
     NodeInfo,
@@ -30,57 +28,12 @@ from meshfleet.gossip.messages import (
     Row,
     SendPacket,
     SnapshotMessage,
-    Statement,
     Suspect,
     Sync,
     Via,
 )
-from meshfleet.gossip.vouching import S, Vouching
-from tests.gossip.world import World
-
-
-class Stamps:
-    """A notary whose signatures are names: what n1 signs ends in `n1`."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.looked_at: Counter[str] = Counter()
-
-    def sign(self, statement: S) -> S:
-        return msgspec.structs.replace(statement, signature=self.name.encode())
-
-    def examine(self, statement: Statement, signer: Alive | None) -> Finding:
-        self.looked_at[
-            repr(msgspec.structs.replace(statement, until=None) if isinstance(statement, Row) else statement)
-        ] += 1
-        if signer is None:
-            return Finding.UNVOUCHED
-        return Finding.GENUINE if statement.signature == signer.name.encode() else Finding.FORGED
-
-
-class Signed:
-    """A world whose members sign, and their notaries."""
-
-    def __init__(self, nodes: int = 5) -> None:
-        self.notaries: dict[str, Stamps] = {}
-        self.world = World(nodes, notary=self._notary)
-        self.world.run(20.0)
-
-    def _notary(self, name: str) -> Stamps:
-        return self.notaries.setdefault(name, Stamps(name))
-
-    def tell(self, reader: str, sender: str, *messages: Message, via: Via = Via.DATAGRAM) -> None:
-        """`sender` says something to `reader`."""
-        world = self.world
-        packet = Packet(sender, 1, 0, 0.0, 0, messages)
-        world.do(reader, lambda m: m.receive(packet, world.address(sender), via, world.now))
-
-    def counts(self, name: str) -> Counter[str]:
-        return self.world.hosts[name].member.counts
-
-
-def shot(seq: int, *, node: str = "n2", floor: int = 0, by: str = "n2", body: bytes = b"x") -> Snapshot:
-    return Snapshot(NodeName(node), Epoch(1), seq, 0, floor, AgentId("a"), body, by.encode())
+from meshfleet.gossip.vouching import Vouching
+from tests.gossip.signed import Signed, Stamps, shot
 
 
 def test_in_an_honest_fleet_each_statement_is_looked_at_once_by_each_and_none_is_refused() -> None:
@@ -95,7 +48,8 @@ def test_in_an_honest_fleet_each_statement_is_looked_at_once_by_each_and_none_is
         held = fleet.world.hosts[name].member.replica.shelf("n1")
         assert held is not None
         assert [s.body for s in held.living()] == [b"4"]
-        refused = {c for c in fleet.counts(name) if c.startswith(("forged_", "unvouched", "unexamined"))}
+        bad = ("forged_", "unvouched", "unexamined", "unproven_", "put_off_")
+        refused = {c for c in fleet.counts(name) if c.startswith(bad)}
         assert refused == set()
         assert fleet.world.presence(name, "n4") is Presence.DOWN
 
@@ -103,8 +57,8 @@ def test_in_an_honest_fleet_each_statement_is_looked_at_once_by_each_and_none_is
 @pytest.mark.parametrize(
     ("lie", "counted"),
     [
-        (Alive("n2", 1, 9, NodeInfo("h", "10.9.9.9", 1), b"", b"n3"), "forged_claim"),
-        (Alive("n2", 2, 0, NodeInfo("h", "10.9.9.9", 1), b"", b"n3"), "forged_claim"),
+        (Alive("n2", 1, 9, NodeInfo("h", "10.9.9.9", 1), 0, b"", b"", b"n3"), "forged_claim"),
+        (Alive("n2", 2, 0, NodeInfo("h", "10.9.9.9", 1), 0, b"", b"", b"n3"), "forged_claim"),
         (Left("n2", 1, "n2", "left", b"n3"), "forged_claim"),
         (Left("n2", 1, "n4", "forgotten", b"n3"), "forged_claim"),
         (Suspect("n2", 1, 1, "n4", b"n3"), "forged_claim"),

@@ -134,9 +134,10 @@ SHOT = Snapshot(NodeName("n012"), Epoch(EPOCH), 88, 0, 0, AgentId("n012/a0"), b"
         Ack(1_000, "n012", EPOCH),
         Suspect("n012", EPOCH, 0, "n013"),
         Alive("n012", EPOCH, 3, INFO),
-        SnapshotMessage(SHOT),
+        SnapshotMessage(SHOT, None, 1_000, 1.5),
         Digest(tuple(Have(f"n{i:03}", EPOCH, 88) for i in range(16))),
-        Beats(tuple(Beat(2**40 + i, 1_000, 1.5) for i in range(20))),
+        Beats(tuple(Beat(2**39 + i, 1_000, -1.5) for i in range(20))),
+        Beats(tuple(Beat(2**39 + i, 1_000, -1.5) for i in range(20)), asks=True),
     ],
 )
 def test_the_virtual_wire_counts_about_what_the_real_one_sends(message: Message) -> None:
@@ -147,5 +148,7 @@ def test_the_virtual_wire_counts_about_what_the_real_one_sends(message: Message)
 def signed(message: Message) -> Message:
     """As the real one sends it."""
     if isinstance(message, SnapshotMessage):
-        return msgspec.structs.replace(message, snapshot=NOTARY.sign(message.snapshot))
+        return msgspec.structs.replace(message, snapshot=NOTARY.sign(message.snapshot), proof=bytes(8))
+    if isinstance(message, Alive):
+        message = msgspec.structs.replace(message, beat=1_000, anchor=bytes(8))
     return NOTARY.sign(message) if isinstance(message, Alive | Suspect) else message

@@ -57,8 +57,21 @@ infos = st.builds(
     numbers,
     st.booleans(),
 )
-beats = st.builds(Beat, st.integers(0, 2**48 - 1), st.integers(0, 100_000) | numbers, ages.map(lambda age: -age))
-tables = st.builds(Beats, st.lists(beats, max_size=8).map(tuple))
+proofs = st.binary(min_size=8, max_size=8)
+beats = st.builds(
+    lambda tag, counter, raised_at, proof: Beat(tag, counter, raised_at, proof if counter else b""),
+    st.integers(0, 2**40 - 1),
+    st.integers(0, 100_000) | numbers,
+    ages.map(lambda age: -age),
+    proofs,
+)
+tables = st.one_of(
+    st.builds(Beats, st.lists(beats, max_size=8).map(tuple)),
+    st.builds(
+        lambda entries: Beats(tuple(Beat(beat.tag, beat.counter, beat.raised_at) for beat in entries), 0.0, asks=True),
+        st.lists(beats, min_size=1, max_size=8),
+    ),
+)
 haves = st.builds(Have, names, numbers, numbers)
 digests = st.builds(Digest, st.lists(haves, max_size=5).map(tuple))
 snapshots = st.builds(
@@ -72,7 +85,7 @@ snapshots = st.builds(
     st.binary(max_size=200),
     signatures,
 )
-alives = st.builds(Alive, names, numbers, numbers, infos, st.binary(max_size=256), signatures)
+alives = st.builds(Alive, names, numbers, numbers, infos, numbers, proofs, st.binary(max_size=256), signatures)
 suspects = st.builds(Suspect, names, numbers, numbers, names, signatures)
 lefts = st.builds(Left, names, numbers, names, shorts, signatures)
 obituaries = st.builds(Obituary, names, numbers, numbers, names, shorts, signatures)
@@ -92,7 +105,7 @@ BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
     PingReq: st.builds(PingReq, numbers, names, st.integers(0, 10**10).map(lambda ms: ms / 1000)),
     Ack: st.builds(Ack, numbers, names, numbers),
     Nack: st.builds(Nack, numbers, names, numbers, st.sampled_from(Trouble)),
-    SnapshotMessage: st.builds(SnapshotMessage, snapshots, st.none() | names, numbers, ages),
+    SnapshotMessage: st.builds(SnapshotMessage, snapshots, st.none() | names, numbers, ages, proofs),
     Digest: digests,
     Want: st.builds(Want, st.lists(haves, max_size=5).map(tuple)),
     Delta: st.builds(Delta, names, numbers, numbers, numbers, st.lists(snapshots, max_size=3).map(tuple)),
@@ -110,7 +123,7 @@ BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
 assert set(BY_KIND) == set(get_args(Message)), "every kind of message needs a strategy, and so a test"
 
 messages: st.SearchStrategy[Message] = st.one_of(*BY_KIND.values())
-packets = st.builds(Packet, names, numbers, numbers, ages, numbers, st.lists(messages, max_size=4).map(tuple))
+packets = st.builds(Packet, names, numbers, numbers, ages, numbers, st.lists(messages, max_size=4).map(tuple), proofs)
 
 _texts = st.text(max_size=60)
 _counts = st.none() | numbers

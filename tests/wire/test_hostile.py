@@ -44,7 +44,7 @@ STATE = encode_state(
     )
 )
 SHOT = Snapshot(NodeName("n1"), Epoch(EPOCH), 5, 4, 0, AgentId("box/codex-1"), STATE)
-TABLE = Beats(tuple(Beat(0xABCDEF012345 + i, 1000 + i, i / -10) for i in range(5)))
+TABLE = Beats(tuple(Beat(0xABCDEF0123 + i, 1000 + i, i / -10, bytes((i,) * 8)) for i in range(5)))
 DIGEST = Digest((Have("n1", EPOCH, 5), Have("n2", EPOCH, 9)))
 ALIVE = Alive("n3", EPOCH, 1, NodeInfo("box-3", "10.0.0.3", 7878, "east", "agent", "http://10.0.0.3:7900", "0.1"))
 TYPICAL: tuple[tuple[Message, ...], ...] = (
@@ -181,7 +181,7 @@ PLAIN = {"undefined", "simple value", "NaN", "many empty arrays", "many empty ma
 
 @pytest.mark.parametrize(("kind", "data"), HOSTILE.items(), ids=HOSTILE)
 def test_hostile_cbor_is_refused_even_where_it_would_be_ignored(kind: str, data: bytes) -> None:
-    appended = b"\x87" + PACKETS[0][1:] + data
+    appended = b"\x88" + PACKETS[0][1:] + data
     if kind in PLAIN:
         assert decode_packet(appended) == decode_packet(PACKETS[0])
         return
@@ -191,7 +191,7 @@ def test_hostile_cbor_is_refused_even_where_it_would_be_ignored(kind: str, data:
 
 def test_nesting_is_read_to_the_eighth_level_and_no_further() -> None:
     def nested(levels: int) -> bytes:
-        return b"\x87" + PACKETS[0][1:] + b"\x81" * (levels - 1) + b"\x00"
+        return b"\x88" + PACKETS[0][1:] + b"\x81" * (levels - 1) + b"\x00"
 
     assert decode_packet(nested(8)) == decode_packet(PACKETS[0])
     with pytest.raises(Malformed):
@@ -232,10 +232,10 @@ def test_no_tag_is_understood(tag: int) -> None:
     head = cbor2.dumps(cbor2.CBORTag(tag, 0))[:-1]
     for content in (b"\x00", b"\x60", b"\x40", b"\x80", b"\x82\x01\x01", b"\xa0"):
         with pytest.raises(Malformed):
-            decode_packet(b"\x87" + PACKETS[0][1:] + head + content)
+            decode_packet(b"\x88" + PACKETS[0][1:] + head + content)
 
 
 def test_maps_in_packets_have_text_keys_only_so_that_none_can_be_made_to_collide() -> None:
     with pytest.raises(Malformed):
-        decode_packet(b"\x87" + PACKETS[0][1:] + cbor2.dumps({1: 1}))
-    assert decode_packet(b"\x87" + PACKETS[0][1:] + cbor2.dumps({"a": 1})) == decode_packet(PACKETS[0])
+        decode_packet(b"\x88" + PACKETS[0][1:] + cbor2.dumps({1: 1}))
+    assert decode_packet(b"\x88" + PACKETS[0][1:] + cbor2.dumps({"a": 1})) == decode_packet(PACKETS[0])

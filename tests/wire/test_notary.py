@@ -106,7 +106,7 @@ def test_each_signature_is_looked_at_once_genuine_or_not() -> None:
 
 @given(st.binary(max_size=256), st.binary(max_size=64))
 def test_garbage_for_a_credential_or_a_signature_is_a_forgery_and_raises_nothing(blob: bytes, signature: bytes) -> None:
-    said = Alive("n1", 1, 0, INFO, blob, signature)
+    said = Alive("n1", 1, 0, INFO, 0, b"", blob, signature)
     assert READER.examine(said, said) is Finding.FORGED
 
 

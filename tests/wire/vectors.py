@@ -171,7 +171,7 @@ def _ring(authority: identity.Authority) -> Vector:
 
 
 def _messages(statements: list[Statement], authority: identity.Authority) -> Iterator[Message]:
-    told = Beats((Beat(0xABCDEF012345, 1000, -0.3), Beat(1, 2, -4.999)))
+    told = Beats((Beat(0xABCDEF0123, 1000, -0.3, b"proven 1"), Beat(1, 2, -4.999, b"proven 2")))
     held = (Have("n1", EPOCH, 5), Have("n2", EPOCH, 9))
     for statement in statements:
         if isinstance(statement, Snapshot):

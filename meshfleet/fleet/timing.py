@@ -24,7 +24,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     beats_per_heartbeat: int = 2
     """How often in T a node raises its counter. With 1, one lost or late beat makes a healthy node stale; with 2
-    it takes two in a row. Each step costs an idle fleet about 10 bytes per node and link in T."""
+    it takes two in a row. Each step costs an idle fleet about 17 bytes per node and link in T."""
 
     grace: Seconds = 0.1
     """Twice the clock drift to expect while two clocks count the same T: 50 ms where clocks are synchronised."""

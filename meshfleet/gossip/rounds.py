@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 REAP_EVERY = 60.0
 """Seconds between two looks for expired tombstones."""
 
-ROOM = 1_000
+ROOM = 1_100
 """Bytes of beats or claims sent on their own, where no other datagram carried them."""
 
 BUSY = 2 * ASKS

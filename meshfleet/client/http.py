@@ -93,7 +93,7 @@ class There(msgspec.Struct, frozen=True):
         """The sentence of a refusal. NoAnswer where it is none of a node."""
         try:
             return msgspec.json.decode(body, type=_Problem).error
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise NoAnswer(
                 f"{self.url} answers {response.status}, and not as a node does. Is that the right port?"
             ) from None

@@ -75,7 +75,7 @@ class Reader:
         """`body` as `kind`. NoAnswer where it isn't: whatever answered is no node of this version."""
         try:
             return msgspec.json.decode(body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise NoAnswer(f"{self.url} answers, but not as a node of this version does: {error}.") from error
 
     def get(self, path: str) -> bytes:

@@ -156,6 +156,6 @@ class Session:
         try:
             if status == HTTPStatus.OK:
                 return msgspec.json.decode(body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         raise NoAnswer(f"{self._there.url} answers, but not as a node of this version does ({status}).")

@@ -34,6 +34,10 @@ STREAMS_LIMIT = 64
 BODY_LIMIT = 4 * SNAPSHOT_LIMIT
 """Bytes of a request's body; 413 beyond. JSON with indentation takes up to four times the room of the encoded state."""
 
+EXCHANGE_LIMIT = 1024
+"""Bytes of the body that asks for a session; 413 beyond. Whoever comes may send one, and it is read whole before
+anything is believed, so that it must cost less than 1 ms and 64 KiB. A proof has some 300."""
+
 BODY_SECONDS = 10.0
 """How long a body may take to arrive; 408 beyond. Whole bodies fit into a few packets."""
 

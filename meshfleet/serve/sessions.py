@@ -15,6 +15,7 @@ from meshfleet.serve.access import Challenge, Session, SessionRequest
 from meshfleet.serve.answers import Refusal, json_answer
 from meshfleet.serve.bodies import read, require_json
 from meshfleet.serve.gate import REALM, address_of, bearer
+from meshfleet.serve.limits import EXCHANGE_LIMIT
 from meshfleet.serve.rate import Buckets
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ async def _wanted(request: Request) -> SessionRequest:
     if not body.strip():
         return SessionRequest()
     require_json(request)
+    if len(body) > EXCHANGE_LIMIT:
+        raise Refusal(413, f"The body has more than {EXCHANGE_LIMIT} bytes, and nothing that is exchanged has. {WAYS}.")
     try:
         return read(body, SessionRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

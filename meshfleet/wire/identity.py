@@ -28,6 +28,7 @@ from meshfleet.fleet.names import NodeName, node_name
 
 SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
+PUBLIC_BYTES: Final = 32
 FLEET_ID_BYTES: Final = 16
 ROLES: Final = ("agent", "observer")
 
@@ -53,9 +54,10 @@ _SAID_BYTES: Final = _ENDS_BYTES + 32
 _SCHEME: Final = "meshfleet:"
 _BAD = (
     ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
-    x509.ExtensionNotFound, x509.UnsupportedGeneralNameType, x509.AttributeNotFound,
+    x509.ExtensionNotFound, x509.UnsupportedGeneralNameType, x509.AttributeNotFound, Warning,
 )  # fmt: skip
-"""What reading garbage as a certificate may raise."""
+"""What reading garbage as a certificate may raise. A warning, of a serial number below one for instance, where Python
+was told to take warnings for errors."""
 
 
 class NodeKey:
@@ -300,8 +302,10 @@ def is_signed(public: bytes, signature: bytes, data: bytes) -> bool:
     By libsodium, which takes 53 us for what takes OpenSSL 108: each node looks at each snapshot of its fleet, and that
     is most of what trust costs.
     """
-    if len(signature) != SIGNATURE_BYTES:
-        return False  # libsodium is given both as one: nothing of the data may count as signature, or the other way
+    if len(signature) != SIGNATURE_BYTES or len(public) != PUBLIC_BYTES:
+        # libsodium is given signature and data as one: nothing of the one may count as the other. Of the key it reads
+        # 32 bytes, whether there are as many or not.
+        return False
     try:
         crypto_sign_open(signature + data, public)
     except (CryptoError, ValueError):

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from meshfleet.errors import AccessDenied
+from meshfleet.client import Reader
+from meshfleet.errors import AccessDenied, NoAnswer
 from meshfleet.fleet.access import Grant, Scope
+from meshfleet.fleet.view import FleetView
 from meshfleet.node.readers import Readers
 from meshfleet.serve.answers import Refusal
 from meshfleet.serve.bodies import require_json
@@ -23,6 +25,7 @@ from meshfleet.serve.sessions import _wanted
 from meshfleet.wire import apikeys, tokens
 from tests.fuzz.datagrams import FLEET, KEY
 from tests.fuzz.frames import finish
+from tests.serve.conftest import SampleFeed
 from tests.wire.strategies import states
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 from meshfleet.wire.keyring import Keyring
 
-REFUSES = (AccessDenied, Refusal)
+REFUSES = (AccessDenied, NoAnswer, Refusal)
 
 NOW = 1_763_923_200
 _ring = Keyring(KEY, FLEET)
@@ -103,6 +106,17 @@ def pushed(body: bytes) -> None:
 
 
 pushes: st.SearchStrategy[bytes] = states.map(msgspec.json.encode)
+
+
+_asking = Reader("http://127.0.0.1:1")
+
+
+def answered(body: bytes) -> None:
+    """What a reader is told in answer to `GET /v1/fleet`: by a node, or by whatever else listens there."""
+    _asking.understood(body, FleetView)
+
+
+answers: st.SearchStrategy[bytes] = st.just(msgspec.json.encode(SampleFeed().fleet()))
 
 
 def headers(data: bytes) -> None:

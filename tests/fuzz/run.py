@@ -15,18 +15,24 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING, Any
 
 from hypothesis.errors import NonInteractiveExampleWarning
 
-from tests.fuzz.exploring import Finding, examine, with_hypothesis
+from tests.fuzz.exploring import examine, with_hypothesis
 from tests.fuzz.targets import TARGETS, Target
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus"
 WORK = ROOT / ".fuzz"
+PRODUCT = str(ROOT / "meshfleet")
 
 KEPT = 12
-"""Inputs of one target that `--keep` leaves in the corpus, the shortest of those that reach something new."""
+"""Inputs that `--keep` adds to the corpus of one target: the shortest of those that reach a line of ours that none
+there does."""
 
 KEPT_BYTES = 2_000
 
@@ -59,12 +65,12 @@ def _fuzz(decoder: Target, seconds: float, guided: bool, keep: bool) -> int:
     work = WORK / decoder.name
     for part in ("corpus", "found", "suspects", "crashes"):
         (work / part).mkdir(parents=True, exist_ok=True)
+    for data in _examples(decoder):
+        (work / "corpus" / sha256(data).hexdigest()[:16]).write_bytes(data)
     tried, findings = with_hypothesis(decoder, seconds / 2 if guided else seconds, Random().randrange(2**32))
     line = f"{decoder.name}: {tried:,} inputs by Hypothesis"
     if guided:
-        ran, more = _guided(decoder, seconds / 2, work)
-        line += f", {ran:,} by Atheris"
-        findings += more
+        line += f", {_guided(decoder, seconds / 2, work):,} by Atheris"
     findings += [finding for data in _stored(decoder, work) if (finding := examine(decoder, data)) is not None]
     different = {finding.why.partition(" (")[2] or finding.kind: finding for finding in findings}
     print(f"{line}; {len(different) or 'nothing'} found", flush=True)
@@ -72,7 +78,7 @@ def _fuzz(decoder: Target, seconds: float, guided: bool, keep: bool) -> int:
         place = work / "found" / f"{finding.kind}-{sha256(finding.data).hexdigest()[:12]}"
         place.write_bytes(finding.data)
         print(f"  {finding.why}: {place.relative_to(ROOT)}", flush=True)
-    if keep and guided:
+    if keep:
         _keep(decoder, work)
     return len(different)
 
@@ -83,10 +89,8 @@ def _stored(decoder: Target, work: Path) -> list[bytes]:
     return [data for data in {place.read_bytes() for place in places} if len(data) <= decoder.longest]
 
 
-def _guided(decoder: Target, seconds: float, work: Path) -> tuple[int, list[Finding]]:
-    """How many inputs Atheris tried, and where it stopped."""
-    for data in _examples(decoder):
-        (work / "corpus" / sha256(data).hexdigest()[:16]).write_bytes(data)
+def _guided(decoder: Target, seconds: float, work: Path) -> int:
+    """How many inputs Atheris tried."""
     folders = [work / "corpus", *([CORPUS / decoder.name] if (CORPUS / decoder.name).exists() else [])]
     flags = [
         f"-max_total_time={max(1, round(seconds))}",
@@ -102,7 +106,7 @@ def _guided(decoder: Target, seconds: float, work: Path) -> tuple[int, list[Find
         last = done.stderr.strip().splitlines()[-12:]
         if crashed is None or examine(decoder, crashed.read_bytes()) is None:
             print(f"  Atheris ended with {done.returncode}:", *last, sep="\n    ")
-    return int(said[1]) if said else 0, []
+    return int(said[1]) if said else 0
 
 
 def _atheris(decoder: Target, work: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -120,14 +124,36 @@ def _examples(decoder: Target) -> list[bytes]:
 
 def _keep(decoder: Target, work: Path) -> None:
     """Adds the shortest inputs that reach something new to the corpus of the ordinary tests."""
-    chosen, kept = work / "chosen", CORPUS / decoder.name
-    for folder in (chosen, kept):
-        folder.mkdir(parents=True, exist_ok=True)
-    _atheris(decoder, work, "-merge=1", f"-max_len={decoder.longest}", str(chosen), str(work / "corpus"))
-    for place in sorted(chosen.iterdir(), key=lambda each: each.stat().st_size)[-KEPT:]:
-        data = place.read_bytes()
-        if len(data) <= KEPT_BYTES:
+    kept = CORPUS / decoder.name
+    kept.mkdir(parents=True, exist_ok=True)
+    reached: set[tuple[str, int]] = set()
+    for place in kept.iterdir():
+        reached |= lines_of(decoder, place.read_bytes())
+    chosen = 0
+    for data in sorted(_stored(decoder, work), key=len):
+        lines = lines_of(decoder, data)
+        if len(data) <= KEPT_BYTES and not lines <= reached and chosen < KEPT:
             (kept / sha256(data).hexdigest()[:16]).write_bytes(data)
+            reached |= lines
+            chosen += 1
+
+
+def lines_of(decoder: Target, data: bytes) -> set[tuple[str, int]]:
+    """The lines of ours that an input reaches."""
+    lines: set[tuple[str, int]] = set()
+
+    def trace(frame: FrameType, _event: str, _what: object) -> Any:
+        if not frame.f_code.co_filename.startswith(PRODUCT):
+            return None
+        lines.add((frame.f_code.co_filename, frame.f_lineno))
+        return trace
+
+    sys.settrace(trace)
+    try:
+        decoder.run(data)
+    finally:
+        sys.settrace(None)
+    return lines
 
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ from meshfleet.fleet.state import SNAPSHOT_LIMIT
 from meshfleet.gossip.limits import DATAGRAM_BYTES
 from meshfleet.node.entrance import QUESTION_LIMIT
 from meshfleet.node.invites import LINE_LIMIT
-from meshfleet.serve.limits import BODY_LIMIT, HEAD_LIMIT
+from meshfleet.serve.limits import BODY_LIMIT, EXCHANGE_LIMIT, HEAD_LIMIT
 from meshfleet.wire import entrance, ring
 from meshfleet.wire.beattable import pack, unpack
 from meshfleet.wire.codec import decode_packet, decode_state, encode_packet, encode_state
 from meshfleet.wire.identity import CERTIFICATE_LIMIT
 from meshfleet.wire.seal import FRAME_LIMIT
-from tests.fuzz import certificates, datagrams, frames, readers, words
+from tests.fuzz import certificates, datagrams, frames, members, readers, words
+from tests.fuzz.bounds import ANY, MEMBERS, STRANGERS, Cost
 from tests.fuzz.dear import cbor_of, state_of
 from tests.wire.strategies import packets, states, tables
 
@@ -27,37 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hypothesis import strategies as st
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What an input may cost beyond its own size: so much whatever it is, and so much for each of its bytes."""
-
-    seconds: float
-    seconds_per_byte: float
-    memory: int
-    memory_per_byte: int
-
-    def allows(self, size: int, seconds: float, memory: int) -> bool:
-        """Whether an input of `size` bytes may take `seconds` of processor time, and `memory` bytes at its highest."""
-        return (
-            seconds <= self.seconds + self.seconds_per_byte * size
-            and memory <= self.memory + (1 + self.memory_per_byte) * size
-        )
-
-
-ROOM = 65_536 + 4_096
-"""64 KiB, which the CBOR reader takes at once where a text claims to be longer, and what its error takes."""
-
-STRANGERS = Cost(1e-3, 0.0, ROOM, 1)
-"""Of bytes that anybody may send: 1 ms and 64 KiB, however many they are. One copy of them is their own size, and
-one more is what a decoder may need to cut them up."""
-
-MEMBERS = Cost(1e-3, 0.5e-6, ROOM, 80)
-"""Of bytes that only members may send, in frames of up to 64 KiB: a frame is as dear as the datagrams that would bring
-the same. A value in Python takes up to 72 bytes where CBOR has one (an empty list), and 8 more in the list that holds
-it: hence 80. Half a microsecond is what a message of four bytes takes, for each of them. What matters is that both are
-constants: no input is dearer than its size allows."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +61,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target("datagram", datagrams.receive, WireError, datagrams.drawn, DATAGRAM_BYTES + 1),
         Target("packet", decode_packet, WireError, packets.map(encode_packet), FRAME_LIMIT, MEMBERS, large),
+        Target("member", members.hear, WireError, members.drawn, 4_000, ANY),
         Target("beats", unpack, WireError, tables.map(lambda told: pack(told.entries, 0.0)), FRAME_LIMIT, MEMBERS),
         Target("state", decode_state, WireError, states.map(encode_state), SNAPSHOT_LIMIT, MEMBERS, wide),
         Target("frames", frames.receive, frames.REFUSES, frames.drawn, FRAME_LIMIT + 4, MEMBERS),
@@ -107,8 +78,9 @@ TARGETS: dict[str, Target] = {
         Target("token", readers.token, readers.REFUSES, readers.tokens_drawn, HEAD_LIMIT),
         Target("key", readers.key, readers.REFUSES, readers.keys, HEAD_LIMIT),
         Target("proof", readers.proof, (), readers.proofs, BODY_LIMIT),
-        Target("session", readers.session, readers.REFUSES, readers.sessions, BODY_LIMIT),
-        Target("pushed", readers.pushed, readers.REFUSES, readers.pushes, BODY_LIMIT),
+        Target("session", readers.session, readers.REFUSES, readers.sessions, EXCHANGE_LIMIT + 1),
+        Target("pushed", readers.pushed, readers.REFUSES, readers.pushes, BODY_LIMIT, MEMBERS),
+        Target("answered", readers.answered, readers.REFUSES, readers.answers, FRAME_LIMIT, MEMBERS),
         Target("headers", readers.headers, readers.REFUSES, readers.heads, HEAD_LIMIT),
     )
 }

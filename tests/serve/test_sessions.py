@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from meshfleet.fleet.access import Scope
-from meshfleet.serve.limits import EXCHANGE_BURST, STREAMS_PER_CLIENT
+from meshfleet.serve.limits import EXCHANGE_BURST, EXCHANGE_LIMIT, STREAMS_PER_CLIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,12 +108,18 @@ async def test_what_makes_no_sense_is_400_and_told(stranger: httpx.AsyncClient, 
     assert (answer.status_code, "/auth/challenge" in answer.json()["error"]) == (400, True)
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"7", b"[" * 9000, b"a=b"])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"7", b"[" * 1000, b"a=b"])
 async def test_what_is_no_json_is_400(stranger: httpx.AsyncClient, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     assert (await stranger.post("/auth/session", content=content, headers=headers)).status_code == 400
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     assert (await stranger.post("/auth/session", content=content, headers=form)).status_code == 415
+
+
+async def test_a_longer_body_than_any_exchange_has_is_413(stranger: httpx.AsyncClient) -> None:
+    answer = await stranger.post("/auth/session", json={"code": "x" * EXCHANGE_LIMIT})
+    assert answer.status_code == 413
+    assert str(EXCHANGE_LIMIT) in answer.json()["error"]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_a_signature_is_good_for_all_of_its_data_and_for_nothing_else(data: byte
     assert not is_signed(KEY.public, signature[:-moved], signature[-moved:] + data), "the border is not where it was"
     assert not is_signed(KEY.public, signature + data[:moved], data[moved:]) or not data
     assert not is_signed(OURS.key.public, signature, data)
+    assert not is_signed(KEY.public + b"\0", signature, data), "a key has 32 bytes, and no more are ever looked at"
 
 
 @given(st.binary(max_size=40), st.binary(max_size=70), st.binary(max_size=9))

@@ -1,0 +1,40 @@
+"""What an input may cost beyond its own size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an input may cost beyond its own size: so much whatever it is, and so much for each of its bytes."""
+
+    seconds: float
+    seconds_per_byte: float
+    memory: int
+    memory_per_byte: int
+
+    def allows(self, size: int, seconds: float, memory: int) -> bool:
+        """Whether an input of `size` bytes may take `seconds` of processor time, and `memory` bytes at its highest."""
+        return (
+            seconds <= self.seconds + self.seconds_per_byte * size
+            and memory <= self.memory + (1 + self.memory_per_byte) * size
+        )
+
+
+ROOM = 65_536 + 4_096
+"""64 KiB, which the CBOR reader takes at once where a text claims to be longer, and what its error takes."""
+
+STRANGERS = Cost(1e-3, 0.0, ROOM, 1)
+"""Of bytes that anybody may send: 1 ms and 64 KiB, however many they are. One copy of them is their own size, and
+one more is what a decoder may need to cut them up."""
+
+MEMBERS = Cost(1e-3, 0.5e-6, ROOM, 80)
+"""Of bytes that only members may send, in frames of up to 64 KiB, and agents of this machine or with a key: a frame is
+as dear as the datagrams that would bring the same. A value in Python takes up to 72 bytes where CBOR has one (an empty
+list), and 8 more in the list that holds it: hence 80. Half a microsecond is what a message of four bytes takes, for
+each of them. What matters is that both are constants: no input is dearer than its size allows."""
+
+ANY = Cost(math.inf, 0.0, 1 << 62, 0)
+"""No bound: where an input changes what is held, which has its own in `gossip/limits.py`."""

@@ -170,7 +170,7 @@ class Judging:
 
     def _goodbye(self, record: Record, at: float, *, there: bool) -> Fact | None:
         """A goodbye that I believe: its own, the owner's, or an operator's `forget` of one that is not there for me
-        either. Any member can say that somebody was forgotten, even in a life that is yet to come."""
+        either. Any member can say that somebody was forgotten."""
         left = record.known.left
         if left is None or not record.known.has_left:
             return None

@@ -132,6 +132,10 @@ class Membership:
             return None
         if isinstance(claim, Suspect | Obituary) and claim.by == self.name:
             return None  # I know what I said; this is what an earlier life of mine said, or somebody in my name
+        if isinstance(claim, Left) and claim.by != claim.name and self._is_ahead(claim):
+            # Taken at its word it would settle whatever is said of the member, for good: its death would never be seen.
+            self._counts["forgotten_ahead"] += 1
+            return None
         if self._roster.is_news(claim) and not self._is_genuine(claim):
             return None
         epoch_before = -1 if (known := self._roster.get(claim.name)) is None else known.epoch
@@ -154,6 +158,11 @@ class Membership:
             self._emit(Restarted(record.name, record.epoch))
         self._follow(record, claim, at)
         return record
+
+    def _is_ahead(self, claim: Claim) -> bool:
+        """Whether it is said of a life that its subject has not begun, as far as is known here."""
+        record = self._roster.get(claim.name)
+        return record is None or claim.epoch > record.epoch
 
     def _is_genuine(self, claim: Claim) -> bool:
         """Whether whoever is said to say it does. To be asked only of what would be news."""

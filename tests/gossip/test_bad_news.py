@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip.membership import URGENT
@@ -14,6 +12,8 @@ from tests.gossip.test_edges import member, tell
 from tests.gossip.test_stories import fleet
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.gossip.world import World
 
 LAN = PRESETS["lan"]

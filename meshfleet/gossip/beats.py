@@ -248,7 +248,11 @@ class Heartbeats:
         # Who is not late now is not before its beat is as old; who becomes hopeful again is looked at a moment later.
         oldest = limit if late else min([record.beat_at for record in hopeful], default=limit)
         self._nobody_late_before = min(oldest + patience, at + self._timing.beat_interval / 2)
-        return tables([_beat(record) for record in late[:ENTRIES]], at, asks=True)
+        return self.asking(late, at)
+
+    def asking(self, records: list[Record], at: float) -> list[Beats]:
+        """What asks for newer ones of theirs: at most one table."""
+        return tables([_beat(record) for record in records[:ENTRIES]], at, asks=True)
 
     def ask(self, room: int, at: float) -> Beats | None:
         """What to ask for along with one more packet, in at most `room` bytes."""

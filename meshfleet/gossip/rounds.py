@@ -12,7 +12,7 @@ from meshfleet.gossip.timers import SLACK
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meshfleet.fleet.names import Address
+    from meshfleet.fleet.names import Address, NodeName
     from meshfleet.gossip.member import Member
     from meshfleet.gossip.roster import Record
 
@@ -23,7 +23,8 @@ ROOM = 1_100
 """Bytes of beats or claims sent on their own, where no other datagram carried them."""
 
 BUSY = 2 * ASKS
-"""Datagrams within one gossip interval from which on what is asked for waits for the next ones."""
+"""Datagrams within one gossip interval from which on what is asked for waits for the next ones. Not where somebody is
+doubted: among the next ones may be those that look for the lost."""
 
 
 class Rounds:
@@ -36,6 +37,8 @@ class Rounds:
         self._digested_at = 0.0
         self._datagrams = 0
         """How many had been sent at the last round."""
+        self._back: list[Record] = []
+        """Who was unreachable until a moment ago."""
 
     def start(self, now: float) -> None:
         """Begin all of them."""
@@ -77,13 +80,14 @@ class Rounds:
     def _gossip(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
         member.judging.review(now)
+        self._ask_who_came_back(at)
         busy, late, alone = self._is_busy(), member.beats.late(at), member.beats.round_is_needed()
         if not (late or alone or len(member.rumors)):
             return
         peers = member.roster.sample(member.timing.fan_out)
         if alone and len(peers) < member.timing.fan_out:
             self._call_out(member.timing.fan_out - len(peers), at)
-        if late and busy:  # at 128 nodes a quarter of all datagrams did nothing but ask
+        if late and busy and not member.roster.doubted:  # at 128 nodes a quarter of all datagrams did nothing but ask
             member.beats.ask_along(late)
         else:
             for record in peers[:ASKS] if late else ():
@@ -94,6 +98,20 @@ class Rounds:
         if peers and not alone and len(member.rumors):
             claims, _ = member.rumors.take(ROOM, len(member.roster))
             member.outbox.datagram(peers[-1], *claims)
+
+    def came_back(self, name: NodeName) -> None:
+        """A member that was unreachable is heard again."""
+        record = self._member.roster.get(name)
+        if record is not None and len(self._back) < self._member.timing.fan_out:
+            self._back.append(record)
+
+    def _ask_who_came_back(self, at: float) -> None:
+        """A cut is over, and who was behind it heard others there until a moment ago. Of those that are not back
+        themselves nothing else would tell: nobody passes on twice what it heard behind a cut."""
+        back, self._back = self._back, []
+        out = [r for r in self._member.roster.doubted.values() if not r.is_gone and r not in back] if back else []
+        for record in back if out else ():
+            self._member.outbox.datagram(record, *self._member.beats.asking(out, at))
 
     def _is_busy(self) -> bool:
         """Whether the next datagrams can be counted on to go in a moment."""

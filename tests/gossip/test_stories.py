@@ -355,3 +355,17 @@ def test_of_a_group_that_comes_back_just_after_a_cut_of_ones_own_the_last_is_giv
     assert world.presence("n8", "n0") is UNREACHABLE
     world.run(T)
     assert world.presence("n8", "n0") is DOWN
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_comes_back_from_behind_a_cut_is_asked_for_those_that_do_not(seed: int) -> None:
+    world = fleet(6, seed=seed)
+    world.cut(["n0", "n1", "n2"], ["n3", "n4", "n5"])
+    world.run(3 * T)
+    assert world.says("n0", "n1", "n2", of="n5") == {UNREACHABLE}
+    world.power_off("n5")
+    died = world.now
+    world.heal()
+    world.run(T)
+    for observer in ("n0", "n1", "n2"):
+        assert died - world.record(observer, "n5").beat_at <= T

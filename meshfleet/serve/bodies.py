@@ -22,7 +22,7 @@ EXACT = 2.0**53
 def require_json(request: Request) -> None:
     """415 where the body is said to be anything else: what a form of another site's page could send."""
     content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != JSON:
+    if content_type.partition(";")[0].strip()[: len(JSON) + 1].lower() != JSON:
         raise Refusal(
             415,
             f"The body's Content-Type is {quoted(content_type)}. Send it as {JSON}.",

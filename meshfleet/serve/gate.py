@@ -108,7 +108,7 @@ def bearer(request: Request) -> str | None:
     if not given:
         return None
     scheme, _, token = given[0].partition(" ")
-    if len(given) > 1 or scheme.lower() != "bearer":
+    if len(given) > 1 or scheme[:7].lower() != "bearer":
         raise Refusal(401, f"The Authorization header is none that is known here. {HOW_TO_READ}", headers=_asked(REALM))
     return token.strip(" ")
 

@@ -141,7 +141,6 @@ class Judging:
         silent = age > self._timing.stale_after or self._rules.suspects_early
         confirmed, could, expired = self._suspicion(record, at) if silent else (0, 0, False)
         ended = self._obituary(record, at, age, accepts)
-        contact = record.indirect_via if record.suspicion and record.indirect_at > record.suspicion.began else None
         return Evidence(
             age=age,
             heard_ago=max(0.0, at - max(record.heard_at, record.answered_at)),
@@ -157,9 +156,16 @@ class Judging:
             confirmed_by=confirmed,
             could_confirm=could,
             group=self._group(record, at),
-            contact_by=contact,
+            contact_by=self._contact(record, at),
             recent=tuple(record.facts[-RECENT:]),
         )
+
+    def _contact(self, record: Record, at: float) -> str | None:
+        """Who reached it since it was suspected. That is a helper's word, of which nothing is proven, so it holds for
+        so long and not for good."""
+        since = at - 2 * self._timing.presumed_after
+        contact = record.suspicion is not None and record.indirect_at > max(record.suspicion.began, since)
+        return record.indirect_via if contact else None
 
     def _accepts(self, record: Record, at: float) -> bool:
         """Whether its kernel answers for it. A power cut after a stop sends neither refusal nor end of stream: an

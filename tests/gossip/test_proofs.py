@@ -122,6 +122,21 @@ def test_forged_answers_of_a_dead_node_do_not_keep_it_from_being_called_down() -
     assert fleet.counts("n0")["unproven_ack"] > 0
 
 
+def test_a_helper_that_says_once_that_the_dead_answered_it_does_not_keep_it_from_being_called_down_for_good() -> None:
+    fleet = Signed()
+    fleet.world.power_off("n2")
+    for _ in range(120):
+        fleet.world.run(0.1)
+        if known(fleet, "n2").suspicion is not None:
+            seq = fleet.world.hosts["n0"].member.prober._seq
+            fleet.tell("n0", "n3", *[Ack(each, "n2", 1) for each in range(seq - 5, seq + 1)])
+    record = known(fleet, "n2")
+    assert record.suspicion is not None
+    assert record.indirect_at > record.suspicion.began
+    fleet.world.run(2 * fleet.world.timing.presumed_after + 2.0)
+    assert record.presence is Presence.DOWN
+
+
 def test_a_forged_heartbeat_takes_nothing_from_the_packet_that_brings_it_and_its_ping_is_answered() -> None:
     fleet = Signed()
     member, now = fleet.world.hosts["n0"].member, fleet.world.now

@@ -231,10 +231,6 @@ class Roster:
     def __contains__(self, name: object) -> bool:
         return name in self._records
 
-    def by_tag(self, tag: int) -> Record | None:
-        """The record whose heartbeats carry this tag."""
-        return self.tags.get(tag)
-
     def is_news(self, claim: Claim) -> bool:
         """Whether a claim about anyone but myself would tell anything."""
         record = self._records.get(claim.name)

@@ -325,6 +325,6 @@ def test_whose_tag_another_took_before_keeps_its_heartbeats_to_itself_and_the_ot
     roster._retag(other, 0.0)
     roster.tags[record.tag] = record
     roster._retag(record, 0.0)
-    assert roster.by_tag(record.tag) is record
+    assert roster.tags.get(record.tag) is record
     roster.remove(record)
-    assert roster.by_tag(record.tag) is None
+    assert roster.tags.get(record.tag) is None

@@ -287,7 +287,7 @@ def test_a_forgotten_member_is_gone_from_everything() -> None:
     it.next_to_probe()
     it.remove(a)
     assert it.get("a") is None
-    assert it.by_tag(a.tag) is None
+    assert it.tags.get(a.tag) is None
     assert [r.name for r in it] == ["b"]
     assert {r.name for _ in range(3) if (r := it.next_to_probe())} == {"b"}
 
@@ -301,7 +301,7 @@ def test_a_new_life_has_a_new_tag_and_a_clean_slate() -> None:
     it.add(Alive("a", 2, 0, INFO), 50.0)
     assert not a.refusals
     assert (a.grouped_at, a.beat, a.beat_at) == (-1e18, 0, 50.0)
-    assert (it.by_tag(old), it.by_tag(a.tag)) == (None, a)
+    assert (it.tags.get(old), it.tags.get(a.tag)) == (None, a)
 
 
 def test_members_and_strangers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,9 @@ _WELL = Assessment(Standing.CONNECTED)
 RECENT = 6
 """Facts shown with a verdict; `why` has them all."""
 
+SEEN = "its process ended, seen on the same machine"
+"""What an obituary by a witness says."""
+
 
 class Judging:
     """Keeps each record's verdict, and my own standing."""
@@ -126,10 +129,9 @@ class Judging:
     def witnessed(self, record: Record, now: float) -> None:
         """I saw its process end: proof, whatever its age."""
         at = self._listening.at(now)
-        record.note(Kind.WITNESSED, at, self._me, "its process ended, seen on the same machine", self._host)
+        record.note(Kind.WITNESSED, at, self._me, SEEN, self._host)
         record.obituary_at = at
-        how = "its process ended, seen on the same machine"
-        self._bury(record, Obituary(record.name, record.epoch, record.alive.incarnation, self._me, how))
+        self._bury(record, Obituary(record.name, record.epoch, record.alive.incarnation, self._me, SEEN))
         self.judge(record, now)
 
     def evidence(self, record: Record, at: float) -> Evidence:
@@ -144,8 +146,8 @@ class Judging:
         return Evidence(
             age=age,
             heard_ago=max(0.0, at - max(record.heard_at, record.answered_at)),
-            # A packet sent just before a death may be read just after its sign; so much is forgiven.
-            heard_at=record.heard_at - self._timing.grace,
+            # A packet sent just before a death may come after its sign, by as much as a packet takes at worst.
+            heard_at=record.heard_at - self._timing.direct_timeout,
             known_for=at - record.met_at,
             goodbye=self._goodbye(record, at, there=ended is None and age <= self._timing.stale_after),
             ended=ended,
@@ -190,14 +192,16 @@ class Judging:
         """An obituary that I believe: my own, or one that what I see of the member does not contradict.
 
         Anybody could lie about a member, so another's word alone proves nothing: either my own connection is refused
-        too, or the member has fallen silent here as well and nothing of it answers.
+        too, or the member has fallen silent here as well and nothing of it answers. What is heard of it after that is a
+        veto, but where I saw its process end myself: then it was on its way.
         """
         if record.obituary_at is None or not record.known.is_buried:
             return None
         if self._rules.hearsay:
             first = record.known.obituaries[0]
             return Fact(Kind.OBITUARY, record.obituary_at, first.by, f"{first.by}: {first.how}")
-        if record.heard_at - self._timing.grace > record.obituary_at:
+        seen = any(o.by == self._me and o.how == SEEN for o in record.known.obituaries)
+        if not seen and record.heard_at - self._timing.direct_timeout > record.obituary_at:
             return None
         obituary = min(record.known.obituaries, key=lambda o: (o.by != self._me, o.by))
         refused = any(

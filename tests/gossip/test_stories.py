@@ -9,7 +9,7 @@ from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip.events import Judged
-from meshfleet.gossip.messages import Obituary, StreamEnd, Suspect
+from meshfleet.gossip.messages import Obituary, StreamEnd, Suspect, Via
 from tests.gossip.world import World
 
 T = PRESETS["lan"].heartbeat
@@ -369,3 +369,16 @@ def test_who_comes_back_from_behind_a_cut_is_asked_for_those_that_do_not(seed: i
     world.run(T)
     for observer in ("n0", "n1", "n2"):
         assert died - world.record(observer, "n5").beat_at <= T
+
+
+def test_a_packet_that_was_on_its_way_does_not_bring_back_whose_end_was_seen() -> None:
+    world = fleet(3)
+    record, sender = world.record("n0", "n1"), world.hosts["n1"].member
+    packet = sender.envelope((), world.now, 0)
+    world.power_off("n1")
+    world.do("n0", lambda m: m.witnessed_end(NodeName("n1"), record.epoch, world.now))
+    world.run(T / 2)
+    world.do("n0", lambda m: m.receive(packet, record.address, Via.DATAGRAM, world.now))
+    world.run(T / 2)
+    assert record.heard_at > world.now - T
+    assert world.presence("n0", "n1") is DOWN

@@ -200,10 +200,10 @@ class Judging:
         if self._rules.hearsay:
             first = record.known.obituaries[0]
             return Fact(Kind.OBITUARY, record.obituary_at, first.by, f"{first.by}: {first.how}")
-        seen = any(o.by == self._me and o.how == SEEN for o in record.known.obituaries)
+        obituary = min(record.known.obituaries, key=lambda o: (o.by != self._me, o.by))
+        seen = obituary.by == self._me and obituary.how == SEEN
         if not seen and record.heard_at - self._timing.direct_timeout > record.obituary_at:
             return None
-        obituary = min(record.known.obituaries, key=lambda o: (o.by != self._me, o.by))
         refused = any(
             r.by == self._me and r.at >= record.obituary_at - self._timing.eof_window for r in record.refusals
         )

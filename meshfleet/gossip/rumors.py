@@ -39,7 +39,7 @@ class Rumors:
 
     Each is sent `retransmit` times the decimal digits of the fleet's size. Who is told by others what it passes on
     itself needs to tell it less often ("feedback", Demers and others, PODC 1987): what it hears counts as sent, once it
-    was sent `retransmit` times. After 128 nodes had joined at once, that took away half of all claims sent. What
+    was sent `retransmit` times. After 128 nodes had joined at once, that took away 38 % of all claims sent. What
     somebody waits for is sent as often as ever.
     """
 
@@ -85,13 +85,10 @@ class Rumors:
             return [], 0
         before = room
         taken: list[Rumor] = []
-        for turn in sorted(self._turns):
-            for rumor in self._turns[turn].values():
-                if rumor.size <= room:
-                    room -= rumor.size
-                    taken.append(rumor)
-                    if room < self._least:
-                        break
+        for rumor in (rumor for turn in sorted(self._turns) for rumor in self._turns[turn].values()):
+            if rumor.size <= room:
+                room -= rumor.size
+                taken.append(rumor)
             if room < self._least:
                 break
         for rumor in taken:

@@ -64,6 +64,8 @@ class Judging:
         self.refused_since: float | None = None
         """Since when my own network stack has refused to send, with nothing heard since."""
         self.loop_lag = 0.0
+        self.last_calls: list[Record] = []
+        """Who will be presumed down within a heartbeat's time, if nobody knows better."""
 
     def review(self, now: float) -> None:
         """Assess myself, then judge everybody whose verdict may have changed."""
@@ -82,6 +84,7 @@ class Judging:
             self._emit(Stands(self.assessment, before))
         for record in list(self._roster) if changed else overdue:
             self.judge(record, now)
+        self.last_calls = [r for r in overdue if r.presence is Presence.UNREACHABLE and self._may_soon_presume(r, at)]
 
     def _overdue(self, at: float) -> list[Record]:
         """Whom time may have changed. Most are only to be looked at again: they were heard of in the meantime."""
@@ -125,6 +128,16 @@ class Judging:
             record.obituary_at = at if record.obituary_at is None else record.obituary_at
             how = verdict.reasons[-1][:200] if verdict.reasons else "proven"
             self._bury(record, Obituary(record.name, record.epoch, record.alive.incarnation, self._me, how))
+
+    def _may_soon_presume(self, record: Record, at: float) -> bool:
+        """Whether one more heartbeat's time of silence would make it down."""
+        if at - record.beat_at <= self._timing.presumed_after - self._timing.beat_interval:
+            return False
+        if self.assessment.standing.is_cut_off or self.assessment.group_of(record.name) is not None:
+            return False
+        later = self.evidence(record, at + self._timing.beat_interval)
+        verdict = self._rules.judge(later, self.assessment.standing, self._timing)
+        return verdict.certainty is Certainty.PRESUMED
 
     def witnessed(self, record: Record, now: float) -> None:
         """I saw its process end: proof, whatever its age."""
@@ -243,7 +256,7 @@ class Judging:
         if group is not None:
             # Also what is left of a larger one: others may come back from another cut than these are behind.
             record.grouped_at = at  # whatever else holds it: both may end in the same moment
-        if at - self._cut_off_at < follow:
+        if at - self._cut_off_at < self._timing.presumed_after:  # silence that I could not hear broken does not count
             return "this node itself was cut off until a moment ago"
         if group is not None:
             latest = self._latest_of(group, at)

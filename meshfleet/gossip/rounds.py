@@ -81,6 +81,7 @@ class Rounds:
         member, at = self._member, self._member.listening.at(now)
         member.judging.review(now)
         self._ask_who_came_back(at)
+        self._call_last(at)
         busy, late, alone = self._is_busy(), member.beats.late(at), member.beats.round_is_needed()
         if not (late or alone or len(member.rumors)):
             return
@@ -112,6 +113,15 @@ class Rounds:
         out = [r for r in self._member.roster.doubted.values() if not r.is_gone and r not in back] if back else []
         for record in back if out else ():
             self._member.outbox.datagram(record, *self._member.beats.asking(out, at))
+
+    def _call_last(self, at: float) -> None:
+        """Before somebody is presumed down, those who answer me are asked whether they know better. It may have woken
+        a moment ago, beyond a bridge: who hears it directly has no reason to tell."""
+        member = self._member
+        silent = [record for record in member.judging.last_calls if not record.is_gone]
+        answering = [record for record in member.roster.hopeful if not record.missed] if silent else []
+        for record in member.rng.sample(answering, min(ASKS, len(answering))):
+            member.outbox.datagram(record, *member.beats.asking(silent, at))
 
     def _is_busy(self) -> bool:
         """Whether the next datagrams can be counted on to go in a moment."""

@@ -80,7 +80,8 @@ def _held(host: Host, origin: Host) -> list[Snapshot]:
 
 
 def met(core: list[Host]) -> list[Host]:
-    """Those of the core that can be held to it: no newcomer whose seeds broke for good before it met anybody."""
+    """Those of the core that can be held to it: no newcomer whose seeds broke for good before it met anybody. That its
+    last life said goodbye is all that some may know of it: then nobody looks for it."""
     return [host for host in core if not _is_stranded(host, [other for other in core if other is not host])]
 
 
@@ -89,10 +90,15 @@ def _is_stranded(host: Host, others: list[Host]) -> bool:
     seeds = host.member.rounds.seeds
     return not any(
         other.address in seeds
-        or host.member.roster.get(other.name) is not None
-        or (other.member is not None and other.member.roster.get(host.name) is not None)
+        or _looks_for(host, other)
+        or _looks_for(other, host)
         for other in others
     )
+
+
+def _looks_for(host: Host, other: Host) -> bool:
+    record = None if host.member is None else host.member.roster.get(other.name)
+    return record is not None and record.presence is not Presence.LEFT
 
 
 def amiss(plan: Liveness, core: list[Host], world: Theatre, score: Score, timing: Timing) -> Iterator[str]:

@@ -88,12 +88,7 @@ def met(core: list[Host]) -> list[Host]:
 def _is_stranded(host: Host, others: list[Host]) -> bool:
     assert host.member is not None
     seeds = host.member.rounds.seeds
-    return not any(
-        other.address in seeds
-        or _looks_for(host, other)
-        or _looks_for(other, host)
-        for other in others
-    )
+    return not any(other.address in seeds or _looks_for(host, other) or _looks_for(other, host) for other in others)
 
 
 def _looks_for(host: Host, other: Host) -> bool:

@@ -19,9 +19,12 @@ import trio
 
 from meshfleet.logs import get_logger
 from meshfleet.runtimes import claude_code, codex
+from meshfleet.runtimes.desk import Desk
 from meshfleet.runtimes.followed import Followed
+from meshfleet.runtimes.merging import merged
 from meshfleet.runtimes.pricing import Prices
 from meshfleet.runtimes.processes import Presence, ProcessTable, presences, process_table
+from meshfleet.runtimes.record import Channel
 from meshfleet.runtimes.sessions import Key, Sessions
 from meshfleet.runtimes.watch import Found, classify, process_folders, scan, session_folders, stamped, watch
 
@@ -60,18 +63,25 @@ async def watch_agents(
     counts: Counter[str] | None = None,
     tariffs: dict[str, Tariff] | None = None,
     table: ProcessTable | None = None,
+    desk: Desk | None = None,
 ) -> None:
     """Publish the sessions of this machine to `sink` as they change, until cancelled.
 
-    `host` begins the agents' ids. `counts` gets the counters, all named `runtimes_…`. `wall` (seconds since 1970),
-    `tariffs` (by runtime) and `table` are what tests put in place of the clock, the price list and the process table.
+    `host` begins the agents' ids. `desk` is where everything but files tells of sessions. `counts` gets the counters,
+    all named `runtimes_…`. `wall` (seconds since 1970), `tariffs` (by runtime) and `table` are what tests put in place of the clock, the price list and the process table.
     No file and no folder makes it raise: what can't be read is said once, counted, and left out.
     """
     counts = Counter() if counts is None else counts
     if tariffs is None:
         tariffs = {claude_code.RUNTIME: Prices("anthropic"), codex.RUNTIME: Prices("openai")}
     watching = _Watching(
-        Sessions(sink, host=host, settings=settings, counts=counts), settings, wall, counts, tariffs, table
+        Sessions(sink, host=host, settings=settings, counts=counts),
+        settings,
+        wall,
+        counts,
+        tariffs,
+        table,
+        Desk(counts) if desk is None else desk,
     )
     async with trio.open_nursery() as nursery:
         for folder in session_folders(settings):
@@ -92,8 +102,11 @@ class _Watching:
         counts: Counter[str],
         tariffs: dict[str, Tariff],
         table: ProcessTable | None,
+        desk: Desk,
     ) -> None:
         self._sessions = sessions
+        self._desk = desk
+        desk.wake = self._wake_up
         self._settings = settings
         self._wall = wall
         self._counts = counts
@@ -109,6 +122,9 @@ class _Watching:
         self._next_look = self._next_scan = -1.0
         # Slices run one after the other, whatever else the process does in threads.
         self._thread = trio.CapacityLimiter(1)
+
+    def _wake_up(self) -> None:
+        self._wake.set()
 
     # From the watchers, in the Trio thread
 
@@ -140,7 +156,7 @@ class _Watching:
             if now >= self._next_scan:
                 self._next_scan = now + self._settings.scan_every
                 touched |= await self._scan()
-            await self._show(await self._read(touched))
+            await self._show(await self._read(touched) | self._desk.take_changed())
             pause = await self._work_off()
             with trio.move_on_after(pause):
                 await self._wake.wait()
@@ -176,7 +192,7 @@ class _Watching:
         self._present = present
         for key, path in await self._in_thread(_changed, list(self._followed.values())):
             self._followed[key].mark(path)
-        return set(self._followed)
+        return self._followed.keys() | self._desk.keys()
 
     async def _scan(self) -> set[Key]:
         found = await self._in_thread(scan, session_folders(self._settings))
@@ -187,7 +203,7 @@ class _Watching:
         for followed in list(self._followed.values()):
             if followed.main is not None and followed.main not in known:
                 followed.drop(followed.main)
-            if followed.main is None and followed.key not in self._present:
+            if followed.main is None and followed.key not in self._present and not self._desk.records(followed.key):
                 self._let_it_go(followed)
         return {file.key for file in new} & self._followed.keys()
 
@@ -215,8 +231,8 @@ class _Watching:
 
     async def _read(self, touched: set[Key]) -> set[Key]:
         for key in touched:
-            followed = self._followed[key]
-            if followed.behind:
+            followed = self._followed.get(key)
+            if followed is not None and followed.behind:
                 long = await self._catch_up(followed, 0 if followed.previewed else SLICE)
                 if long and key not in self._backlog:
                     self._backlog.append(key)
@@ -279,18 +295,25 @@ class _Watching:
         for number, key in enumerate(keys):
             if number % AT_ONCE == AT_ONCE - 1:
                 await trio.lowlevel.checkpoint()
-            followed = self._followed.get(key)
-            if followed is None:
-                continue
+            self._show_one(key, self._followed.get(key))
+
+    def _show_one(self, key: Key, followed: Followed | None) -> None:
+        presence = self._present.get(key)
+        records = dict(self._desk.records(key))
+        if followed is not None:
             if followed.behind and not followed.previewed:
-                continue  # half of a file tells of the past
-            presence = self._present.get(key)
+                return  # half of a file tells of the past
             record = followed.record(presence)
-            if record.last_at is None and presence is None:
-                if followed.main is None:
-                    self._let_it_go(followed)
-                continue  # a file without a record says nothing yet
-            if not self._sessions.see(key, record, presence, self._wall(), archived=followed.archived):
+            if record.last_at is not None or presence is not None:
+                records[Channel.FILE] = record
+            elif followed.main is None and not records:
+                self._let_it_go(followed)
+        if not records:
+            return  # a file without a record says nothing yet
+        archived = followed is not None and followed.archived
+        if not self._sessions.see(key, merged(records), presence, self._wall(), archived=archived):
+            self._desk.forget(key)
+            if followed is not None:
                 self._let_it_go(followed)
 
     def _let_it_go(self, followed: Followed) -> None:

@@ -191,6 +191,7 @@ class ClaudeSession:
         return SessionRecord(
             runtime=RUNTIME,
             session=self.session,
+            source="transcript",
             project=self._project,
             model=self._model,
             version=self._version,
@@ -205,6 +206,7 @@ class ClaudeSession:
             context_limit_source=source,
             usage=self._ledger.total,
             cost=self._ledger.cost,
+            cost_source="priced",
         )
 
     def _decode(self, line: bytes) -> _Record | None:

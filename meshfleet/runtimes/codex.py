@@ -202,6 +202,7 @@ class CodexSession:
         return SessionRecord(
             runtime=RUNTIME,
             session=self.session,
+            source="rollout",
             parent=self._parent,
             project=self._project,
             model=self._model,
@@ -218,6 +219,7 @@ class CodexSession:
             context_limit_source=source,
             usage=self._ledger.total,
             cost=self._ledger.cost,
+            cost_source="priced",
             rate_limits=tuple(self._limits.values()),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from enum import Enum
 
 import msgspec
 
@@ -18,18 +19,35 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@/\[\]-]{0,79}")
 _PROJECT = re.compile(r"[^\x00-\x1f\x7f/\\]{1,80}")
 
 
+class Channel(str, Enum):
+    """By which way a session is told of."""
+
+    FILE = "file"
+    """What the runtime writes anyway: transcript, rollout."""
+    HOOKS = "hooks"
+    STATUSLINE = "statusline"
+    OTLP = "otlp"
+    PUSHED = "pushed"
+    """A state that the agent, or who runs it, posts."""
+
+
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A session at one point of its file. Times are seconds since 1970, by the clock of whoever wrote the file."""
+    """What one channel tells of a session, or all of them merged. What it does not tell is None. Times are seconds
+    since 1970, by the clock of whoever wrote the file, or of this machine."""
 
     runtime: str
     session: str
+    source: str = ""
+    """How `sources` names the channel: `transcript`, `rollout`, `hooks`, `otlp`, …"""
+    agent: str | None = None
+    """The id that this agent was given by who runs it (resource attribute `meshfleet.agent`), where it was."""
     parent: str | None = None
     """Session that started this one."""
     project: str | None = None
     model: str | None = None
     version: tuple[int, ...] = ()
     """Version of the runtime that wrote the newest record."""
-    status: Status = Status.STARTING
+    status: Status | None = None
     status_at: float = 0.0
     """When the record was written that the status comes from."""
     open_ended: bool = False
@@ -45,8 +63,12 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     context_limit_source: str | None = None
     usage: Usage | None = None
     """None while it is not known: in a preview of a long file."""
+    usage_source: str | None = None
+    """Where the tokens are from, if more is to be said than the channel."""
     cost: float | None = None
+    cost_source: str | None = None
     rate_limits: tuple[RateLimit, ...] = ()
+    exit_code: int | None = None
 
 
 class Running:

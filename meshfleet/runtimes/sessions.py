@@ -9,13 +9,15 @@ import msgspec
 from meshfleet.errors import MeshfleetError
 from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
 from meshfleet.logs import get_logger
-from meshfleet.runtimes.states import Process, agent_id_of, agent_state, judge
+from meshfleet.runtimes.states import Process, agent_id_of, agent_state, judge, percent
+from meshfleet.runtimes.trend import Trend
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
 
     from meshfleet.fleet.names import AgentId
+    from meshfleet.runtimes.merging import Merged
     from meshfleet.runtimes.processes import Presence
     from meshfleet.runtimes.record import SessionRecord
     from meshfleet.runtimes.settings import RuntimesSettings
@@ -44,6 +46,7 @@ class _Shown:
         """Whether its process was seen to live."""
         self.ended_at: float | None = None
         """When its process was first missed."""
+        self.trend = Trend()
 
     def process(self, presence: Presence | None, heard_at: float, now: float) -> Presence | Process:
         """What is to be thought of its process."""
@@ -74,11 +77,9 @@ class Sessions:
     def __contains__(self, key: Key) -> bool:
         return key in self._shown
 
-    def see(
-        self, key: Key, record: SessionRecord, presence: Presence | None, now: float, *, archived: bool = False
-    ) -> bool:
+    def see(self, key: Key, told: Merged, presence: Presence | None, now: float, *, archived: bool = False) -> bool:
         """Show the session as it is at `now`. False where it no longer is an agent: it can be let go."""
-        shown = self._shown.get(key)
+        shown, record = self._shown.get(key), told.record
         heard_at = record.last_at if record.last_at is not None else now
         if shown is None:
             if presence is None and now - heard_at > self._settings.history_after:
@@ -97,7 +98,8 @@ class Sessions:
             self._retire(key, record)
             return False
         parent = self._parent(record)
-        self._publish(shown, agent_state(shown.agent_id, record, judged, now, parent=parent))
+        growth = shown.trend.read(now, percent(record.context_tokens, record.context_limit))
+        self._publish(shown, agent_state(shown.agent_id, told, judged, now, parent=parent, growth=growth))
         return True
 
     def forget(self, key: Key) -> None:

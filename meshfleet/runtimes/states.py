@@ -24,8 +24,10 @@ from meshfleet.fleet.state import AgentState, Status
 from meshfleet.runtimes import claude_code, codex
 from meshfleet.runtimes.processes import SINCE, Presence
 from meshfleet.runtimes.record import SessionRecord, rfc3339
+from meshfleet.runtimes.trend import Growth
 
 if TYPE_CHECKING:
+    from meshfleet.runtimes.merging import Merged
     from meshfleet.runtimes.settings import RuntimesSettings
 
 QUIET = 20.0
@@ -36,7 +38,8 @@ UNREGISTERED = 300.0
 """Seconds of silence after which a session exited that should have a process file and has none. Not at once: some ways
 of running Claude Code may not write one."""
 
-_SOURCES = {claude_code.RUNTIME: "transcript", codex.RUNTIME: "rollout"}
+_SHORT = {claude_code.RUNTIME: "claude", "gemini-cli": "gemini"}
+"""How agents' ids begin, where not with the name of their runtime."""
 
 
 class Process(Enum):
@@ -58,17 +61,22 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def agent_id_of(host: str, record: SessionRecord, digits: int = 8) -> AgentId:
-    """`HOST/claude-1f3c9a02`. Claude Code's session ids are random throughout; Codex's begin with the time."""
-    bare = record.session.replace("-", "")
-    short = f"codex-{bare[-digits:]}" if record.runtime == codex.RUNTIME else f"claude-{bare[:digits]}"
+    """`HOST/claude-1f3c9a02`, or the id that the agent was given. Most session ids are random throughout; Codex's begin
+    with the time."""
+    if record.agent is not None:
+        return AgentId(record.agent)
+    bare = re.sub(r"[^A-Za-z0-9._:@]", "", record.session) or "0"
+    part = bare[-digits:] if record.runtime == codex.RUNTIME else bare[:digits]
+    short = f"{_SHORT.get(record.runtime, record.runtime)}-{part}"
     clean = re.sub(r"[^A-Za-z0-9._:@-]", "-", host).lstrip("._:@-") or "host"
     return AgentId(f"{clean[: AGENT_ID_LIMIT - len(short) - 1]}/{short}")
 
 
 def judge(record: SessionRecord, process: Presence | Process, now: float, settings: RuntimesSettings) -> Judged:
     """What the session does at `now`; the table above, in its order."""
-    written = _SOURCES[record.runtime]
     silent = now - (record.last_at if record.last_at is not None else now)
+    if record.status is Status.EXITED and not isinstance(process, Presence):
+        return Judged(Status.EXITED, f"reported:{record.source}", record.status_at)
     if process is Process.ENDED:
         return Judged(Status.EXITED, "inferred:its process ended", record.last_at or now)
     if process is Process.ARCHIVED:
@@ -81,7 +89,7 @@ def judge(record: SessionRecord, process: Presence | Process, now: float, settin
         return gone
     if record.open_ended and silent > QUIET and not (isinstance(process, Presence) and process.status == "busy"):
         return Judged(Status.IDLE, "inferred:quiet after an answer", record.status_at)
-    return Judged(record.status, f"reported:{written}", record.status_at)
+    return Judged(record.status or Status.STARTING, f"reported:{record.source}", record.status_at)
 
 
 def _gone(record: SessionRecord, silent: float, now: float, settings: RuntimesSettings) -> Judged | None:
@@ -108,9 +116,20 @@ def _said(record: SessionRecord, process: Presence) -> Judged | None:
 
 
 def agent_state(
-    agent_id: AgentId, record: SessionRecord, judged: Judged, now: float, *, parent: AgentId | None = None
+    agent_id: AgentId,
+    told: Merged,
+    judged: Judged,
+    now: float,
+    *,
+    parent: AgentId | None = None,
+    growth: Growth | None = None,
 ) -> AgentState:
     """The state to publish."""
+    record = told.record
+    growth = Growth() if growth is None else growth
+    sources = {"status": judged.source, **told.sources}
+    if growth.slope is not None:
+        sources["context_trend_pct_per_min"] = "inferred"
     busy = judged.status in (Status.TOOL, Status.WAITING) and record.tool is not None
     usage = record.usage
     return AgentState(
@@ -122,9 +141,11 @@ def agent_state(
         project=record.project,
         session=record.session,
         parent=parent,
-        context_pct=_percent(record.context_tokens, record.context_limit),
+        context_pct=percent(record.context_tokens, record.context_limit),
         context_tokens=record.context_tokens,
         context_limit=record.context_limit,
+        context_trend_pct_per_min=growth.slope,
+        context_full_in_s=growth.full_in,
         tokens_in=usage.prompt if usage is not None else None,
         tokens_out=usage.output if usage is not None else None,
         tokens_cache_read=usage.cache_read if usage is not None else None,
@@ -133,27 +154,11 @@ def agent_state(
         active_tool=record.tool if busy else None,
         active_tool_since=rfc3339(record.tool_at) if busy and record.tool_at else None,
         rate_limits=record.rate_limits,
-        sources=_sources(record, judged),
+        exit_code=record.exit_code if judged.status is Status.EXITED else None,
+        sources=sources,
     )
 
 
-def _percent(tokens: int | None, limit: int | None) -> float | None:
+def percent(tokens: int | None, limit: int | None) -> float | None:
+    """How full the context is, to a tenth."""
     return None if tokens is None or not limit else round(100 * tokens / limit, 1)
-
-
-def _sources(record: SessionRecord, judged: Judged) -> dict[str, str]:
-    written = f"reported:{_SOURCES[record.runtime]}"
-    sources = {"status": judged.source}
-    if record.model is not None:
-        sources["model"] = written
-    if record.context_tokens is not None:
-        sources["context_tokens"] = written
-    if record.context_limit_source is not None:
-        sources["context_limit"] = record.context_limit_source
-    if record.usage is not None:
-        sources["tokens_in"] = sources["tokens_out"] = written
-    if record.cost is not None:
-        sources["cost_usd"] = "priced"
-    if record.rate_limits:
-        sources["rate_limits"] = written
-    return sources

@@ -35,6 +35,7 @@ def steps(lines: Iterable[bytes], session: str = SESSION) -> list[tuple[str, str
     for one in lines:
         parser.feed(one)
         record = parser.record()
+        assert record.status is not None
         if (now := (record.status.value, record.tool)) not in seen[-1:]:
             seen.append(now)
     return seen

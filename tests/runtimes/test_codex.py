@@ -33,6 +33,7 @@ def steps(lines: Iterable[bytes]) -> list[tuple[str, str | None]]:
     for one in lines:
         parser.feed(one)
         record = parser.record()
+        assert record.status is not None
         if (now := (record.status.value, record.tool)) not in seen[-1:]:
             seen.append(now)
     return seen

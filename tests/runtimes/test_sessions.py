@@ -10,7 +10,8 @@ import pytest
 from meshfleet.errors import PublishError
 from meshfleet.fleet.names import AgentId
 from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
-from meshfleet.runtimes.record import SessionRecord
+from meshfleet.runtimes.merging import merged
+from meshfleet.runtimes.record import Channel, SessionRecord
 from meshfleet.runtimes.sessions import Key, Sessions, summary
 from meshfleet.runtimes.settings import RuntimesSettings
 from meshfleet.runtimes.usage import Usage
@@ -33,7 +34,8 @@ class Bench:
 
     def see(self, record: SessionRecord, now: float, *, process: str | None = None, archived: bool = False) -> bool:
         alive = presence(process, T0) if process is not None else None
-        return self.sessions.see(Key(record.runtime, record.session), record, alive, now, archived=archived)
+        told = merged({Channel.FILE: record})
+        return self.sessions.see(Key(record.runtime, record.session), told, alive, now, archived=archived)
 
 
 def spoke(at: float, record: SessionRecord = RECORD, **more: object) -> SessionRecord:

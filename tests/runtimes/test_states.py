@@ -7,16 +7,27 @@ import pytest
 
 from meshfleet.fleet.names import agent_id
 from meshfleet.fleet.state import Status
+from meshfleet.runtimes.merging import merged
 from meshfleet.runtimes.processes import SINCE, Presence
-from meshfleet.runtimes.record import SessionRecord
+from meshfleet.runtimes.record import Channel, SessionRecord
 from meshfleet.runtimes.settings import RuntimesSettings
 from meshfleet.runtimes.states import QUIET, UNREGISTERED, Process, agent_id_of, agent_state, judge
 from meshfleet.runtimes.usage import Usage
 from tests.runtimes.writing import SESSION, T0, THREAD, presence
 
 SETTINGS = RuntimesSettings()
-CLAUDE = SessionRecord(runtime="claude-code", session=SESSION, status=Status.WORKING, status_at=T0, last_at=T0)
-CODEX = SessionRecord(runtime="codex", session=THREAD, status=Status.WORKING, status_at=T0, last_at=T0)
+CLAUDE = SessionRecord(
+    runtime="claude-code", session=SESSION, source="transcript", status=Status.WORKING, status_at=T0, last_at=T0
+)
+CODEX = SessionRecord(
+    runtime="codex",
+    session=THREAD,
+    source="rollout",
+    cost_source="priced",
+    status=Status.WORKING,
+    status_at=T0,
+    last_at=T0,
+)
 
 
 def status(record: SessionRecord, process: Presence | Process = Process.UNKNOWN, after: float = 1.0) -> Status:
@@ -90,13 +101,23 @@ def test_who_is_silent_for_long_has_exited_from_then_on() -> None:
 def test_the_tool_is_shown_while_it_runs_and_while_it_waits_for_a_person() -> None:
     record = having(CLAUDE, status=Status.TOOL, tool="Bash", tool_at=T0)
     for process, shown in ((Process.UNKNOWN, "Bash"), (presence("waiting", T0), "Bash"), (Process.ENDED, None)):
-        state = agent_state(agent_id("box/claude-1f3c9a02"), record, judge(record, process, T0 + 1, SETTINGS), T0 + 1)
+        state = agent_state(
+            agent_id("box/claude-1f3c9a02"),
+            merged({Channel.FILE: record}),
+            judge(record, process, T0 + 1, SETTINGS),
+            T0 + 1,
+        )
         assert state.active_tool == shown
         assert state.active_tool_since == ("2026-11-18T11:06:40.000Z" if shown else None)
 
 
 def test_what_is_not_known_is_none_and_has_no_source() -> None:
-    state = agent_state(agent_id("box/claude-1f3c9a02"), CLAUDE, judge(CLAUDE, Process.UNKNOWN, T0, SETTINGS), T0)
+    state = agent_state(
+        agent_id("box/claude-1f3c9a02"),
+        merged({Channel.FILE: CLAUDE}),
+        judge(CLAUDE, Process.UNKNOWN, T0, SETTINGS),
+        T0,
+    )
     unknown = (
         "model",
         "context_pct",
@@ -121,7 +142,9 @@ def test_figures_say_where_they_come_from() -> None:
         context_limit=200_000,
         context_limit_source="reported:rollout",
     )
-    state = agent_state(agent_id("box/codex-1178c5"), record, judge(record, Process.UNKNOWN, T0, SETTINGS), T0)
+    state = agent_state(
+        agent_id("box/codex-1178c5"), merged({Channel.FILE: record}), judge(record, Process.UNKNOWN, T0, SETTINGS), T0
+    )
     assert (state.tokens_in, state.tokens_cache_read, state.tokens_cache_write, state.tokens_out) == (100, 30, 10, 7)
     assert (state.context_pct, state.cost_usd) == (22.5, 0.123457)
     assert state.sources == {

@@ -29,7 +29,7 @@ LONGEST = 86_400.0
 
 
 AGAIN = 60.0
-"""Seconds after which a slope is worked out anew though nothing was read: a context that rests grows more slowly."""
+"""Seconds after which a reading counts though it is what it was: a context that rests grows more and more slowly."""
 
 
 class Growth(msgspec.Struct, frozen=True):
@@ -47,12 +47,10 @@ class Trend:
     def __init__(self) -> None:
         self._readings: deque[tuple[float, float]] = deque(maxlen=READINGS)
         self._growth = Growth()
-        self._worked_out_at = 0.0
 
     def read(self, at: float, percent: float | None) -> Growth:
         """The context is `percent` full at `at` (seconds since 1970). None: it is not known, as after a compaction."""
-        if self._take(at, percent) or at - self._worked_out_at >= AGAIN:
-            self._worked_out_at = at
+        if self._take(at, percent):
             slope = self._slope(at)
             self._growth = Growth(slope, self._full_in(slope))
         return self._growth
@@ -65,7 +63,7 @@ class Trend:
             return known
         if self._readings:
             last_at, last = self._readings[-1]
-            if at <= last_at or percent == last:
+            if at <= last_at or (percent == last and at - last_at < AGAIN):
                 return False
             if percent < FALL * last:
                 self._readings.clear()
@@ -73,10 +71,7 @@ class Trend:
         return True
 
     def _slope(self, now: float) -> float | None:
-        # Readings are kept when they change, so the last one is one more reading now.
         points = [(at, percent) for at, percent in self._readings if now - at <= SPAN]
-        if points and now > points[-1][0]:
-            points.append((now, points[-1][1]))
         if len(points) < 3 or points[-1][0] - points[0][0] < AT_LEAST:
             return None
         slopes = [(b[1] - a[1]) / (b[0] - a[0]) for i, a in enumerate(points) for b in points[i + 1 :]]

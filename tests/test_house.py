@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.mutants import MUTANTS, misfit
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -187,3 +189,7 @@ def test_no_text_names_somebodys_machine(path: Path) -> None:
     found = [f"line {i}" for i, line in enumerate(path.read_text().splitlines(), 1) if FOREIGN_PATHS.search(line)]
     if path != Path(__file__):
         assert found == []
+
+
+def test_each_mutant_still_breaks_one_place_of_the_source() -> None:
+    assert [said for mutant in MUTANTS if (said := misfit(mutant))] == []

@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from meshfleet.client import Client
     from meshfleet.embed.agent import Agent
 
-__all__ = ["Agent", "__version__"]
+__all__ = ["Agent", "Client", "__version__"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """`meshfleet.Agent`, brought in when it is first asked for: the command needs none of it."""
+    """What programs use, brought in when it is first asked for: the command needs none of it."""
+    if name == "Client":
+        from meshfleet.client import Client
+
+        return Client
     if name == "Agent":
         from meshfleet.embed.agent import Agent
 

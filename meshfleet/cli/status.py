@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import msgspec
 from rich.console import Group
 from rich.live import Live
 from rich.padding import Padding
@@ -218,9 +219,12 @@ def _watch(node: Reader, *, as_json: bool) -> int:
     code = verdict(node.fleet())  # a node that is not there ends it at once
     try:
         if as_json or not console.is_terminal:
-            for view, body in _changes(node):
+            for view in _changes(node):
                 code = verdict(view)
-                print(body.decode().strip()) if as_json else console.print(render(view, console.width), Text())
+                if as_json:
+                    print(msgspec.json.encode(view).decode())
+                else:
+                    console.print(render(view, console.width), Text())
                 sys.stdout.flush()
         else:
             code = _watch_live(node, console)
@@ -233,7 +237,7 @@ def _watch_live(node: Reader, console: Console) -> int:
     code = 0
     with Live(console=console, auto_refresh=False, vertical_overflow="crop", screen=True) as live:
         try:
-            for view, _ in _changes(node):
+            for view in _changes(node):
                 code = verdict(view)
                 live.update(render(view, console.width), refresh=True)
         except KeyboardInterrupt:
@@ -241,12 +245,11 @@ def _watch_live(node: Reader, console: Console) -> int:
     return code
 
 
-def _changes(node: Reader) -> Iterator[tuple[FleetView, bytes]]:
+def _changes(node: Reader) -> Iterator[FleetView]:
     """Each view that is told, over as many connections as that takes."""
     while True:
         try:
-            for body in node.views():
-                yield node.understood(body, FleetView), body
+            yield from node.views()
         except NoAnswer as error:
             complain(f"{error} Asking again ...")
         time.sleep(RETRY_SECONDS)

@@ -1,8 +1,10 @@
-"""Reading a fleet from Python: `Reader("http://127.0.0.1:7879", key)`. The command is made with it.
+"""Reading a fleet from Python: `Client("http://127.0.0.1:7879", key=key)` turns to another node when its own goes away;
+`Reader` asks one. The command is made with it.
 
 Plain blocking calls of the standard library: one GET needs no more.
 """
 
+from meshfleet.client.client import Client
 from meshfleet.client.reader import Reader
 
-__all__ = ["Reader"]
+__all__ = ["Client", "Reader"]

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from meshfleet.client.change import Change, applied
 from meshfleet.client.http import ANSWER_LIMIT, There
-from meshfleet.client.session import Cache, Session
+from meshfleet.client.session import Session
 from meshfleet.errors import ConfigError, NoAnswer, Refused
 from meshfleet.fleet.access import SESSION_SECONDS
 from meshfleet.fleet.view import FleetView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
+    from http.client import HTTPResponse
     from pathlib import Path
 
+    from meshfleet.client.session import Keeper
     from meshfleet.wire.apikeys import ApiKey
 
-STREAM_PATIENCE = 60.0
-"""Seconds of silence after which a stream counts as dead. A node says something every 15."""
+STREAM_PATIENCE = 12.0
+"""Seconds of silence after which a stream counts as dead. A node says something every 5."""
 
 _T = TypeVar("_T")
 
@@ -42,7 +45,7 @@ class Reader:
         *,
         ca: Path | None = None,
         pinned: bool = False,
-        cache: Cache | None = None,
+        cache: Keeper | None = None,
         lifetime_s: int = SESSION_SECONDS,
         elsewhere: Callable[[], str] = str,
     ) -> None:
@@ -51,6 +54,9 @@ class Reader:
 
             key = read(key, "key")
         self._there = There(url.rstrip("/"), ca, pinned, elsewhere)
+        self._view: FleetView | None = None
+        """As its stream told it last."""
+        self._last_id = ""
         self._session = None if key is None else Session(self._there, key, cache=cache, lifetime_s=lifetime_s)
 
     @property
@@ -90,11 +96,14 @@ class Reader:
                 self._raise(response.status, self._there.problem_in(response, body))
         raise AssertionError("the second answer is returned or raised")
 
-    def views(self) -> Generator[bytes, None, None]:
-        """Each new `/v1/fleet` as the node's event stream tells it, until that ends. NoAnswer where no node answers. A
-        session's end is a stream's end: ask again, and it goes on with the next."""
+    def views(self) -> Generator[FleetView, None, None]:
+        """The view, and each newer one as the node's event stream tells of it, until that ends; asked again, it goes on
+        where it was. While nothing changes the same comes again every 5 s. NoAnswer where no node answers. A session's
+        end is a stream's end: the next one has the next."""
         for again in (True, False):
             headers = {**self._headers(), "Accept": "text/event-stream"}
+            if self._view is not None:
+                headers["Last-Event-ID"] = self._last_id
             with self._there.asked("GET", "/v1/fleet/events", headers, patience=STREAM_PATIENCE) as response:
                 if response.status != HTTPStatus.OK:
                     body = self._there.body_of(response)
@@ -102,12 +111,24 @@ class Reader:
                         continue
                     self._raise(response.status, self._there.problem_in(response, body))
                 try:
-                    while line := response.readline(ANSWER_LIMIT):
-                        if line.startswith(b"data: "):
-                            yield line.removeprefix(b"data: ")
+                    for event in _events(response):
+                        yield self._take(event)
                 except (OSError, HTTPException) as error:
                     raise NoAnswer(f"{self.url} stopped answering: {error}.") from error
                 return
+
+    def _take(self, event: dict[bytes, bytes]) -> FleetView:
+        """The view after one event; after a mere sign of life it is the one before."""
+        data = event.get(b"data")
+        if data is None and self._view is not None:
+            return self._view
+        data = data or b""
+        if self._view is None or event.get(b"event") == b"snapshot":
+            self._view = self.understood(data, FleetView)
+        else:
+            self._view = applied(self._view, self.understood(data, Change))
+        self._last_id = event.get(b"id", b"").decode("ascii", "replace")
+        return self._view
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}
@@ -131,3 +152,16 @@ class Reader:
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise ConfigError(problem)
         raise Refused(problem)
+
+
+def _events(stream: HTTPResponse) -> Iterator[dict[bytes, bytes]]:
+    """Server-sent events as a node writes them: fields of one line each, then an empty line. A comment is a field
+    without a name."""
+    fields: dict[bytes, bytes] = {}
+    while line := stream.readline(ANSWER_LIMIT):
+        name, colon, value = line.rstrip(b"\n").partition(b": ")
+        if colon:
+            fields[name] = value
+        elif line == b"\n":
+            yield fields
+            fields = {}

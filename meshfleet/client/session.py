@@ -9,7 +9,7 @@ import os
 import time
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -52,6 +52,38 @@ class Kept(msgspec.Struct, frozen=True):
     key_id: str
     token: str
     refresh_at: float
+
+
+class Keeper(Protocol):
+    """Where sessions are kept, by key: a token is good at every node of the fleet."""
+
+    def find(self, key_id: str) -> Kept | None:
+        """The session of that key."""
+
+    def keep(self, session: Kept) -> None:
+        """Keep it instead of the one before."""
+
+    def drop(self, key_id: str) -> None:
+        """Keep none of that key."""
+
+
+class Memory:
+    """Sessions for as long as a program runs, shared by its readers."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Kept] = {}
+
+    def find(self, key_id: str) -> Kept | None:
+        """The session of that key."""
+        return self._kept.get(key_id)
+
+    def keep(self, session: Kept) -> None:
+        """Keep it instead of the one before."""
+        self._kept[session.key_id] = session
+
+    def drop(self, key_id: str) -> None:
+        """Keep none of that key."""
+        self._kept.pop(key_id, None)
 
 
 class Cache:
@@ -103,7 +135,7 @@ class Session:
         there: There,
         key: ApiKey,
         *,
-        cache: Cache | None = None,
+        cache: Keeper | None = None,
         lifetime_s: int = SESSION_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:

@@ -33,7 +33,10 @@ class Encoding:
 
     def current(self) -> Encoded:
         """The view of now, encoded on its first request."""
-        view = self._feed.fleet()
+        return self.of(self._feed.fleet())
+
+    def of(self, view: FleetView) -> Encoded:
+        """A view of the feed, encoded if it is not the one that was last."""
         # By identity: the feed hands out one object until something changed, so nothing has to be compared.
         if view is not self._view:
             self._view, self._encoded = view, Encoded(view.version, msgspec.json.encode(view))

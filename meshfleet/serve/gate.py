@@ -17,7 +17,7 @@ from meshfleet.serve.answers import Refusal, quoted
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection, Request
 
     from meshfleet.fleet.access import Grant
     from meshfleet.serve.access import Access
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 REALM = 'Bearer realm="meshfleet"'
 PASSED_ON = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """Headers by which a proxy says that it speaks for somebody else, who need not be on its machine."""
+
+BEARER_PROTOCOL = "bearer."
+"""What a token follows where it is offered as a WebSocket's subprotocol."""
 
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -52,16 +55,16 @@ class Gate:
         self._access = access
         self._counts = counts
 
-    def admit(self, endpoint: Endpoint, request: Request) -> Client:
+    def admit(self, endpoint: Endpoint, request: HTTPConnection) -> Client:
         """Let the request through, and say whose it is. Else a Refusal."""
         if not endpoint.scopes:
             return Client(address_of(request))
-        token = bearer(request)
+        token = bearer(request) if request.scope["type"] == "http" else offered(request)
         if token is None and endpoint.loopback_without and is_this_machine(request):
             return Client(address_of(request))
         grant = self._grant(token, endpoint.scopes)
         if grant.scope not in endpoint.scopes:
-            raise self._lacks(grant, endpoint.scopes, f"{request.method} {quoted(request.url.path)}")
+            raise self._lacks(grant, endpoint.scopes, f"{endpoint.method} {quoted(request.url.path)}")
         return Client(grant.holder, self._access.seconds_left(grant))
 
     def turn_away(self, request: Request) -> None:
@@ -101,7 +104,14 @@ class Gate:
         )
 
 
-def bearer(request: Request) -> str | None:
+def offered(socket: HTTPConnection) -> str | None:
+    """The token of who asks for a WebSocket: in the header, or among the subprotocols, where a browser can put it."""
+    protocols = socket.scope["subprotocols"]
+    found = [protocol for protocol in protocols if protocol.startswith(BEARER_PROTOCOL)]
+    return found[0].removeprefix(BEARER_PROTOCOL) if len(found) == 1 else bearer(socket)
+
+
+def bearer(request: HTTPConnection) -> str | None:
     """The token of the Authorization header; None where there is no such header. Tokens are read nowhere else: a URL
     ends up in histories and logs."""
     given = request.headers.getlist("authorization")
@@ -113,12 +123,12 @@ def bearer(request: Request) -> str | None:
     return token.strip(" ")
 
 
-def address_of(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """The IP address that the request came from."""
     return request.client.host if request.client is not None else ""
 
 
-def is_this_machine(request: Request) -> bool:
+def is_this_machine(request: HTTPConnection) -> bool:
     """Whether the request comes from this machine, and no proxy says that it does so for somebody else."""
     try:
         near = ip_address(address_of(request)).is_loopback

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import trio
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.websockets import WebSocket
 
 from meshfleet.serve.answers import Refusal, quoted
 from meshfleet.serve.limits import BODY_LIMIT, BODY_SECONDS, DISCARD_LIMIT, DISCARD_SECONDS, Counts
@@ -67,9 +68,10 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI asks for it. Anything but HTTP is turned away."""
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+            return
         if scope["type"] != "http":
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1000})
             return
         send = _complete(send)
         headers = Headers(scope=scope)
@@ -87,6 +89,24 @@ class Guard:
                 nursery.cancel_scope.cancel()
             return
         await self._app(scope, _replay(body, receive), send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same for one that would become a WebSocket. Browsers let any page open one to anywhere, and say of which
+        site it is (RFC 6455, section 10.2)."""
+        headers = Headers(scope=scope)
+        try:
+            self._check_host(headers, scope)
+            self._check_site(headers, "GET")
+            origin = headers.get("origin")
+            if origin is not None and origin.partition("://")[2].lower() != headers["host"].lower():
+                self._counts.cross_site_refused += 1
+                raise Refusal(
+                    403, f"This WebSocket is asked for by a page of {quoted(origin)}, which is not this node."
+                )
+        except Refusal as refusal:
+            await WebSocket(scope, receive, send).send_denial_response(refusal.answer())
+            return
+        await self._app(scope, receive, send)
 
     async def _body(self, receive: Receive) -> bytes | None:
         """The whole body; None where the sender went away. It is read for every method: Hypercorn hands it over through

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from meshfleet.fleet.state import SNAPSHOT_LIMIT
 
-CONNECTIONS_LIMIT = 512
-"""Open connections. Above it a new one is closed unanswered. Eight times the streams, so that these leave room."""
+CONNECTIONS_LIMIT = 640
+"""Open connections. Above it a new one is closed unanswered. More than there are streams, so that these leave room."""
 
 STREAMS_PER_CLIENT = 16
 """Of these, one client's: an API key's, whatever the number of its tokens, or one page's. 429 beyond."""
@@ -28,7 +28,7 @@ HEAD_LIMIT = 16 * 1024
 HANDSHAKE_SECONDS = 10.0
 """How long the start of TLS may take."""
 
-STREAMS_LIMIT = 64
+STREAMS_LIMIT = 512
 """Readers of `/v1/fleet/events` at once; 503 beyond. Each costs one frame in flight and one connection, no more."""
 
 BODY_LIMIT = 4 * SNAPSHOT_LIMIT
@@ -46,6 +46,9 @@ DISCARD_LIMIT = 1024 * 1024
 
 DISCARD_SECONDS = 1.0
 """How long such a body is read on."""
+
+SAID_LIMIT = 4096
+"""Bytes of what a WebSocket's client says at once; it is dropped, and more ends the connection."""
 
 SEND_SECONDS = 20.0
 """How long one write may stand still before its reader counts as gone. Browsers in the background still read."""
@@ -65,8 +68,9 @@ UPDATE_SECONDS = 0.25
 REFRESH_SECONDS = 2.0
 """Longest time between two updates while somebody reads: ages are renewed by heartbeats without a new version."""
 
-KEEP_ALIVE_SECONDS = 15.0
-"""How long a stream may be silent before a comment shows that it stands. Proxies give up after 30 to 60 s."""
+KEEP_ALIVE_SECONDS = 5.0
+"""How long a stream may be silent before a comment shows that it stands: a stopped node keeps its connections open, and
+who reads wants to know. Proxies give up after 30 to 60 s."""
 
 
 @dataclass(slots=True)

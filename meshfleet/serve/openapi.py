@@ -30,6 +30,7 @@ REFUSALS = {
     409: "The body is about another agent than the path; or this node carries as many agents as a node may, and the "
     "new one was not added.",
     415: "The body is not application/json.",
+    426: "Only to be had over a WebSocket.",
     429: "Too many at once from there; Retry-After says when the next may come.",
     503: "All event streams are in use.",
 }

@@ -56,7 +56,7 @@ class Reading:
 
     async def events(self, request: Request) -> Response:
         """`GET /v1/fleet/events`"""
-        return EventStream(self._broadcast, request.state.client)
+        return EventStream(self._broadcast, request.state.client, request.headers.get("last-event-id"))
 
     async def node(self, request: Request) -> Response:
         """`GET /v1/nodes/{name}`"""

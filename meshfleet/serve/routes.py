@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from starlette.applications import Starlette
-from starlette.routing import Match, Route
+from starlette.routing import Match, Route, WebSocketRoute
 
 from meshfleet.fleet.access import Scope
 from meshfleet.fleet.state import AgentState
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     import msgspec
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.websockets import WebSocket
 
     from meshfleet.serve.files import Page
-    from meshfleet.serve.gate import Gate
+    from meshfleet.serve.gate import Client, Gate
     from meshfleet.serve.metrics import Metrics
     from meshfleet.serve.openapi import Contract
     from meshfleet.serve.pushing import Pushing
     from meshfleet.serve.reading import Reading
     from meshfleet.serve.sessions import Sessions
+    from meshfleet.serve.websocket import Sockets
 
 PUBLIC: tuple[Scope, ...] = ()
 READERS = (Scope.READ,)
@@ -57,6 +59,8 @@ class Endpoint:
     takes: type[msgspec.Struct] | None = None
     refuses: tuple[int, ...] = ()
     """Statuses of its own, beside those that any request may meet."""
+    socket: Callable[[WebSocket, Client], Awaitable[None]] | None = None
+    """What answers a WebSocket that is asked for here."""
     slashes: bool = False
     """Whether its parameter may contain '/', as agents' ids do."""
 
@@ -67,12 +71,28 @@ class Endpoint:
 
 
 def table(
-    reading: Reading, pushing: Pushing, sessions: Sessions, metrics: Metrics, page: Page, contract: Contract
+    reading: Reading,
+    pushing: Pushing,
+    sessions: Sessions,
+    metrics: Metrics,
+    page: Page,
+    contract: Contract,
+    sockets: Sockets,
 ) -> tuple[Endpoint, ...]:
     """All endpoints. The first that fits a request answers it."""
     return (
         *_of_sessions(sessions),
         *_of_the_fleet(reading),
+        Endpoint(
+            path="/v1/fleet/ws",
+            answer_with=sockets.plain,
+            socket=sockets.answer,
+            scopes=READERS,
+            media=None,
+            status=101,
+            refuses=(400, 426, 429, 503),
+            summary="The stream of events over a WebSocket; subprotocol meshfleet.v1.json or meshfleet.v1.cbor",
+        ),
         *_of_agents(reading, pushing),
         Endpoint(
             path="/metrics",
@@ -218,9 +238,21 @@ def _behind(gate: Gate, endpoint: Endpoint) -> Callable[[Request], Awaitable[Res
     return answer
 
 
+def _socket_behind(gate: Gate, endpoint: Endpoint) -> Callable[[WebSocket], Awaitable[None]]:
+    async def answer(socket: WebSocket) -> None:
+        assert endpoint.socket is not None
+        try:
+            await endpoint.socket(socket, gate.admit(endpoint, socket))
+        except Refusal as refusal:
+            await socket.send_denial_response(refusal.answer())
+
+    return answer
+
+
 def application(endpoints: Sequence[Endpoint], gate: Gate) -> Starlette:
     """The endpoints as an ASGI application, all behind the gate, all of whose refusals are JSON with a sentence."""
     routes = [Route(e.pattern, _behind(gate, e), methods=[e.method]) for e in endpoints]
+    sockets = [WebSocketRoute(e.pattern, _socket_behind(gate, e)) for e in endpoints if e.socket is not None]
     paths = list(dict.fromkeys(e.path for e in endpoints))
 
     async def refused(_request: Request, error: Exception) -> Response:
@@ -251,7 +283,7 @@ def application(endpoints: Sequence[Endpoint], gate: Gate) -> Starlette:
         return Refusal(500, problem).answer()
 
     app = Starlette(
-        routes=routes,
+        routes=[*routes, *sockets],
         exception_handlers={
             Refusal: refused,
             404: unknown,

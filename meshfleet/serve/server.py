@@ -28,6 +28,7 @@ from meshfleet.serve.limits import (
     HANDSHAKE_SECONDS,
     HEAD_LIMIT,
     HEADER_SECONDS,
+    SAID_LIMIT,
     Counts,
 )
 from meshfleet.serve.listen import BoundedStream, is_wildcard, listen
@@ -39,6 +40,7 @@ from meshfleet.serve.reading import Reading
 from meshfleet.serve.routes import application, table
 from meshfleet.serve.sessions import Sessions
 from meshfleet.serve.stream import Broadcast
+from meshfleet.serve.websocket import Sockets
 
 if TYPE_CHECKING:
     import ssl
@@ -99,7 +101,7 @@ def assemble(feed: Feed, access: Access, encoding: Encoding, broadcast: Broadcas
     contract = Contract()
     sessions = Sessions(access, counts)
     reading = Reading(feed, encoding, broadcast)
-    endpoints = table(reading, Pushing(feed), sessions, Metrics(feed, counts), Page(), contract)
+    endpoints = table(reading, Pushing(feed), sessions, Metrics(feed, counts), Page(), contract, Sockets(broadcast))
     contract.describe(endpoints, feed.health().version)
     return application(endpoints, Gate(access, counts))
 
@@ -179,4 +181,5 @@ def _config() -> Config:
     config.ssl_handshake_timeout = HANDSHAKE_SECONDS
     config.h11_max_incomplete_size = HEAD_LIMIT
     config.h2_max_header_list_size = HEAD_LIMIT
+    config.websocket_max_message_size = SAID_LIMIT
     return config

@@ -1,20 +1,23 @@
 """`/v1/fleet/events`: one watcher of the feed, any number of readers, none of whom can slow another or the node.
 
-A reader is told the whole view, then each newer one. While it is slow, views pass it by: it gets the newest when it is
-ready again. So a reader that stands still costs one frame, never a queue.
+A reader is told the whole view, and then what changed in it (`client.change`). While it is slow, looks pass it by: when
+it is ready again it gets each node and agent that changed meanwhile, once. So a reader that stands still costs one
+frame, never a queue; and one that comes back says what it was told last, and goes on from there.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import trio
 from starlette.responses import Response
 
 from meshfleet.serve.answers import Refusal
-from meshfleet.serve.encoded import Encoded
+from meshfleet.serve.changes import Changes
 from meshfleet.serve.limits import (
     KEEP_ALIVE_SECONDS,
     REFRESH_SECONDS,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from meshfleet.fleet.view import FleetView
     from meshfleet.serve.encoded import Encoding
     from meshfleet.serve.feed import Feed
     from meshfleet.serve.gate import Client
@@ -37,14 +41,19 @@ KEEP_ALIVE = b": still here\n\n"
 # Browsers wait 3 s by default before they connect again; the node's own restart takes less.
 RETRY = b"retry: 1000\n"
 
+FRAMES_LIMIT = 64
+"""Frames of one look that are kept: readers that are not slow all need the same one."""
 
-class Update(NamedTuple):
-    """One view as all its readers get it."""
 
-    number: int
-    """Counts the updates of one node's life, so that readers know how many passed them by."""
-    encoded: Encoded
-    frame: bytes
+class Told(NamedTuple):
+    """One event of the stream, whatever carries it."""
+
+    event: str
+    """`snapshot` or `update`."""
+    id: str
+    """What to say on coming back."""
+    data: bytes
+    """JSON: a FleetView, or a Change."""
 
 
 class Broadcast:
@@ -57,10 +66,19 @@ class Broadcast:
         self.closed = False
         self.news = trio.Event()
         """Set, and replaced by another, whenever there is something to look at."""
-        self.latest = Update(0, Encoded("", b""), b"")
         self._feed = feed
         self._encoding = encoding
+        self._changes = Changes()
+        self._view: FleetView | None = None
+        self._life = os.urandom(4).hex()
+        """Begins all ids: those of another life mean nothing."""
+        self._updates: dict[int, Told] = {}
         self._wanted = trio.Event()
+
+    @property
+    def number(self) -> int:
+        """Of the newest look."""
+        return self._changes.number
 
     async def run(self) -> None:
         """Watch until cancelled. With no reader nothing is built, encoded or waited for."""
@@ -68,14 +86,15 @@ class Broadcast:
             if not self.clients:
                 self._wanted = trio.Event()
                 await self._wanted.wait()
-            self._look()
+            view = self._look()
             await trio.sleep(UPDATE_SECONDS)
             with trio.move_on_after(REFRESH_SECONDS - UPDATE_SECONDS):
-                await self._feed.changed(self.latest.encoded.version)
+                await self._feed.changed(view.version)
 
     @contextmanager
-    def follow(self, client: str) -> Iterator[Follower]:
-        """A reader's place, for as long as it reads. Refusal where all are taken (503), or all of that client (429)."""
+    def follow(self, client: str, last_id: str | None = None) -> Iterator[Follower]:
+        """A reader's place, for as long as it reads; `last_id`: what it was told last. Refusal where all are taken
+        (503), or all of that client (429)."""
         if self.clients[client] >= STREAMS_PER_CLIENT:
             self.counts.streams_refused += 1
             raise Refusal(
@@ -97,7 +116,7 @@ class Broadcast:
         self.clients[client] += 1
         self._wanted.set()
         try:
-            yield Follower(self)
+            yield Follower(self, last_id)
         finally:
             self.clients[client] -= 1
             if not self.clients[client]:
@@ -108,11 +127,38 @@ class Broadcast:
         self.closed = True
         self._wake()
 
-    def _look(self) -> None:
-        encoded = self._encoding.current()
-        if encoded is not self.latest.encoded:
-            self.latest = Update(self.latest.number + 1, encoded, frame("update", encoded))
+    def snapshot(self) -> Told:
+        """The whole view, as of the newest look."""
+        view = self._look() if self._view is None else self._view
+        return Told("snapshot", self._id(), self._encoding.of(view).body)
+
+    def since(self, number: int) -> Told | None:
+        """What changed after that look. Made once for all who need it. None where a snapshot is needed."""
+        told = self._updates.get(number)
+        if told is None:
+            change = self._changes.since(number)
+            if change is None:
+                return None
+            told = Told("update", self._id(), msgspec.json.encode(change))
+            if len(self._updates) < FRAMES_LIMIT:
+                self._updates[number] = told
+        return told
+
+    def number_of(self, last_id: str) -> int | None:
+        """The look that an id of this life stands for."""
+        life, _, number = last_id.partition("-")
+        return int(number) if life == self._life and number.isascii() and number.isdigit() else None
+
+    def _id(self) -> str:
+        return f"{self._life}-{self._changes.number}"
+
+    def _look(self) -> FleetView:
+        view = self._feed.fleet()
+        if self._changes.look(view):
+            self._updates.clear()
+            self._view = view
             self._wake()
+        return view
 
     def _wake(self) -> None:
         self.news.set()
@@ -120,30 +166,31 @@ class Broadcast:
 
 
 class Follower:
-    """One reader: what it was sent last, and what to send it next."""
+    """One reader: what it was told last, and what to tell it next."""
 
-    def __init__(self, broadcast: Broadcast) -> None:
+    def __init__(self, broadcast: Broadcast, last_id: str | None) -> None:
         self._broadcast = broadcast
-        self._sent = broadcast.latest
+        known = None if last_id is None else broadcast.number_of(last_id)
+        first = None if known is None else broadcast.since(known)
+        self.first = broadcast.snapshot() if first is None else first
+        """What its stream begins with: the whole view, or what it missed."""
+        self._told = broadcast.number
 
-    @property
-    def snapshot(self) -> bytes:
-        """What a stream begins with: the whole view, as it was when the reader came."""
-        return RETRY + frame("snapshot", self._sent.encoded)
-
-    async def next_frame(self) -> bytes | None:
-        """The newest update, once there is one; a comment where none comes for long; None when the stream is to end."""
-        if not self._broadcast.closed and self._broadcast.latest is self._sent:
+    async def next(self) -> Told | None:
+        """The newest, once there is something; None where nothing came for so long that a sign of life is due. Raises
+        trio.EndOfChannel when the stream is to end."""
+        broadcast = self._broadcast
+        if not broadcast.closed and broadcast.number == self._told:
             with trio.move_on_after(KEEP_ALIVE_SECONDS):
-                await self._broadcast.news.wait()
-        if self._broadcast.closed:
+                await broadcast.news.wait()
+        if broadcast.closed:
+            raise trio.EndOfChannel
+        if broadcast.number == self._told:
             return None
-        latest = self._broadcast.latest
-        if latest is self._sent:
-            return KEEP_ALIVE
-        self._broadcast.counts.updates_merged += latest.number - self._sent.number - 1
-        self._sent = latest
-        return latest.frame
+        told = broadcast.since(self._told) or broadcast.snapshot()
+        broadcast.counts.updates_merged += broadcast.number - self._told - 1
+        self._told = broadcast.number
+        return told
 
 
 class EventStream(Response):
@@ -151,15 +198,16 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, broadcast: Broadcast, client: Client) -> None:
+    def __init__(self, broadcast: Broadcast, client: Client, last_id: str | None = None) -> None:
         super().__init__(headers={"Cache-Control": "no-store"})
         del self.headers["content-length"]
+        self._last_id = last_id
         self._broadcast = broadcast
         self._client = client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send frames until the reader goes away, its session is over or the node ends."""
-        with self._broadcast.follow(self._client.name) as follower:
+        with self._broadcast.follow(self._client.name, self._last_id) as follower:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if scope["method"] != "HEAD":
                 async with trio.open_nursery() as nursery:
@@ -171,16 +219,21 @@ class EventStream(Response):
 
 
 async def _send_frames(follower: Follower, send: Send, stream: trio.CancelScope, seconds: float) -> None:
-    piece: bytes | None = follower.snapshot
+    piece = RETRY + frame(follower.first)
     end = trio.current_time() + seconds
-    while piece is not None:
+    while True:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
-        piece = None
-        with trio.move_on_at(end):  # between two frames, never within one
-            piece = await follower.next_frame()
+        with trio.move_on_at(end) as session:  # between two frames, never within one
+            try:
+                told = await follower.next()
+            except trio.EndOfChannel:
+                break
+        if session.cancelled_caught:
+            break
+        piece = KEEP_ALIVE if told is None else frame(told)
     stream.cancel()
 
 
-def frame(event: str, encoded: Encoded) -> bytes:
-    """One server-sent event (HTML standard, section 9.2): its id is the version, its data one line of JSON."""
-    return b"event: %b\nid: %b\ndata: %b\n\n" % (event.encode(), encoded.version.encode(), encoded.body)
+def frame(told: Told) -> bytes:
+    """One server-sent event (HTML standard, section 9.2): its data is one line of JSON."""
+    return b"event: %b\nid: %b\ndata: %b\n\n" % (told.event.encode(), told.id.encode(), told.data)

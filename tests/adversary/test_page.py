@@ -74,6 +74,10 @@ def test_a_link_opens_the_page_once_and_leaves_no_trace(browser: Browser, tmp_pa
             expect(page.locator("#agents-rows")).to_contain_text("box/a")
             expect(page.locator("#locked")).to_be_hidden()
             assert code not in page.url + page.evaluate("document.referrer + JSON.stringify(history.state)")
+            news = {**STATE, "agent_id": "box/b", "model": "m-2"}
+            assert httpx.post(f"{url}/v1/agents/box/b/state", json=news, trust_env=False).status_code == 202
+            expect(page.locator("#agents-rows")).to_contain_text("m-2")  # an update, put into the first view
+            expect(page.locator("#agents-rows")).to_contain_text("box/a")
             page.reload()
             expect(page.locator("#server-name")).to_have_text("n1")
             assert complaints + page.evaluate("window.violations") == []

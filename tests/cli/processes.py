@@ -10,14 +10,13 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from meshfleet.cli.asking import Asked, reader
-from meshfleet.fleet.view import FleetView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from meshfleet.fleet.view import FleetView
 
 COMMAND = (sys.executable, "-m", "meshfleet")
 PATIENCE = 60.0
@@ -77,11 +76,10 @@ def node(state_dir: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
 
 
 def seen(url: object, what: Callable[[FleetView], bool], patience: float = PATIENCE) -> FleetView:
-    """The first view of a node of which `what` holds. Views come with each change, and every two seconds."""
+    """The first view of a node of which `what` holds. Views come with each change, and every five seconds."""
     deadline = time.monotonic() + patience
     view = None
-    for body in reader(Asked(str(url))).views():
-        view = msgspec.json.decode(body, type=FleetView)
+    for view in reader(Asked(str(url))).views():
         if what(view):
             return view
         assert time.monotonic() < deadline, f"not within {patience} s; the last view: {view}"

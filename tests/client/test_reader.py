@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 import stat
 import time
@@ -109,9 +108,10 @@ async def test_one_session_serves_many_questions_and_the_stream(
     for _ in range(3):
         await in_thread(reader.fleet)
     views = reader.views()
-    assert json.loads(await in_thread(lambda: next(views)))["version"] == "b1c9-1"
-    feed.touch()
-    assert json.loads(await in_thread(lambda: next(views)))["version"] == "b1c9-2"
+    assert (await in_thread(lambda: next(views))).version == "b1c9-1"
+    feed.touch("news")
+    later = await in_thread(lambda: next(views))
+    assert (later.version, later.agents[0].state.note, len(later.agents)) == ("b1c9-2", "news", 3)
     await in_thread(views.close)
     assert wire.count(b"POST /auth/session") == 1
 
@@ -200,7 +200,7 @@ async def test_over_tls_it_trusts_the_nodes_own_certificate_and_no_other(
     view = await in_thread(Reader(url, key, ca=tmp_path / CERTIFICATE).fleet)
     assert view.served_by.node == "n1"
     views = Reader(url, key, ca=tmp_path / CERTIFICATE).views()
-    assert json.loads(await in_thread(lambda: next(views)))["version"] == "b1c9-1"
+    assert (await in_thread(lambda: next(views))).version == "b1c9-1"
     await in_thread(views.close)
     for ca in (None, tmp_path / "other" / CERTIFICATE):
         with pytest.raises(ConfigError, match="certificate is not trusted here"):

@@ -48,6 +48,8 @@ class SampleFeed:
         self.withdrawn: list[AgentId] = []
         self.published: list[AgentState] = []
         self.note = "hello"
+        self.seen = NOW
+        """When n2 was heard of last."""
         self.own = ["box-1/claude-1f3c"]
         self._view: FleetView | None = None
         self._news = trio.Event()
@@ -60,8 +62,9 @@ class SampleFeed:
         self._news.set()
         self._news = trio.Event()
 
-    def age(self) -> None:
+    def age(self, seen: str = NOW) -> None:
         """Nothing changed but ages: the next view is another object of the same version."""
+        self.seen = seen
         self._view = None
 
     def fleet(self) -> FleetView:
@@ -113,7 +116,9 @@ class SampleFeed:
     def _build(self) -> FleetView:
         nodes = (
             _node("n1", Presence.FRESH, "self", ["box-1/claude-1f3c"]),
-            _node("n2", Presence.FRESH, "direct", ["box-2/codex-77aa", "box-2/codex-77ab"]),
+            msgspec.structs.replace(
+                _node("n2", Presence.FRESH, "direct", ["box-2/codex-77aa", "box-2/codex-77ab"]), last_seen=self.seen
+            ),
             _node("n3", Presence.DOWN, None, []),
         )
         agents = (
@@ -214,7 +219,8 @@ class Event(NamedTuple):
 
     kind: str
     version: str
-    note: str
+    note: str | None
+    """Of the first agent told of."""
 
 
 class EventReader:
@@ -225,6 +231,7 @@ class EventReader:
         self._token = token
         self._http = h11.Connection(h11.CLIENT)
         self._text = b""
+        self.last_id = ""
         self.response: h11.Response | None = None
 
     async def ask(self, *headers: tuple[str, str]) -> None:
@@ -248,9 +255,10 @@ class EventReader:
             block, _, self._text = self._text.partition(b"\n\n")
             fields = dict(line.split(": ", 1) for line in block.decode().split("\n"))
             if "data" in fields:
-                view = json.loads(fields["data"])
-                assert fields["id"] == view["version"]
-                return Event(fields["event"], fields["id"], view["agents"][0]["state"]["note"])
+                told = json.loads(fields["data"])
+                self.last_id = fields["id"]
+                agents = told.get("agents")
+                return Event(fields["event"], told["version"], agents[0]["state"]["note"] if agents else None)
 
     async def _received(self) -> object:
         while (found := self._http.next_event()) is h11.NEED_DATA:

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import trio
+import trio.testing
 
+from meshfleet.client.change import Change
 from meshfleet.serve.answers import Refusal
 from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.gate import Client
 from meshfleet.serve.limits import STREAMS_LIMIT, Counts
-from meshfleet.serve.stream import KEEP_ALIVE, Broadcast, EventStream
+from meshfleet.serve.stream import KEEP_ALIVE, Broadcast, EventStream, Told
 
 if TYPE_CHECKING:
     import httpx
@@ -76,30 +80,62 @@ async def test_a_reader_that_stops_reading_holds_up_no_other(reader: Opened, fee
             assert await told.event() is not None
             feed.touch("x" * 8_000_000)  # more than socket buffers take, and the first reader takes nothing
             assert await told.event() is not None
-            for _ in range(3):
-                feed.touch("small")
-                assert await told.event() == ("update", feed.version(), "small")
+            for number in range(3):
+                feed.touch(f"small {number}")
+                assert await told.event() == ("update", feed.version(), f"small {number}")
 
 
 def broadcast(feed: SampleFeed, counts: Counts) -> Broadcast:
     return Broadcast(feed, Encoding(feed), counts)
 
 
-async def test_a_slow_reader_gets_the_newest_and_what_passed_it_by_is_counted(
+def told_of(told: Told | None) -> tuple[str, list[str | None]]:
+    """What kind of event it is, and the notes of the agents in it."""
+    assert told is not None
+    return told.event, [agent["state"]["note"] for agent in json.loads(told.data).get("agents", [])]
+
+
+async def test_a_slow_reader_gets_the_newest_of_each_and_what_passed_it_by_is_counted(
     feed: SampleFeed, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     source = broadcast(feed, counts := Counts())
     nursery.start_soon(source.run)
     with source.follow("a") as slow:
-        assert b"event: snapshot\nid: b1c9-1\n" in slow.snapshot
+        assert told_of(slow.first) == ("snapshot", ["hello", None, None])
         await trio.testing.wait_all_tasks_blocked()
-        with source.follow("a") as quick:
+        with source.follow("b") as quick:
             for number in range(3):
                 feed.touch(f"news {number}")
-                assert await quick.next_frame() is not None
+                assert told_of(await quick.next()) == ("update", [f"news {number}"])
         assert counts.updates_merged == 0
-        assert b"event: update\nid: b1c9-4\n" in (await slow.next_frame() or b"")
+        assert told_of(await slow.next()) == ("update", ["news 2"])
         assert counts.updates_merged == 2
+
+
+async def test_who_comes_back_goes_on_where_it_was(reader: Opened, feed: SampleFeed) -> None:
+    with trio.fail_after(10):
+        async with reader() as told:
+            assert await told.event() == ("snapshot", "b1c9-1", "hello")
+            feed.touch("second")
+            assert await told.event() == ("update", "b1c9-2", "second")
+            last_id = told.last_id
+        feed.touch("third")
+        feed.touch("fourth")
+        async with reader(("Last-Event-ID", last_id)) as told:
+            assert await told.event() == ("update", "b1c9-4", "fourth")
+        async with reader(("Last-Event-ID", told.last_id)) as told:
+            assert await told.event() == ("update", "b1c9-4", None)
+
+
+@pytest.mark.parametrize("wrong", ["b1c9-1", "zzz", "", "-", "00000000-1", "{life}-99", "{life}--1", "{life}-²"])
+async def test_an_id_that_means_nothing_here_brings_the_whole_view(
+    feed: SampleFeed, wrong: str, autojump_clock: MockClock
+) -> None:
+    source = broadcast(feed, Counts())
+    with source.follow("a") as first:
+        life = first.first.id.partition("-")[0]
+        with source.follow("b", wrong.replace("{life}", life)) as told:
+            assert told.first.event == "snapshot"
 
 
 async def test_a_storm_of_news_makes_at_most_four_updates_a_second(
@@ -110,7 +146,7 @@ async def test_a_storm_of_news_makes_at_most_four_updates_a_second(
     nursery.start_soon(_storm, feed)
     heard = 0
     with source.follow("a") as follower, trio.move_on_after(10):
-        while await follower.next_frame():
+        while await follower.next():
             heard += 1
     assert 38 <= heard <= 42
 
@@ -118,21 +154,27 @@ async def test_a_storm_of_news_makes_at_most_four_updates_a_second(
 async def test_silence_is_filled_with_comments(feed: SampleFeed, autojump_clock: MockClock) -> None:
     with broadcast(feed, Counts()).follow("a") as follower:
         start = trio.current_time()
-        assert await follower.next_frame() == KEEP_ALIVE
-        assert trio.current_time() - start == pytest.approx(15)
+        assert await follower.next() is None
+        assert trio.current_time() - start == pytest.approx(5)
 
 
-async def test_ages_are_renewed_though_the_version_stays(
+async def test_who_was_heard_of_is_told_though_the_version_stays(
     feed: SampleFeed, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     source = broadcast(feed, Counts())
     nursery.start_soon(source.run)
     with source.follow("a") as follower:
         await trio.testing.wait_all_tasks_blocked()
-        feed.age()
+        feed.age(seen="2026-11-23T20:15:06.000Z")
         start = trio.current_time()
-        assert b"event: update\nid: b1c9-1\n" in (await follower.next_frame() or b"")
+        told = await follower.next()
+        assert told is not None
+        change = msgspec.json.decode(told.data, type=Change)
+        assert (change.version, change.nodes, change.agents) == ("b1c9-1", (), ())
+        assert change.seen == {"n2": "2026-11-23T20:15:06.000Z"}
         assert trio.current_time() - start <= 2
+        feed.age(seen="2026-11-23T20:15:06.100Z")  # what two clocks differ by is no news
+        assert await follower.next() is None
 
 
 async def test_nothing_is_built_while_nobody_reads(
@@ -154,15 +196,15 @@ async def test_who_comes_after_a_silence_is_told_the_newest(feed: SampleFeed) ->
         pass
     feed.touch("meanwhile")
     with source.follow("a") as late:
-        assert b"id: b1c9-2\n" in late.snapshot
-        assert b"meanwhile" in late.snapshot
+        assert told_of(late.first) == ("snapshot", ["meanwhile", None, None])
 
 
 async def test_a_closed_broadcast_lets_its_readers_go(feed: SampleFeed, autojump_clock: MockClock) -> None:
     source = broadcast(feed, Counts())
     with source.follow("a") as follower:
         source.close()
-        assert await follower.next_frame() is None
+        with pytest.raises(trio.EndOfChannel):
+            await follower.next()
 
 
 async def test_a_refused_reader_is_counted_and_takes_no_seat(feed: SampleFeed) -> None:
@@ -198,4 +240,4 @@ async def _storm(feed: SampleFeed) -> None:
     while True:
         with trio.move_on_after(0.01):
             await trio.sleep_forever()
-        feed.touch()
+        feed.touch(f"news {feed.number}")

@@ -237,16 +237,6 @@ async def test_what_is_not_http_is_answered_and_harms_nobody(
     assert errors(caplog) == []
 
 
-async def test_a_websocket_is_turned_away(client: httpx.AsyncClient) -> None:
-    headers = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }
-    assert (await client.get("/v1/fleet/ws", headers=headers)).status_code == 403
-
-
 def errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.levelno >= logging.ERROR]
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import pytest
+from starlette.routing import Route
 
 from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.files import Page
@@ -18,10 +19,10 @@ from meshfleet.serve.reading import Reading
 from meshfleet.serve.routes import application, table
 from meshfleet.serve.sessions import Sessions
 from meshfleet.serve.stream import Broadcast
+from meshfleet.serve.websocket import Sockets
 
 if TYPE_CHECKING:
     import httpx
-    from starlette.routing import Route
 
     from meshfleet.node.readers import Readers
 
@@ -120,9 +121,17 @@ async def test_every_route_is_in_the_contract_and_nothing_else(
 ) -> None:
     counts = Counts()
     encoding = Encoding(feed)
-    reading = Reading(feed, encoding, Broadcast(feed, encoding, counts))
-    endpoints = table(reading, Pushing(feed), Sessions(readers, counts), Metrics(feed, counts), Page(), Contract())
-    routes = cast("list[Route]", application(endpoints, Gate(readers, counts)).routes)
+    broadcast = Broadcast(feed, encoding, counts)
+    endpoints = table(
+        Reading(feed, encoding, broadcast),
+        Pushing(feed),
+        Sessions(readers, counts),
+        Metrics(feed, counts),
+        Page(),
+        Contract(),
+        Sockets(broadcast),
+    )
+    routes = [r for r in application(endpoints, Gate(readers, counts)).routes if isinstance(r, Route)]
     routed = {(r.path.replace(":path", ""), m) for r in routes for m in (r.methods or set()) - {"HEAD"}}
     described = {(path, m.upper()) for path, item in at(document, "paths").items() for m in cast("Document", item)}
     assert described == routed

@@ -3,11 +3,12 @@
 // polling, lost.
 // EventSource can't send a token, so the stream is read by fetch, and its events taken apart here.
 
+import { applied } from "./changing.js";
 import { ask, hasSession } from "./session.js";
 
-// The node sends an update every 2 s at the latest, so four missed ones are silence: a stopped process keeps its
-// connection open, and no error would ever come.
-const SILENCE_MS = 8_000;
+// The node says something every 5 s at the latest, so two missed signs are silence: a stopped process keeps its connection
+// open, and no error would ever come.
+const SILENCE_MS = 12_000;
 const POLL_MS = 2_000;
 const PATIENCE_MS = [500, 1_000, 2_000, 3_000, 5_000];
 const ANSWER_MS = 5_000;
@@ -37,19 +38,29 @@ export async function follow({ onView, onLink }) {
   }
 }
 
+// What the last stream told, so that the next one can go on from there: its view, and the id of its last event.
+let view = null;
+let lastId = null;
+
 /** Read one stream to its end. Resolves to whether it gave anything. */
 async function stream(onView) {
   const given = new AbortController();
   let watch = setTimeout(() => given.abort(), SILENCE_MS);
+  const alive = () => {
+    clearTimeout(watch);
+    watch = setTimeout(() => given.abort(), SILENCE_MS);
+  };
   let took = false;
   try {
-    const answer = await ask("/v1/fleet/events", { signal: given.signal });
+    const headers = view !== null && lastId ? { "Last-Event-ID": lastId } : {};
+    const answer = await ask("/v1/fleet/events", { signal: given.signal, headers });
     if (!answer.ok) return false;
-    for await (const data of events(answer.body)) {
+    for await (const { event, id, data } of events(answer.body, alive)) {
       took = true;
-      clearTimeout(watch);
-      watch = setTimeout(() => given.abort(), SILENCE_MS);
-      onView(JSON.parse(data));
+      const told = JSON.parse(data);
+      view = event === "snapshot" ? told : applied(view, told);
+      lastId = id;
+      onView(view);
     }
   } catch {
     // Torn off, silent for too long, or nobody there: all the same to who reads.
@@ -60,20 +71,26 @@ async function stream(onView) {
   return took;
 }
 
-/** The data of each event, as the node writes them: one line of JSON. Comments and other fields are passed over. */
-async function* events(body) {
+/** Each event, as the node writes them: its data is one line of JSON. `alive` is called whenever anything comes, be it a
+ * comment. */
+async function* events(body, alive) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let parts = [];
+  let fields = {};
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
+    alive();
     const lines = value.split("\n");
     // A view can come in many pieces: they are put together once, when its line is whole.
     parts.push(lines[0]);
     for (const next of lines.slice(1)) {
       const line = parts.join("");
       parts = [next];
-      if (line.startsWith("data: ")) yield line.slice("data: ".length);
+      const colon = line.indexOf(": ");
+      if (line !== "") fields[line.slice(0, colon)] = line.slice(colon + 2);
+      else if ("data" in fields) yield fields;
+      if (line === "") fields = {};
     }
   }
 }

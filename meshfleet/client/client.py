@@ -1,0 +1,129 @@
+"""`meshfleet.Client`: the fleet, from whichever of its nodes answers.
+
+    with_key = meshfleet.Client("http://10.0.0.7:7879", "http://10.0.0.8:7879", key="mf_…")
+    for view in with_key.watch():
+        print(view.totals.cost_usd, [agent.agent_id for agent in view.agents])
+
+Views are pushed. Where a node has no stream to give, it is polled; where it goes away, the next one is asked, the other
+nodes of the last view among them. Plain blocking calls: under Trio or asyncio they belong in a thread.
+"""
+
+from __future__ import annotations
+
+import time
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from meshfleet.client.reader import Reader
+from meshfleet.client.session import Memory
+from meshfleet.errors import ConfigError, NoAnswer, Refused
+from meshfleet.fleet.presence import Presence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from meshfleet.fleet.view import FleetView
+    from meshfleet.wire.apikeys import ApiKey
+
+POLL_SECONDS = 2.0
+"""Between two polls, where there is no stream to be had."""
+
+PAUSE_SECONDS = 1.0
+"""Before all nodes are asked anew when none of them answered."""
+
+KNOWN_LIMIT = 64
+"""Nodes that are kept in mind to turn to."""
+
+
+class Client:
+    """Reads a fleet. `nodes`: addresses of some of its nodes, such as `http://10.0.0.7:7879`; more are learnt from the
+    view. `key`: an API key with scope `read` (`meshfleet keys api create`). `ca`: a file with the certificates that
+    vouch for nodes that speak https, where the system does not."""
+
+    def __init__(
+        self,
+        *nodes: str,
+        key: ApiKey | str | None = None,
+        ca: Path | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        if not nodes:
+            raise ConfigError("a client needs a node to ask: Client('http://HOST:7879', key=...).")
+        self._key = key
+        self._ca = ca
+        self._sleep = sleep
+        self._sessions = Memory()
+        self._urls = [node.rstrip("/") for node in nodes]
+        self._readers: dict[str, Reader] = {}
+
+    @property
+    def url(self) -> str:
+        """The node that is asked first now: the one that answered last."""
+        return self._urls[0]
+
+    def fleet(self) -> FleetView:
+        """The merged view. NoAnswer where no node answers, ConfigError where the key is not good."""
+        problem: NoAnswer | Refused | None = None
+        for url in list(self._urls):
+            try:
+                view = self._reader(url).fleet()
+            except (NoAnswer, Refused) as error:
+                problem = error
+            else:
+                self._learn(url, view)
+                return view
+        raise NoAnswer(f"none of {len(self._urls)} known nodes answered; the last one: {problem}")
+
+    def watch(self) -> Generator[FleetView, None, None]:
+        """The view, and each newer one, for ever: while no node answers it waits for one. ConfigError where the key is
+        not good."""
+        while True:
+            answered = False
+            for url in list(self._urls):
+                for view in self._follow(url):
+                    answered = True
+                    self._learn(url, view)
+                    yield view
+                if answered:
+                    break  # its stream ended: ask it first again, and then the others
+            if not answered:
+                self._sleep(PAUSE_SECONDS)
+
+    def _follow(self, url: str) -> Generator[FleetView, None, None]:
+        """Views of one node until it has none to give."""
+        reader = self._reader(url)
+        try:
+            yield from reader.views()
+        except Refused:  # all its streams are taken
+            try:
+                yield reader.fleet()
+                self._sleep(POLL_SECONDS)
+            except (NoAnswer, Refused):
+                return
+        except NoAnswer:
+            return
+
+    def _reader(self, url: str) -> Reader:
+        reader = self._readers.get(url)
+        if reader is None:
+            reader = self._readers[url] = Reader(url, self._key, ca=self._ca, cache=self._sessions)
+        return reader
+
+    def _learn(self, url: str, view: FleetView) -> None:
+        """Who answered is asked first, then those who are well by its view, then the others."""
+        there = [node.base_url for node in view.nodes if node.base_url and node.presence is Presence.FRESH]
+        others = [other.rstrip("/") for other in there if is_near(other) <= is_near(url)]
+        self._urls = list(dict.fromkeys([url, *others, *self._urls]))[:KNOWN_LIMIT]
+        for gone in self._readers.keys() - set(self._urls):
+            del self._readers[gone]
+
+
+def is_near(url: str) -> bool:
+    """Whether an address means this machine, whoever reads it: told by a node elsewhere, it is not that node's."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -260,12 +260,12 @@ def _load(before: list[Look], after: list[Look], saw: list[Seen], *, seconds: fl
     return Load(
         delivered_pct=round(100 * len(delays) / due, 3),
         within_2s_pct=round(100 * sum(1 for d in delays if d <= 2.0) / due, 3),
-        p50_s=_share(delays, 0.5),
-        p99_s=_share(delays, 0.99),
-        max_s=_share(delays, 1.0),
-        age_shown_p50_s=_share(ages, 0.5),
-        age_shown_p99_s=_share(ages, 0.99),
-        age_shown_max_s=_share(ages, 1.0),
+        p50_s=share(delays, 0.5),
+        p99_s=share(delays, 0.99),
+        max_s=share(delays, 1.0),
+        age_shown_p50_s=share(ages, 0.5),
+        age_shown_p99_s=share(ages, 0.99),
+        age_shown_max_s=share(ages, 1.0),
         copies_per_snapshot=round(copies, 3),
         bytes_per_s=round(sent, 1),
         bytes_over_minimum=round(sent / least, 3),
@@ -273,8 +273,9 @@ def _load(before: list[Look], after: list[Look], saw: list[Seen], *, seconds: fl
     )
 
 
-def _share(ordered: list[float], share: float) -> float:
-    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 4) if ordered else 0.0
+def share(ordered: list[float], part: float) -> float:
+    """The value that this part of them is not above; 0 where there is none."""
+    return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))], 6) if ordered else 0.0
 
 
 def summary(result: Result) -> str:

@@ -11,12 +11,12 @@ import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import trio
 
 from meshfleet.cli.bench_unsealed import Unsealed
+from meshfleet.cli.memory import rss_mb
 from meshfleet.fleet.names import Address, NodeName, parse_address
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.state import AgentState, Status
@@ -99,7 +99,7 @@ class Bench:
             bytes_out=counters.get("udp_bytes_out", 0) + counters.get("stream_bytes_out", 0),
             datagrams_out=counters.get("datagrams_out", 0),
             cpu_s=time.process_time(),
-            rss_mb=_rss_mb(),
+            rss_mb=rss_mb(),
             not_fresh=self.not_fresh,
             snapshots_in=counters.get("snapshots_in", 0),
             arrived=self.arrived,
@@ -154,16 +154,6 @@ def _state(name: str, payload: int, rng: random.Random) -> AgentState:
 
 def _stamp() -> str:
     return f"{time.monotonic():017.6f}"
-
-
-def _rss_mb() -> float:
-    """Resident memory now, where the system tells it in a file, else its peak."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS counts bytes
 
 
 async def _main(name: str, fleet: bytes, seed: str | None, *, serving: bool, sealed: bool) -> None:

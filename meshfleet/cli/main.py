@@ -82,6 +82,24 @@ def bench_sim(
     print(msgspec.json.encode(results).decode() if as_json else summary(results))
 
 
+@bench_app.command("view")
+def bench_view(
+    agents: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Agents in the fleet.")] = 1_000,
+    readers: Annotated[int, typer.Option(min=1, max=500, metavar="N", help="Readers of the event stream.")] = 500,
+    as_json: AsJson = False,
+) -> None:
+    """How long a node takes to show a large fleet, to one reader and to hundreds."""
+    import msgspec
+
+    from meshfleet.cli.bench_view import bench, summary
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    result = bench(agents, readers, say)
+    print(msgspec.json.encode(result).decode() if as_json else summary(result))
+
+
 sim_app = typer.Typer(help="Runs outages in virtual time.", rich_markup_mode=None)
 app.add_typer(sim_app, name="sim")
 

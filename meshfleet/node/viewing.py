@@ -143,21 +143,28 @@ class Viewing:
 
     def _own(self, at: float, wall: float) -> Iterator[AgentView]:
         member = self._member
-        shelf = member.replica.shelf(member.name)
+        shelf, now = member.replica.shelf(member.name), rfc3339(wall)
         for snapshot in shelf.living() if shelf is not None else ():
             state = self._state(snapshot)
             if state is not None:
-                yield _agent(snapshot, state, FRESH, age=0.0, transport="local", wall=wall, since=wall)
+                yield _agent(snapshot, state, FRESH, age=0.0, transport="local", last_seen=now, since=now)
 
     def _agents_of(self, record: Record, at: float, wall: float) -> Iterator[AgentView]:
         shelf = self._member.replica.shelf(record.name)
         age = max(0.0, at - record.beat_at)
-        since = wall - (at - record.judged_since)
+        # All of a node's are as old as it is: a thousand times told would be most of a view's cost.
+        last_seen, since = rfc3339(wall - age), rfc3339(wall - (at - record.judged_since))
         for snapshot in shelf.living() if shelf is not None else ():
             state = self._state(snapshot)
             if state is not None:
                 yield _agent(
-                    snapshot, state, record.verdict, age=age, transport=record.transport, wall=wall, since=since
+                    snapshot,
+                    state,
+                    record.verdict,
+                    age=age,
+                    transport=record.transport,
+                    last_seen=last_seen,
+                    since=since,
                 )
 
     def _state(self, snapshot: Snapshot) -> AgentState | None:
@@ -189,8 +196,8 @@ def _agent(
     *,
     age: float,
     transport: str | None,
-    wall: float,
-    since: float,
+    last_seen: str,
+    since: str,
 ) -> AgentView:
     if state.status is Status.EXITED:
         code = "" if state.exit_code is None else f" with code {state.exit_code}"
@@ -201,8 +208,8 @@ def _agent(
         presence=verdict.presence,
         certainty=verdict.certainty,
         age_s=round(age, 2),
-        last_seen=rfc3339(wall - age),
-        since=rfc3339(since),
+        last_seen=last_seen,
+        since=since,
         reasons=verdict.reasons,
         epoch=snapshot.epoch,
         seq=snapshot.seq,

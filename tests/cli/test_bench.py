@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from meshfleet.cli import bench
+from meshfleet.cli import bench, bench_view
 from meshfleet.cli.bench_unsealed import Unsealed
 from meshfleet.errors import JoinError
 from meshfleet.node.node import open_node
@@ -85,3 +85,16 @@ def test_the_benchmark_prints_what_the_mesh_costs_with_trust_and_without(monkeyp
     assert min(result.load.cpu_pct, result.unsealed.load_cpu_pct) > 0
     assert (result.nodes, result.load.delivered_pct, result.not_fresh) == (3, 100.0, 0)
     assert "without seals, TLS and signatures" in bench.summary(result)
+
+
+@pytest.mark.processes
+def test_the_benchmark_of_views_measures_what_readers_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_view, "GETS", 5)
+    monkeypatch.setattr(bench_view, "UPDATES", 3)
+    monkeypatch.setattr(bench_view, "STALLED", 2)
+    result = bench_view.bench(300, 20, lambda _: None)  # over two nodes, and more readers than one key may have
+    assert (result.agents, result.readers) == (300, 20)
+    assert result.bytes > 300 * 500
+    assert 0 < result.unchanged_p50_ms < result.fleet_p99_ms
+    assert 0 < result.sse_fanout_p50_ms <= result.sse_fanout_500_p99_ms
+    assert "300 agents" in bench_view.summary(result)

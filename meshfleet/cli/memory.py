@@ -1,0 +1,16 @@
+"""How much memory this process has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def rss_mb() -> float:
+    """MB: resident memory now, where the system tells it in a file, else its peak."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS counts bytes

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 from starlette.responses import Response
@@ -52,9 +52,10 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
-    async def answer(self, _request: Request) -> Response:
-        """`GET /metrics`"""
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    async def answer(self, request: Request) -> Response:
+        """`GET /metrics`, in OpenMetrics for who asks for that."""
+        encode, media = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(self._registry), media_type=media)
 
     def collect(self) -> Iterator[Metric]:
         """All metrics, as they are now."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.websockets import WebSocket
 
+    from meshfleet.serve.federation import Federation
     from meshfleet.serve.files import Page
     from meshfleet.serve.gate import Client, Gate
     from meshfleet.serve.metrics import Metrics
@@ -78,6 +79,7 @@ def table(
     page: Page,
     contract: Contract,
     sockets: Sockets,
+    federation: Federation,
 ) -> tuple[Endpoint, ...]:
     """All endpoints. The first that fits a request answers it."""
     return (
@@ -100,6 +102,20 @@ def table(
             scopes=COLLECTORS,
             media="text/plain",
             summary="What this node counts about itself, in Prometheus' text format",
+        ),
+        Endpoint(
+            path="/federate",
+            answer_with=federation.federate,
+            scopes=COLLECTORS,
+            media="text/plain",
+            refuses=(400,),
+            summary="The whole fleet for Prometheus, a series per node and agent; match[] selects",
+        ),
+        Endpoint(
+            path="/v1/sd",
+            answer_with=federation.targets,
+            scopes=COLLECTORS,
+            summary="The fleet's nodes as targets, for Prometheus' HTTP service discovery",
         ),
         Endpoint(path="/openapi.json", answer_with=contract.answer, scopes=PUBLIC, summary="This contract"),
         Endpoint(

@@ -19,6 +19,7 @@ from hypercorn.utils import wrap_app
 from meshfleet.fleet.names import Address
 from meshfleet.logs import get_logger
 from meshfleet.serve.encoded import Encoding
+from meshfleet.serve.federation import Federation
 from meshfleet.serve.files import Page
 from meshfleet.serve.gate import Gate
 from meshfleet.serve.guard import OWN_NAMES, Guard, in_url
@@ -101,7 +102,9 @@ def assemble(feed: Feed, access: Access, encoding: Encoding, broadcast: Broadcas
     contract = Contract()
     sessions = Sessions(access, counts)
     reading = Reading(feed, encoding, broadcast)
-    endpoints = table(reading, Pushing(feed), sessions, Metrics(feed, counts), Page(), contract, Sockets(broadcast))
+    endpoints = table(
+        reading, Pushing(feed), sessions, Metrics(feed, counts), Page(), contract, Sockets(broadcast), Federation(feed)
+    )
     contract.describe(endpoints, feed.health().version)
     return application(endpoints, Gate(access, counts))
 

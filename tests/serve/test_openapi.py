@@ -9,6 +9,7 @@ import pytest
 from starlette.routing import Route
 
 from meshfleet.serve.encoded import Encoding
+from meshfleet.serve.federation import Federation
 from meshfleet.serve.files import Page
 from meshfleet.serve.gate import Gate
 from meshfleet.serve.limits import Counts
@@ -130,6 +131,7 @@ async def test_every_route_is_in_the_contract_and_nothing_else(
         Page(),
         Contract(),
         Sockets(broadcast),
+        Federation(feed),
     )
     routes = [r for r in application(endpoints, Gate(readers, counts)).routes if isinstance(r, Route)]
     routed = {(r.path.replace(":path", ""), m) for r in routes for m in (r.methods or set()) - {"HEAD"}}

@@ -1,0 +1,149 @@
+"""`/federate` and `/v1/sd`, over the real server; read by prometheus-client's parsers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families as plain
+
+from meshfleet.fleet.access import Scope
+from meshfleet.serve.answers import Refusal
+from meshfleet.serve.matching import SELECTOR_LIMIT, SELECTORS_LIMIT, WILDS_LIMIT, is_wanted, selectors
+
+if TYPE_CHECKING:
+    import httpx
+
+    from .conftest import Tokens
+
+Query = list[tuple[str, str | int | float | bool | None]]
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def series(text: str) -> Series:
+    return {(s.name, frozenset(s.labels.items())): s.value for family in plain(text) for s in family.samples}
+
+
+def named(found: Series, name: str) -> dict[frozenset[tuple[str, str]], float]:
+    return {labels: value for (one, labels), value in found.items() if one == name}
+
+
+async def test_one_node_tells_of_the_whole_fleet(client: httpx.AsyncClient) -> None:
+    found = series((await client.get("/federate")).text)
+    fresh = {dict(labels)["node"]: value for labels, value in named(found, "meshfleet_fleet_node_fresh").items()}
+    assert fresh == {"n1": 1.0, "n2": 1.0, "n3": 0.0}
+    agent = frozenset({("agent", "box-1/claude-1f3c")})
+    assert named(found, "meshfleet_agent_cost_usd_total")[agent] == 7.31
+    assert named(found, "meshfleet_agent_context_used_ratio")[agent] == pytest.approx(0.612)
+    assert named(found, "meshfleet_agent_tokens_total")[agent | {("direction", "in")}] == 1_893_321
+    assert named(found, "meshfleet_agent_tool")[agent | {("tool", "Bash")}] == 1
+    assert named(found, "meshfleet_rate_limit_used_ratio") == {
+        frozenset({("key", "anthropic:9f2e"), ("window", "5h")}): pytest.approx(0.38)
+    }
+    assert named(found, "meshfleet_fleet_agents") == {frozenset(): 3}
+
+
+async def test_what_an_agent_does_not_know_has_no_series(client: httpx.AsyncClient) -> None:
+    assert "meshfleet_agent_context_full_seconds" not in (await client.get("/federate")).text
+
+
+async def test_match_selects(client: httpx.AsyncClient) -> None:
+    wanted: Query = [("match[]", '{__name__=~"meshfleet_agent_(.*)"}')]
+    assert (await client.get("/federate", params=wanted)).status_code == 400  # groups are not known here
+    params: Query = [
+        ("match[]", 'meshfleet_fleet_node_fresh{node!="n1"}'),
+        ("match[]", '{__name__=~".*_cost_usd_total|up"}'),
+    ]
+    found = series((await client.get("/federate", params=params)).text)
+    assert {name for name, _ in found} == {"meshfleet_fleet_node_fresh", "meshfleet_agent_cost_usd_total"}
+    assert len(named(found, "meshfleet_fleet_node_fresh")) == 2
+
+
+async def test_open_metrics_for_who_asks_for_it(client: httpx.AsyncClient) -> None:
+    for path in ("/federate", "/metrics"):
+        answer = await client.get(path, headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+        assert list(open_metrics(answer.text))  # type: ignore[no-untyped-call]
+
+
+async def test_discovery_lists_who_serves(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/sd")
+    assert answer.headers["content-type"] == "application/json"
+    assert [one["targets"] for one in answer.json()] == [["127.0.0.1:7881"], ["127.0.0.1:7882"], ["127.0.0.1:7883"]]
+    assert answer.json()[2]["labels"] == {
+        "__scheme__": "http",
+        "__meta_meshfleet_node": "n3",
+        "__meta_meshfleet_host": "box-3",
+        "__meta_meshfleet_zone": "east",
+        "__meta_meshfleet_role": "observer",
+        "__meta_meshfleet_presence": "down",
+    }
+
+
+@pytest.mark.parametrize("path", ["/federate", "/v1/sd"])
+async def test_collectors_and_readers_may_and_agents_may_not(
+    stranger: httpx.AsyncClient, tokens: Tokens, path: str
+) -> None:
+    told = {scope: {"Authorization": f"Bearer {token}"} for scope, token in tokens.items()}
+    found = {scope: (await stranger.get(path, headers=headers)).status_code for scope, headers in told.items()}
+    assert found == {Scope.READ: 200, Scope.METRICS: 200, Scope.AGENT: 403}
+    assert (await stranger.get(path)).status_code == 401
+
+
+NO_SELECTORS = [
+    "",
+    "{}",
+    "a b",
+    "1up",
+    "{a}",
+    "{a=b}",
+    '{a="b"',
+    'a{b="c" d="e"}',
+    '{a=~"b\\"}',
+    *(f'{{a=~"{pattern}"}}' for pattern in ("(b", "(a+)+", "[ab]*", "b{9}", r"\\1", r"\\d", ".*" * (WILDS_LIMIT + 1))),
+    f'{{a="{"x" * SELECTOR_LIMIT}"}}',
+]
+
+
+@pytest.mark.parametrize("text", NO_SELECTORS)
+def test_what_is_no_selector_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(Refusal, match="selector"):
+        selectors([text])
+
+
+def test_there_is_an_end_to_how_many() -> None:
+    with pytest.raises(Refusal, match="at most"):
+        selectors(["up"] * (SELECTORS_LIMIT + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "held"),
+    [
+        ('up{node="n1"}', {"node": "n1"}, True),
+        ('up{node="n1"}', {"node": "n11"}, False),
+        ('up{node!="n1",}', {"node": "n2"}, True),
+        ('{node=~"n1|n2"}', {"node": "n2"}, True),
+        ('{node=~"n1|n2"}', {"node": "n22"}, False),
+        ('{node!~"n.+"}', {"node": "n"}, True),
+        ('{zone=""}', {"node": "n"}, True),
+        ('{tool="a\\"b\\\\c"}', {"tool": 'a"b\\c'}, True),
+        ('{tool=~"a\\\\.b"}', {"tool": "axb"}, False),
+        ('{tool=~"a\\\\.b"}', {"tool": "a.b"}, True),
+        ("down", {}, False),
+    ],
+)
+def test_a_selector_takes_in_what_it_says(text: str, labels: dict[str, str], held: bool) -> None:
+    assert is_wanted("up", labels, selectors([text])) is held
+
+
+@given(st.text(max_size=80), st.text(max_size=40))
+def test_no_selector_makes_it_fail_otherwise(text: str, value: str) -> None:
+    for one in (text, f'{{a=~"{text}"}}', f'a{{b="{text}"}}'):
+        try:
+            among = selectors([one])
+        except Refusal:
+            continue
+        is_wanted("a", {"a": value, "b": value}, among)

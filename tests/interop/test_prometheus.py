@@ -96,7 +96,7 @@ def test_it_finds_the_nodes_through_one_and_federates_the_fleet_from_one(tmp_pat
                     and asked(where, 'meshfleet_agent_cost_usd_total{agent="box/a"} == 1.5')
                 ):
                     assert time.monotonic() < deadline, asked(where, "up")
-                names = {str(one["metric"]["node"]) for one in asked(where, 'up{job="meshfleet-nodes"}')}  # type: ignore[index]
+                names = {str(one["metric"]["node"]) for one in asked(where, 'up{job="meshfleet-nodes"}')}  # type: ignore[index]  # what JSON holds
                 assert names == {"n1", "n2"}
                 assert len(asked(where, "meshfleet_fleet_node_fresh == 1")) == 2
             metrics = httpx.get(f"{url}/federate", headers={"Authorization": f"Bearer {token.stdout.strip()}"}).text

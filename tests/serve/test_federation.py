@@ -66,7 +66,7 @@ async def test_open_metrics_for_who_asks_for_it(client: httpx.AsyncClient) -> No
     for path in ("/federate", "/metrics"):
         answer = await client.get(path, headers={"Accept": "application/openmetrics-text; version=1.0.0"})
         assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
-        assert list(open_metrics(answer.text))  # type: ignore[no-untyped-call]
+        assert list(open_metrics(answer.text))  # type: ignore[no-untyped-call]  # of prometheus-client
 
 
 async def test_discovery_lists_who_serves(client: httpx.AsyncClient) -> None:

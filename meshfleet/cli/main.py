@@ -268,6 +268,27 @@ def why(
 
 
 @app.command()
+def events(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only of this node or agent.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(metavar="KIND", help="Only of this kind; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, metavar="N", help="How many of the newest.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each further one.")] = False,
+    node: NodeUrl = None,
+    state_dir: StateDir = None,
+    key_file: KeyFile = None,
+    ca: Ca = None,
+    as_json: AsJson = False,
+) -> None:
+    """What happened in the fleet, as a node saw it: who joined, fell silent, died, came back."""
+    from meshfleet.cli.asking import Asked
+    from meshfleet.cli.events import events as run_events
+
+    asked = Asked(node, state_dir, key_file, ca)
+    code = run_events(asked, subject=name, kinds=kind or [], limit=limit, follow=follow, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command()
 def doctor(node: NodeUrl = None, state_dir: StateDir = None, as_json: AsJson = False) -> None:
     """How a node on this machine is: what it dropped and why, and who sent it forgeries."""
     from meshfleet.cli.doctor import doctor as run_doctor

@@ -25,6 +25,7 @@ from meshfleet.cli.outcome import run_to_exit_code
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address, parse_address
 from meshfleet.node.admin import serve_admin
+from meshfleet.node.chronicle import Chronicle
 from meshfleet.node.config import NodeConfig
 from meshfleet.node.entering import enter_once
 from meshfleet.node.invites import read_invite
@@ -107,7 +108,9 @@ async def _serve(node: Node, settings: Settings, left: trio.Event, nursery: trio
     await trio.to_thread.run_sync(keys.local_key, rfc3339(time.time()))
     readers = Readers(node.keyring, keys, time.time)
     tls = _tls(settings)
-    start = partial(serve, tls=tls, names=_names(settings))
+    chronicle = Chronicle(node, time.time, settings.state_dir)
+    nursery.start_soon(node.supervise, "events", chronicle.run)
+    start = partial(serve, tls=tls, names=_names(settings), history=chronicle)
     base_url: str = await nursery.start(start, node, readers, settings.http)
     node.advertise(_for_others(base_url, settings))
 

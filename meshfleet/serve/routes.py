@@ -13,6 +13,7 @@ from meshfleet.fleet.state import AgentState
 from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView
 from meshfleet.serve.access import Challenge, Session, SessionRequest
 from meshfleet.serve.answers import JSON, Accepted, OwnAgents, Refusal, Story, quoted
+from meshfleet.serve.history import Happenings
 from meshfleet.serve.near import near
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from meshfleet.serve.federation import Federation
     from meshfleet.serve.files import Page
     from meshfleet.serve.gate import Client, Gate
+    from meshfleet.serve.history import Telling
     from meshfleet.serve.metrics import Metrics
     from meshfleet.serve.openapi import Contract
     from meshfleet.serve.pushing import Pushing
@@ -80,6 +82,7 @@ def table(
     contract: Contract,
     sockets: Sockets,
     federation: Federation,
+    telling: Telling,
 ) -> tuple[Endpoint, ...]:
     """All endpoints. The first that fits a request answers it."""
     return (
@@ -96,6 +99,37 @@ def table(
             summary="The stream of events over a WebSocket; subprotocol meshfleet.v1.json or meshfleet.v1.cbor",
         ),
         *_of_agents(reading, pushing),
+        Endpoint(
+            path="/v1/events",
+            answer_with=telling.events,
+            scopes=READERS,
+            answers=Happenings,
+            refuses=(400,),
+            summary="What happened in the fleet, as this node saw it: the newest, or after=ID; limit, kind, subject",
+        ),
+        *_for_collectors(metrics, federation),
+        Endpoint(path="/openapi.json", answer_with=contract.answer, scopes=PUBLIC, summary="This contract"),
+        Endpoint(
+            path="/",
+            answer_with=page.index,
+            scopes=PUBLIC,
+            media="text/html",
+            refuses=(304,),
+            summary="The page for people",
+        ),
+        Endpoint(
+            path="/page/{file}",
+            answer_with=page.file,
+            scopes=PUBLIC,
+            media="*/*",
+            refuses=(304, 404),
+            summary="The page's style, modules and icon",
+        ),
+    )
+
+
+def _for_collectors(metrics: Metrics, federation: Federation) -> tuple[Endpoint, ...]:
+    return (
         Endpoint(
             path="/metrics",
             answer_with=metrics.answer,
@@ -116,23 +150,6 @@ def table(
             answer_with=federation.targets,
             scopes=COLLECTORS,
             summary="The fleet's nodes as targets, for Prometheus' HTTP service discovery",
-        ),
-        Endpoint(path="/openapi.json", answer_with=contract.answer, scopes=PUBLIC, summary="This contract"),
-        Endpoint(
-            path="/",
-            answer_with=page.index,
-            scopes=PUBLIC,
-            media="text/html",
-            refuses=(304,),
-            summary="The page for people",
-        ),
-        Endpoint(
-            path="/page/{file}",
-            answer_with=page.file,
-            scopes=PUBLIC,
-            media="*/*",
-            refuses=(304, 404),
-            summary="The page's style, modules and icon",
         ),
     )
 

@@ -12,6 +12,7 @@ from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.federation import Federation
 from meshfleet.serve.files import Page
 from meshfleet.serve.gate import Gate
+from meshfleet.serve.history import Nothing, Telling
 from meshfleet.serve.limits import Counts
 from meshfleet.serve.metrics import Metrics
 from meshfleet.serve.openapi import Contract, Json
@@ -132,6 +133,7 @@ async def test_every_route_is_in_the_contract_and_nothing_else(
         Contract(),
         Sockets(broadcast),
         Federation(feed),
+        Telling(Nothing()),
     )
     routes = [r for r in application(endpoints, Gate(readers, counts)).routes if isinstance(r, Route)]
     routed = {(r.path.replace(":path", ""), m) for r in routes for m in (r.methods or set()) - {"HEAD"}}

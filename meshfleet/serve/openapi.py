@@ -119,6 +119,7 @@ def _operation(endpoint: Endpoint, by_type: dict[type[msgspec.Struct], Json]) ->
         schema: Json = {"type": "string"} if endpoint.media != JSON else {"type": "object"}
         if endpoint.answers is not None:
             schema = by_type[endpoint.answers]
+            schema = {"type": "array", "items": schema} if endpoint.many else schema
         success["content"] = {endpoint.media: {"schema": schema}}
     responses: dict[str, Json] = {str(endpoint.status): success}
     refuses = (*endpoint.refuses, 401) if endpoint.scopes else endpoint.refuses

@@ -13,6 +13,7 @@ from meshfleet.fleet.state import AgentState
 from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView
 from meshfleet.serve.access import Challenge, Session, SessionRequest
 from meshfleet.serve.answers import JSON, Accepted, OwnAgents, Refusal, Story, quoted
+from meshfleet.serve.federation import Target
 from meshfleet.serve.history import Happenings
 from meshfleet.serve.near import near
 
@@ -57,6 +58,8 @@ class Endpoint:
     summary: str
     answers: type[msgspec.Struct] | None = None
     """The JSON of a success. None: nothing, or text of another media type."""
+    many: bool = False
+    """Whether it is a list of them."""
     media: str | None = JSON
     status: int = 200
     takes: type[msgspec.Struct] | None = None
@@ -149,6 +152,8 @@ def _for_collectors(metrics: Metrics, federation: Federation) -> tuple[Endpoint,
             path="/v1/sd",
             answer_with=federation.targets,
             scopes=COLLECTORS,
+            answers=Target,
+            many=True,
             summary="The fleet's nodes as targets, for Prometheus' HTTP service discovery",
         ),
     )

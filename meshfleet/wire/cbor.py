@@ -15,10 +15,11 @@ import cbor2
 from meshfleet.errors import Malformed
 
 
-def load(data: bytes, *, max_depth: int, text_keys: bool) -> object:
+def load(data: bytes, *, max_depth: int, text_keys: bool, maps: bool = True) -> object:
     """The one item that `data` is, as lists, dicts, str, bytes, int, float, bool and None (or a stray simple value).
 
     `text_keys` allows maps text or byte keys only: their hashes are seeded, so that nobody can make them collide.
+    Without `maps` there may be none: an empty one takes 64 bytes of memory for the one that it is.
     """
     source = io.BytesIO(data)
     try:
@@ -29,6 +30,7 @@ def load(data: bytes, *, max_depth: int, text_keys: bool) -> object:
             allow_indefinite=False,
             allow_duplicate_keys=False,
             strict_hashable_types=text_keys,
+            object_hook=None if maps else _refuse_map,
         )
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError) as error:
         raise Malformed(f"not CBOR as we speak it: {error}") from error
@@ -44,6 +46,10 @@ def dump(item: object) -> bytes:
 
 def _refuse(_value: object, _immutable: bool) -> NoReturn:
     raise ValueError("tags are not used here")
+
+
+def _refuse_map(_item: object, _immutable: bool) -> NoReturn:
+    raise ValueError("maps are not used here")
 
 
 class _NoTags(Mapping[int, Callable[[object, bool], NoReturn]]):

@@ -76,7 +76,9 @@ def dump(word: Word) -> bytes:
 def load(data: bytes) -> Word:
     """What `data` says. Malformed where that makes no sense."""
     try:
-        word: Word = msgspec.convert(cbor.load(data, max_depth=4, text_keys=True), Word, builtin_types=(bytes,))
+        word: Word = msgspec.convert(
+            cbor.load(data, max_depth=4, text_keys=True, maps=False), Word, builtin_types=(bytes,)
+        )
     except msgspec.ValidationError as error:
         raise Malformed(f"nothing that is said at an entrance: {error}") from error
     return word

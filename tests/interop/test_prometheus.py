@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
+GRAFANA = DEPLOY.parent / "grafana" / "meshfleet.json"
 STATE = {
     "agent_id": "box/a", "timestamp": "2026-11-23T20:15:05Z", "status": "tool", "runtime": "python", "cost_usd": 1.5,
     "tokens_in": 42, "active_tool": "bash",
@@ -47,6 +48,20 @@ def test_the_rules_and_the_configuration_are_as_promtool_wants_them(tmp_path: Pa
         (tmp_path / name).write_text(text)
     done = promtool("check", "config", str(tmp_path / "prometheus.yml"))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def panels() -> list[dict[str, list[dict[str, str]]]]:
+    found: list[dict[str, list[dict[str, str]]]] = json.loads(GRAFANA.read_text())["panels"]
+    return found
+
+
+def test_what_the_dashboard_asks_is_understood_by_prometheus(tmp_path: Path) -> None:
+    asks = [target["expr"] for panel in panels() for target in panel.get("targets", [])]
+    rules = [{"record": f"panel:{i}", "expr": ask.replace("$__range", "1h")} for i, ask in enumerate(asks)]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = promtool("check", "rules", str(tmp_path / "rules.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(rules) > 12
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -147,3 +149,12 @@ def test_no_selector_makes_it_fail_otherwise(text: str, value: str) -> None:
         except Refusal:
             continue
         is_wanted("a", {"a": value, "b": value}, among)
+
+
+async def test_dashboard_and_alerts_ask_for_nothing_that_is_not_told(client: httpx.AsyncClient) -> None:
+    deploy = Path(__file__).parents[2] / "deploy"
+    texts = [(deploy / "grafana" / "meshfleet.json").read_text(), (deploy / "prometheus" / "alerts.yml").read_text()]
+    asked = {name for text in texts for name in re.findall(r"\bmeshfleet_[a-z_]+", text)}
+    told = {name for path in ("/federate", "/metrics") for name, _ in series((await client.get(path)).text)}
+    assert asked <= told | {"meshfleet_agent_context_full_seconds"}
+    assert len(asked) > 10

@@ -69,6 +69,7 @@ def merged(records: Mapping[Channel, SessionRecord]) -> Merged:
         session=first.session,
         source=doing.source,
         agent=_value(records, lambda r: r.agent),
+        host=_value(records, lambda r: r.host),
         parent=_value(records, lambda r: r.parent),
         project=_value(records, lambda r: r.project),
         model=model.model if model is not None else None,

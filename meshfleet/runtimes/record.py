@@ -41,6 +41,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How `sources` names the channel: `transcript`, `rollout`, `hooks`, `otlp`, …"""
     agent: str | None = None
     """The id that this agent was given by who runs it (resource attribute `meshfleet.agent`), where it was."""
+    host: str | None = None
+    """Machine that it runs on, where that is another than this."""
     parent: str | None = None
     """Session that started this one."""
     project: str | None = None

@@ -68,7 +68,7 @@ def agent_id_of(host: str, record: SessionRecord, digits: int = 8) -> AgentId:
     bare = re.sub(r"[^A-Za-z0-9._:@]", "", record.session) or "0"
     part = bare[-digits:] if record.runtime == codex.RUNTIME else bare[:digits]
     short = f"{_SHORT.get(record.runtime, record.runtime)}-{part}"
-    clean = re.sub(r"[^A-Za-z0-9._:@-]", "-", host).lstrip("._:@-") or "host"
+    clean = re.sub(r"[^A-Za-z0-9._:@-]", "-", record.host or host).lstrip("._:@-") or "host"
     return AgentId(f"{clean[: AGENT_ID_LIMIT - len(short) - 1]}/{short}")
 
 

@@ -34,6 +34,8 @@ from meshfleet.node.readers import Readers
 from meshfleet.node.settings import CERTIFICATE, HOST_NAME, default_state_base, machine_name
 from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.viewing import rfc3339
+from meshfleet.runtimes.desk import Desk
+from meshfleet.runtimes.otlp.intake import Telemetry
 from meshfleet.serve import serve
 
 if TYPE_CHECKING:
@@ -69,9 +71,10 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
         left = trio.Event()
         try:
             async with working_until(asked) as nursery:
-                running, link = await _serve(node, settings, left, nursery)
+                desk = Desk(node.counts)
+                running, link = await _serve(node, settings, desk, left, nursery)
                 _introduce(running, link, settings, extras)
-                nursery.start_soon(_carry_agents, node, settings, extras)
+                nursery.start_soon(_carry_agents, node, settings, extras, desk)
                 if settings.discover and not extras.as_json:
                     nursery.start_soon(_tell_what_was_found, node)
                 if extras.with_stdin:
@@ -100,14 +103,17 @@ def _node_config(settings: Settings, extras: Extras, seeds: tuple[Address, ...])
     )
 
 
-async def _serve(node: Node, settings: Settings, left: trio.Event, nursery: trio.Nursery) -> tuple[Running, str]:
+async def _serve(
+    node: Node, settings: Settings, desk: Desk, left: trio.Event, nursery: trio.Nursery
+) -> tuple[Running, str]:
     """Start view and local socket, and tell where they are: the fleet, and whoever looks into the state dir. Also a
     first link to the page."""
     keys = KeyFile(settings.state_dir)
     await trio.to_thread.run_sync(keys.local_key, rfc3339(time.time()))
     readers = Readers(node.keyring, keys, time.time)
     tls = _tls(settings)
-    start = partial(serve, tls=tls, names=_names(settings))
+    intake = _intake(node, settings, desk) if settings.discover else None
+    start = partial(serve, tls=tls, names=_names(settings), intake=intake)
     base_url: str = await nursery.start(start, node, readers, settings.http)
     node.advertise(_for_others(base_url, settings))
 
@@ -119,6 +125,11 @@ async def _serve(node: Node, settings: Settings, left: trio.Event, nursery: trio
     write_json(settings.state_dir / RUNNING, running)
     point_to(default_state_base(), settings.state_dir)
     return running, new_link()
+
+
+def _intake(node: Node, settings: Settings, desk: Desk) -> Telemetry:
+    """What takes in telemetry. `host.name` says which machine it is from: this one has several names."""
+    return Telemetry(desk, {settings.host, machine_name(), platform.node()}, node.counts)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -167,22 +178,22 @@ async def _check_peers(settings: Settings) -> None:
             ) from error
 
 
-async def _carry_agents(node: Node, settings: Settings, extras: Extras) -> None:
+async def _carry_agents(node: Node, settings: Settings, extras: Extras, desk: Desk) -> None:
     """Publish what the agents of this machine do, and made-up ones if asked for."""
     async with trio.open_nursery() as nursery:
         if settings.discover:
-            nursery.start_soon(node.supervise, "runtimes", partial(_watch_agents, node, settings))
+            nursery.start_soon(node.supervise, "runtimes", partial(_watch_agents, node, settings, desk))
         if extras.sample:
             nursery.start_soon(node.supervise, "sample", partial(_make_up_agents, node, settings, extras.sample))
 
 
-async def _watch_agents(node: Node, settings: Settings) -> None:
+async def _watch_agents(node: Node, settings: Settings, desk: Desk) -> None:
     from meshfleet.runtimes.agents import watch_agents
     from meshfleet.runtimes.settings import find_runtimes
 
     found = find_runtimes(os.environ, Path.home())
-    found = msgspec.structs.replace(found, exited_shown=settings.exited_shown)
-    await watch_agents(node, host=settings.host, settings=found, counts=node.counts)
+    found = msgspec.structs.replace(found, exited_shown=settings.exited_shown, windows=settings.windows)
+    await watch_agents(node, host=settings.host, settings=found, counts=node.counts, desk=desk)
 
 
 async def _make_up_agents(node: Node, settings: Settings, count: int) -> None:

@@ -312,7 +312,9 @@ class _Watching:
         if not records:
             return  # a file without a record says nothing yet
         archived = followed is not None and followed.archived
-        if not self._sessions.see(key, merged(records), presence, self._wall(), archived=archived):
+        if not self._sessions.see(
+            key, merged(records, self._settings.windows), presence, self._wall(), archived=archived
+        ):
             self._desk.forget(key)
             if followed is not None:
                 self._let_it_go(followed)

@@ -34,6 +34,20 @@ STREAMS_LIMIT = 64
 BODY_LIMIT = 4 * SNAPSHOT_LIMIT
 """Bytes of a request's body; 413 beyond. JSON with indentation takes up to four times the room of the encoded state."""
 
+TELEMETRY_LIMIT = 4 * 1024 * 1024
+"""Bytes of a body under /otlp/; 413 beyond. Exporters send 512 records at once, and a record may hold what a tool
+printed. Whatever is of use to us has some 300 bytes a record."""
+
+INFLATED_LIMIT = 8 * 1024 * 1024
+"""Bytes that such a body may have when it is inflated; 413 beyond. Reading them takes some 30 ms in a thread."""
+
+INLINE_LIMIT = 1024
+"""Bytes of gzip up to which it is inflated at once: 1 MiB at most, which takes 2 ms. In a thread beyond."""
+
+LARGE_BODIES = 8
+"""Bodies over BODY_LIMIT that are here at once from this machine, and as many from elsewhere; 503 beyond. They bound
+the memory that bodies take: 64 MiB with what they inflate to."""
+
 EXCHANGE_LIMIT = 1024
 """Bytes of the body that asks for a session; 413 beyond. Whoever comes may send one, and it is read whole before
 anything is believed, so that it must cost less than 1 ms and 64 KiB. A proof has some 300."""
@@ -78,6 +92,8 @@ class Counts:
     hosts_refused: int = 0
     cross_site_refused: int = 0
     bodies_refused: int = 0
+    bodies_put_off: int = 0
+    """Large ones that came while as many as may were here."""
     tokens_missing: int = 0
     tokens_refused: int = 0
     scopes_refused: int = 0

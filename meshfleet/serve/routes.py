@@ -12,7 +12,8 @@ from meshfleet.fleet.access import Scope
 from meshfleet.fleet.state import AgentState
 from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView
 from meshfleet.serve.access import Challenge, Session, SessionRequest
-from meshfleet.serve.answers import JSON, Accepted, OwnAgents, Refusal, Story, quoted
+from meshfleet.serve.answers import JSON, Accepted, OwnAgents, Problem, Refusal, Story, quoted
+from meshfleet.serve.exports import PROTOBUF, Exported, Exports, RpcStatus
 from meshfleet.serve.near import near
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class Endpoint:
     takes: type[msgspec.Struct] | None = None
     refuses: tuple[int, ...] = ()
     """Statuses of its own, beside those that any request may meet."""
+    refuses_with: type[msgspec.Struct] = Problem
+    """The JSON of these. What any request may meet is told as everywhere."""
+    also_takes: str | None = None
+    """Another media type than JSON that a body may have, as nothing but bytes to the contract."""
     slashes: bool = False
     """Whether its parameter may contain '/', as agents' ids do."""
 
@@ -67,13 +72,20 @@ class Endpoint:
 
 
 def table(
-    reading: Reading, pushing: Pushing, sessions: Sessions, metrics: Metrics, page: Page, contract: Contract
+    reading: Reading,
+    pushing: Pushing,
+    exports: Exports,
+    sessions: Sessions,
+    metrics: Metrics,
+    page: Page,
+    contract: Contract,
 ) -> tuple[Endpoint, ...]:
     """All endpoints. The first that fits a request answers it."""
     return (
         *_of_sessions(sessions),
         *_of_the_fleet(reading),
         *_of_agents(reading, pushing),
+        *_of_telemetry(exports),
         Endpoint(
             path="/metrics",
             answer_with=metrics.answer,
@@ -185,6 +197,25 @@ def _of_agents(reading: Reading, pushing: Pushing) -> tuple[Endpoint, ...]:
             slashes=True,
             summary="An agent that this node carries is no longer there; from this machine also without a token",
         ),
+    )
+
+
+def _of_telemetry(exports: Exports) -> tuple[Endpoint, ...]:
+    ways = {"metrics": exports.metrics, "logs": exports.logs, "traces": exports.traces}
+    return tuple(
+        Endpoint(
+            method="POST",
+            path=f"/otlp/v1/{signal}",
+            answer_with=answer_with,
+            scopes=AGENTS,
+            loopback_without=True,
+            answers=Exported,
+            refuses=(400, 404, 415, 503),
+            refuses_with=RpcStatus,
+            also_takes=PROTOBUF,
+            summary=f"OpenTelemetry {signal}, as OTLP/HTTP has it; from this machine also without a token",
+        )
+        for signal, answer_with in ways.items()
     )
 
 

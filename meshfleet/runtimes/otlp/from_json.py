@@ -12,7 +12,9 @@ import msgspec
 
 from meshfleet.errors import TelemetryError
 from meshfleet.runtimes.otlp.plain import (
+    OBJECTS_LIMIT,
     TEXT_LIMIT,
+    TOO_MANY,
     Batch,
     Event,
     Origin,
@@ -31,10 +33,6 @@ if TYPE_CHECKING:
 
 Number = int | float | str | None
 """Numbers as they come: text, where they have 64 bits or are not finite."""
-
-OBJECTS_LIMIT = 200_000
-"""Braces that a body may have: each may become an object of ours, of some 100 bytes. A batch of 512 spans with 40
-attributes each has 42,000."""
 
 _T = TypeVar("_T")
 
@@ -158,8 +156,8 @@ _NAMED |= {"STATUS_CODE_ERROR": 2}
 
 def decode(signal: Signal, body: bytes, wanted: Wanted) -> Batch:
     """The records of one request. TelemetryError where it is none; the message shows nothing of what was in it."""
-    if body.count(b"{") > OBJECTS_LIMIT:
-        raise TelemetryError(f"The body has more than {OBJECTS_LIMIT:,} objects. Send smaller batches.")
+    if body.count(b"{") > OBJECTS_LIMIT:  # braces in text count as well: that is seen before anything is made of them
+        raise TelemetryError(TOO_MANY)
     match signal:
         case Signal.METRICS:
             return _of_metrics(_read(_metrics, body), wanted)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 from meshfleet.errors import NotInstalled, TelemetryError
 from meshfleet.runtimes.otlp.from_json import made_point
 from meshfleet.runtimes.otlp.plain import (
+    OBJECTS_LIMIT,
     TEXT_LIMIT,
+    TOO_MANY,
     Batch,
     Event,
     Origin,
@@ -22,7 +24,7 @@ from meshfleet.runtimes.otlp.plain import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValue
     from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from meshfleet.runtimes.otlp.wanted import Wanted
 
+_T = TypeVar("_T")
 _M = TypeVar("_M", "MetricsData", "LogsData", "TracesData")
 
 ERROR = 2
@@ -39,12 +42,26 @@ ERROR = 2
 
 def decode(signal: Signal, body: bytes, wanted: Wanted) -> Batch:
     """The records of one request. TelemetryError where it is none, NotInstalled where nobody can read it."""
-    made = _messages()
+    made, budget = _messages(), _Budget()
     if signal is Signal.METRICS:
-        return _of_metrics(_read(made[0](), body), wanted)
+        return _of_metrics(_read(made[0](), body), wanted, budget)
     if signal is Signal.LOGS:
-        return Batch(tuple(_of_logs(_read(made[1](), body), wanted)))
-    return Batch(tuple(_of_traces(_read(made[2](), body), wanted)))
+        return Batch(tuple(_of_logs(_read(made[1](), body), wanted, budget)))
+    return Batch(tuple(_of_traces(_read(made[2](), body), wanted, budget)))
+
+
+class _Budget:
+    """Objects that may yet be looked at. Two bytes can be one, so the length of a body bounds nothing."""
+
+    def __init__(self) -> None:
+        self._left = OBJECTS_LIMIT
+
+    def each(self, objects: Collection[_T]) -> Collection[_T]:
+        """These, where there are not too many."""
+        self._left -= len(objects)
+        if self._left < 0:
+            raise TelemetryError(TOO_MANY)
+        return objects
 
 
 @lru_cache(maxsize=1)
@@ -72,19 +89,19 @@ def _read(message: _M, body: bytes) -> _M:
     return message
 
 
-def _of_metrics(request: MetricsData, wanted: Wanted) -> Batch:
+def _of_metrics(request: MetricsData, wanted: Wanted, budget: _Budget) -> Batch:
     records: list[Record] = []
     rejected, why = 0, ""
-    for resource in request.resource_metrics:
-        about = _attributes(resource.resource.attributes, wanted.resource)
-        for scope in resource.scope_metrics:
+    for resource in budget.each(request.resource_metrics):
+        about = _attributes(resource.resource.attributes, wanted.resource, budget)
+        for scope in budget.each(resource.scope_metrics):
             origin = Origin(about, _scope(scope.scope))
-            for metric in scope.metrics:
+            for metric in budget.each(scope.metrics):
                 kind = metric.WhichOneof("data")
                 if metric.name not in wanted.metrics or kind not in ("sum", "histogram"):
                     continue
                 data = metric.sum if kind == "sum" else metric.histogram
-                for point in data.data_points:
+                for point in budget.each(data.data_points):
                     if point.flags & 1:
                         continue
                     made = made_point(
@@ -94,7 +111,7 @@ def _of_metrics(request: MetricsData, wanted: Wanted) -> Batch:
                         data.aggregation_temporality,
                         nanoseconds(point.start_time_unix_nano),
                         nanoseconds(point.time_unix_nano),
-                        _attributes(point.attributes, wanted.record),
+                        _attributes(point.attributes, wanted.record, budget),
                     )
                     if isinstance(made, Point):
                         records.append(made)
@@ -110,27 +127,27 @@ def _value(point: NumberDataPoint | HistogramDataPoint) -> float | None:
     return None
 
 
-def _of_logs(request: LogsData, wanted: Wanted) -> list[Record]:
+def _of_logs(request: LogsData, wanted: Wanted, budget: _Budget) -> list[Record]:
     records: list[Record] = []
-    for resource in request.resource_logs:
-        about = _attributes(resource.resource.attributes, wanted.resource)
-        for scope in resource.scope_logs:
+    for resource in budget.each(request.resource_logs):
+        about = _attributes(resource.resource.attributes, wanted.resource, budget)
+        for scope in budget.each(resource.scope_logs):
             origin = Origin(about, _scope(scope.scope))
-            for log in scope.log_records:
-                attributes = _attributes(log.attributes, wanted.record)
+            for log in budget.each(scope.log_records):
+                attributes = _attributes(log.attributes, wanted.record, budget)
                 name = str(attributes.get("event.name") or getattr(log, "event_name", "")[:TEXT_LIMIT])
                 at = nanoseconds(log.time_unix_nano) or nanoseconds(log.observed_time_unix_nano)
                 records.append(Event(origin, name, at, attributes))
     return records
 
 
-def _of_traces(request: TracesData, wanted: Wanted) -> list[Record]:
+def _of_traces(request: TracesData, wanted: Wanted, budget: _Budget) -> list[Record]:
     records: list[Record] = []
-    for resource in request.resource_spans:
-        about = _attributes(resource.resource.attributes, wanted.resource)
-        for scope in resource.scope_spans:
+    for resource in budget.each(request.resource_spans):
+        about = _attributes(resource.resource.attributes, wanted.resource, budget)
+        for scope in budget.each(resource.scope_spans):
             origin = Origin(about, _scope(scope.scope))
-            for span in scope.spans:
+            for span in budget.each(scope.spans):
                 made = Span(
                     origin,
                     span.name[:TEXT_LIMIT],
@@ -140,7 +157,7 @@ def _of_traces(request: TracesData, wanted: Wanted) -> list[Record]:
                     nanoseconds(span.start_time_unix_nano),
                     nanoseconds(span.end_time_unix_nano),
                     span.status.code == ERROR,
-                    _attributes(span.attributes, wanted.record),
+                    _attributes(span.attributes, wanted.record, budget),
                 )
                 records.append(made)
     return records
@@ -150,9 +167,9 @@ def _scope(scope: InstrumentationScope) -> str:
     return scope.name[:TEXT_LIMIT]
 
 
-def _attributes(pairs: Iterable[KeyValue], wanted: frozenset[str]) -> dict[str, Scalar]:
+def _attributes(pairs: Collection[KeyValue], wanted: frozenset[str], budget: _Budget) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {}
-    for pair in pairs:
+    for pair in budget.each(pairs):
         if pair.key not in wanted:
             continue
         match pair.value.WhichOneof("value"):

@@ -17,6 +17,13 @@ TEXT_LIMIT = 200
 """Characters of an attribute that is kept; a longer one is no name, and left out."""
 
 
+OBJECTS_LIMIT = 200_000
+"""Objects that a request may have, from resources down to attributes: 40 MB and half a second in a thread at the very
+most. A batch of 512 spans with 40 attributes each has 42,000."""
+
+TOO_MANY = f"The body has more than {OBJECTS_LIMIT:,} objects. Send smaller batches."
+
+
 class Signal(str, Enum):
     """What a request brings."""
 

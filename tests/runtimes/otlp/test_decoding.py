@@ -11,7 +11,7 @@ import pytest
 from meshfleet.errors import NotInstalled, TelemetryError
 from meshfleet.runtimes.otlp import from_json, from_protobuf
 from meshfleet.runtimes.otlp.dialects import WANTED
-from meshfleet.runtimes.otlp.plain import Event, Point, Signal, Span, Temporality
+from meshfleet.runtimes.otlp.plain import OBJECTS_LIMIT, Event, Point, Signal, Span, Temporality
 from tests.runtimes.writing import T0
 
 from .writing import CUMULATIVE, DATA, DELTA, Json, chat, claude, counter, logs, metrics, point, traces, used
@@ -140,7 +140,7 @@ def test_a_name_that_is_too_long_to_be_one_is_left_out() -> None:
         (b'{"resourceLogs": [{"scopeLogs": [{"logRecords": [{"eventName": "\xff\xfe"}]}]}]}', "not JSON"),
         (b'{"a": ' * DEEP + b"1" + b"}" * DEEP, "nested too deep"),
         (b'{"a": ' + b"[" * DEEP + b"]" * DEEP + b"}", "nested too deep"),
-        (b"{}" * (from_json.OBJECTS_LIMIT + 1), "objects"),
+        (b"{}" * (OBJECTS_LIMIT + 1), "objects"),
     ],
 )
 def test_what_is_no_request_is_refused_with_the_place_and_without_its_content(body: bytes, says: str) -> None:
@@ -155,6 +155,13 @@ def test_what_is_no_protobuf_is_refused_without_its_content(body: bytes) -> None
     with pytest.raises(TelemetryError) as refused:
         from_protobuf.decode(Signal.LOGS, body, WANTED)
     assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("unit", [b"\x0a\x00", b"\x0a\x02\x12\x00", b"\x0a\x04\x12\x02\x12\x00"])
+def test_a_body_of_too_many_objects_is_refused(unit: bytes) -> None:
+    pytest.importorskip("opentelemetry.proto", reason="the extra otlp is not installed")
+    with pytest.raises(TelemetryError, match="smaller batches"):
+        from_protobuf.decode(Signal.LOGS, unit * (OBJECTS_LIMIT + 1), WANTED)
 
 
 def test_without_the_extra_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

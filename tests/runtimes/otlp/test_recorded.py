@@ -122,9 +122,20 @@ def test_nothing_that_could_be_content_is_on_the_list() -> None:
     taken = WANTED.resource | WANTED.record
     for content in (
         *("prompt", "response", "arguments", "output", "tool_input", "tool_parameters", "body", "error", "message"),
-        *("process.command_args", "process.command", "process.command_line", "process.owner", "process.executable.path"),
+        *(
+            "process.command_args",
+            "process.command",
+            "process.command_line",
+            "process.owner",
+            "process.executable.path",
+        ),
         *("user.email", "user.id", "user.account_uuid", "organization.id", "installation.id", "cwd", "full_command"),
-        *("gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.call.arguments"),
+        *(
+            "gen_ai.input.messages",
+            "gen_ai.output.messages",
+            "gen_ai.system_instructions",
+            "gen_ai.tool.call.arguments",
+        ),
         *("gen_ai.tool.call.result", "gen_ai.prompt", "gen_ai.completion", "input.value", "output.value", "tool_name"),
     ):
         assert content not in taken

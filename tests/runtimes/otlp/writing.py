@@ -132,7 +132,10 @@ def request(
 
 def counter(name: str, temporality: int, *points: Json, kind: str = "sum") -> Json:
     """A metric."""
-    return {"name": name, kind: {"aggregationTemporality": temporality, "isMonotonic": True, "dataPoints": list(points)}}
+    return {
+        "name": name,
+        kind: {"aggregationTemporality": temporality, "isMonotonic": True, "dataPoints": list(points)},
+    }
 
 
 def point(amount: float, start: float, time: float, **labels: object) -> Json:

@@ -11,7 +11,7 @@ import pytest
 from meshfleet.errors import NotInstalled, TelemetryError
 from meshfleet.runtimes.otlp import from_json, from_protobuf
 from meshfleet.runtimes.otlp.dialects import WANTED
-from meshfleet.runtimes.otlp.plain import OBJECTS_LIMIT, Event, Point, Signal, Span, Temporality
+from meshfleet.runtimes.otlp.plain import OBJECTS_LIMIT, Batch, Event, Point, Signal, Span, Temporality
 from tests.runtimes.writing import T0
 
 from .writing import CUMULATIVE, DATA, DELTA, Json, chat, claude, counter, logs, metrics, point, traces, used
@@ -19,7 +19,7 @@ from .writing import CUMULATIVE, DATA, DELTA, Json, chat, claude, counter, logs,
 DEEP = 100_000
 
 
-def of(request: Json, signal: Signal) -> from_json.Batch:
+def of(request: Json, signal: Signal) -> Batch:
     return from_json.decode(signal, json.dumps(request).encode(), WANTED)
 
 
@@ -97,20 +97,22 @@ def test_metrics_that_nobody_asks_for_are_skipped_and_not_rejected() -> None:
 def test_a_series_that_pauses_says_so_and_counts_for_nothing() -> None:
     one = used("input", 5, T0, T0 + 1)
     one["sum"]["dataPoints"][0]["flags"] = 1
-    assert of(metrics(one), Signal.METRICS) == from_json.Batch(())
+    assert of(metrics(one), Signal.METRICS) == Batch(())
 
 
 def test_what_is_null_or_missing_is_no_error() -> None:
-    for request in (
+    requests: tuple[Json, ...] = (
         {"resourceLogs": None},
         {"resourceLogs": [{}]},
         {"resourceLogs": [{"resource": None, "scopeLogs": [{"scope": None, "logRecords": None}]}]},
         {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": None, "attributes": None, "traceId": ""}]}]}]},
-        {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"attributes": [{"key": "model"}, {"key": "model", "value": {}}]}]}]}]},
+        {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"attributes": [{"key": "model"}]}]}]}]},
+        {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"attributes": [{"key": "model", "value": {}}]}]}]}]},
         {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"attributes": [{"key": "model", "value": None}]}]}]}]},
         {"more": {"than": ["we", "know"]}},
         {},
-    ):  # fmt: skip
+    )
+    for request in requests:
         batch = of(request, Signal.LOGS)
         assert all(isinstance(record, Event) and not record.attributes for record in batch.records)
 

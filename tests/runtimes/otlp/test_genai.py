@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from meshfleet.fleet.state import Status
@@ -62,7 +64,11 @@ async def test_one_call_seen_by_two_instrumentations_counts_once() -> None:
 
 
 async def test_openinference_tells_calls_of_models_by_its_kind() -> None:
-    said = {"llm__model_name": "m-1k", "llm__token_count__prompt": 10, "llm__token_count__completion": 2}
+    said: dict[str, Any] = {
+        "llm__model_name": "m-1k",
+        "llm__token_count__prompt": 10,
+        "llm__token_count__completion": 2,
+    }
     told = (await heard(span("ChatOpenAI", openinference__span__kind="LLM", session__id="s-1", **said))).only()
     assert (told.session, told.model, told.usage) == ("s-1", "m-1k", Usage(fresh=10, output=2))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from meshfleet.runtimes.sessions import Key
@@ -9,7 +11,7 @@ from tests.runtimes.writing import SESSION, T0
 
 from .writing import CLAUDE, Ear, chat, claude, event, logs, request, traces
 
-PLACES: tuple[tuple[str, dict[str, object], dict[str, object]], ...] = (
+PLACES: tuple[tuple[str, dict[str, object], dict[str, Any]], ...] = (
     # expected, resource, record
     ("of-record", {"session.id": "of-resource", "meshfleet.agent": "a/b"}, {"session__id": "of-record"}),
     ("of-resource", {"session.id": "of-resource", "meshfleet.agent": "a/b"}, {}),
@@ -23,7 +25,7 @@ PLACES: tuple[tuple[str, dict[str, object], dict[str, object]], ...] = (
 
 @pytest.mark.parametrize(("expected", "resource", "record"), PLACES, ids=[place[0] for place in PLACES])
 async def test_a_program_is_known_by_the_first_name_that_it_has(
-    expected: str, resource: dict[str, object], record: dict[str, object]
+    expected: str, resource: dict[str, object], record: dict[str, Any]
 ) -> None:
     heard = Ear()
     await heard.hear(traces(chat(gen_ai__usage__input_tokens=1, **record), resource=resource))

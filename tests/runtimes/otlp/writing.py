@@ -151,7 +151,7 @@ def used(kind: str, amount: float, start: float, time: float, temporality: int =
     return counter("claude_code.token.usage", temporality, point(amount, start, time, **labels))
 
 
-def span(name: str, at: float = T0, *, number: int = 1, parent: int = 0, kind: int = 3, **said: object) -> Json:
+def span(name: str, at: float = T0, *, number: int = 1, parent: int = 0, kind: int = 3, **said: Any) -> Json:
     """A span that ended at `at`."""
     named = {key.replace("__", "."): each for key, each in said.items()}
     ids = {"traceId": "ab" * 16, "spanId": f"{number:016x}", "parentSpanId": f"{parent:016x}" if parent else ""}
@@ -159,9 +159,9 @@ def span(name: str, at: float = T0, *, number: int = 1, parent: int = 0, kind: i
     return {**ids, **times, "name": name, "kind": kind, "attributes": attributes(named), "status": {}}
 
 
-def chat(at: float = T0, read: int | None = None, *, number: int = 1, parent: int = 0, **said: object) -> Json:
+def chat(at: float = T0, read: int | None = None, *, number: int = 1, parent: int = 0, **said: Any) -> Json:
     """A span of one call of a model, by the GenAI conventions."""
-    named: dict[str, object] = {"gen_ai__operation__name": "chat", "gen_ai__request__model": "m-200k"}
+    named: dict[str, Any] = {"gen_ai__operation__name": "chat", "gen_ai__request__model": "m-200k"}
     if read is not None:
         named["gen_ai__usage__cache_read__input_tokens"] = read
     return span("chat m-200k", at, number=number, parent=parent, **{**named, **said})

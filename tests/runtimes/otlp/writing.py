@@ -118,7 +118,7 @@ def event(name: str, at: float = T0, **said: object) -> Json:
 
 def claude(name: str, at: float = T0, **said: object) -> Json:
     """An event of Claude Code."""
-    return event(name, at, session__id=SESSION, event__timestamp=rfc3339(at), **said)
+    return event(name, at, **{"session__id": SESSION, "event__timestamp": rfc3339(at), **said})
 
 
 def request(

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -32,7 +32,7 @@ def export(url: str, signal: str, body: Json) -> None:
 
 def test_transcript_events_and_metrics_of_one_session_are_counted_once(tmp_path: Path) -> None:
     now = time.time() - 10
-    figures = {"fresh": 600, "write": 18_000, "read": 8_000, "out": 154}
+    figures: dict[str, Any] = {"fresh": 600, "write": 18_000, "read": 8_000, "out": 154}
     transcript = Path(os.environ["HOME"]) / ".claude" / "projects" / "-home-canary-shop" / f"{SESSION}.jsonl"
     transcript.parent.mkdir(parents=True)
     lines = [prompt(now), answer(now + 1, "a", model=MODEL, **figures), answer(now + 2, "b", model=MODEL, **figures)]

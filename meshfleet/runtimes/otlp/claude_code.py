@@ -9,7 +9,8 @@
 | cost | `cost_usd` | `claude_code.cost.usage` |
 | model, context | `model`; prompt of the newest main request | |
 | window | | `model` ends in `[1m]`: a million |
-| status | `user_prompt`, `api_request`, `tool_result`, `tool_decision`, `api_error` | |
+| status | `user_prompt`, `api_request`, `tool_result`, `api_error` | |
+| tool | `tool_decision` with `decision=accept`: `tool_name`, until the next event | |
 | context dropped | `compaction`: `post_tokens` | |
 
 Its input excludes the cache. Its numbers come as text. `query_source` tells sub-agents and errands apart: their tokens
@@ -56,6 +57,7 @@ class ClaudeCode:
             "speed",
             "status_code",
             "decision",
+            "tool_name",
             "post_tokens",
             "success",
             "type",
@@ -79,7 +81,9 @@ class ClaudeCode:
             case "user_prompt" | "tool_result":
                 return Told(status=Status.WORKING, begins=begins)
             case "tool_decision":
-                return Told(status=Status.TOOL if said.get("decision") == "accept" else Status.WORKING, begins=begins)
+                if said.get("decision") != "accept":
+                    return Told(status=Status.WORKING, begins=begins)
+                return Told(status=Status.TOOL, tool=name(text(said, "tool_name")), begins=begins)
             case "api_error" | "api_retries_exhausted":
                 limited = count(said.get("status_code")) == 429
                 return Told(status=Status.RATE_LIMITED if limited else Status.ERROR, begins=begins)

@@ -8,7 +8,8 @@
 | output, reasoning included | `output_token_count` |
 | model | `model` |
 | context | `input_token_count` + `output_token_count` of the newest answer, as Codex itself counts |
-| status | `codex.conversation_starts`, `.user_prompt`, `.tool_decision`, `.tool_result`, `.api_request` |
+| status | `codex.conversation_starts`, `.user_prompt`, `.tool_result`, `.api_request` |
+| tool | `codex.tool_decision`, unless denied: `tool_name`, until the next event |
 
 All numbers come as text, times in `event.timestamp`. Each answer is told twice, once without figures. No window, no
 limits and no cost are in it. Its metrics name no session, and its spans say nothing of use: both are left out.
@@ -44,6 +45,7 @@ class Codex:
             "cache_write_token_count",
             "http.response.status_code",
             "decision",
+            "tool_name",
         }
     )
     metrics: frozenset[str] = frozenset()
@@ -62,8 +64,9 @@ class Codex:
             case "codex.user_prompt" | "codex.tool_result":
                 return Told(status=Status.WORKING, model=model)
             case "codex.tool_decision":
-                denied = text(said, "decision") in ("denied", "abort")
-                return Told(status=Status.WORKING if denied else Status.TOOL, model=model)
+                if text(said, "decision") in ("denied", "abort"):
+                    return Told(status=Status.WORKING, model=model)
+                return Told(status=Status.TOOL, tool=name(text(said, "tool_name")), model=model)
             case "codex.api_request" if (code := count(said.get("http.response.status_code"))) >= 400:
                 return Told(status=Status.RATE_LIMITED if code == 429 else Status.ERROR)
             case "codex.sse_event" if text(said, "event.kind") == "response.completed":

@@ -64,6 +64,7 @@ class Heard:
         self._status: Status | None = None
         self._status_at = self._model_at = self._context_at = 0.0
         self._open_ended = False
+        self._tool: str | None = None
         self._last_at: float | None = None
         self._model: str | None = None
         self._context: int | None = None
@@ -82,6 +83,7 @@ class Heard:
         self._begun |= told.begins
         if told.status is not None and at >= self._status_at:
             self._status, self._status_at, self._open_ended = told.status, at, told.open_ended
+            self._tool = told.tool
         if told.model is not None and at >= self._model_at:
             self._model, self._model_at = told.model, at
         if (told.context is not None or told.emptied) and at >= self._context_at:
@@ -135,6 +137,8 @@ class Heard:
             status_at=self._status_at,
             open_ended=self._open_ended,
             last_at=self._last_at,
+            tool=self._tool,
+            tool_at=self._status_at if self._tool is not None else None,
             context_tokens=self._context,
             context_limit=limit,
             context_limit_source=limit_source,

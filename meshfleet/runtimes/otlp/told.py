@@ -29,6 +29,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What one event or span says of its session. None where it says nothing of it."""
 
     status: Status | None = None
+    tool: str | None = None
+    """The tool that runs, with status `tool`."""
     open_ended: bool = False
     """The answer has come, but nothing says that the turn is over."""
     model: str | None = None

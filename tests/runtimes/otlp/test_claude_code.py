@@ -113,6 +113,16 @@ async def test_what_it_does_is_what_the_newest_event_says(event: dict[str, objec
     assert (heard.told().status, heard.told().status_at) == (status, T0 + 1)
 
 
+async def test_a_tool_runs_from_its_decision_to_the_next_event() -> None:
+    heard = Ear()
+    await heard.hear(logs(claude("tool_decision", T0, decision="accept", tool_name="Bash")))
+    assert (heard.told().tool, heard.told().tool_at) == ("Bash", T0)
+    await heard.hear(logs(claude("tool_result", T0 + 5, success="true")))
+    assert (heard.told().tool, heard.told().tool_at) == (None, None)
+    await heard.hear(logs(claude("tool_decision", T0 + 6, decision="accept", tool_name="rm the canary")))
+    assert heard.told().tool is None
+
+
 async def test_of_a_session_heard_from_its_first_event_the_sums_are_whole() -> None:
     heard = Ear()
     await heard.hear(logs(claude("hook_registered", T0, event__sequence="0"), request(T0 + 1, out=1)))

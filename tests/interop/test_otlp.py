@@ -38,7 +38,7 @@ def node(folder: Path) -> Iterator[str]:
 
 def state_of(url: str, agent_id: str, **fields: object) -> AgentState:
     """An agent's state, when it has these fields."""
-    holds = {}
+    holds: dict[str, AgentState] = {}
 
     def has(view: Any) -> bool:
         for agent in view.agents:

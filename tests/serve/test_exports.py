@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,7 +15,8 @@ from meshfleet.errors import Busy, NotInstalled, TelemetryError
 from meshfleet.fleet.access import Scope
 from meshfleet.fleet.names import Address
 from meshfleet.serve import serve
-from meshfleet.serve.exports import PROTOBUF
+from meshfleet.serve.answers import Refusal
+from meshfleet.serve.exports import PROTOBUF, inflated
 from meshfleet.serve.limits import BODY_LIMIT, INFLATED_LIMIT, LARGE_BODIES, TELEMETRY_LIMIT
 
 if TYPE_CHECKING:
@@ -121,6 +123,13 @@ async def test_a_bomb_is_refused_before_it_goes_off(stranger: httpx.AsyncClient,
     answer = await stranger.post(LOGS, content=bomb, headers=AS_JSON | ZIPPED)
     assert (answer.status_code, "inflates to more" in answer.json()["error"]) == (413, True)
     assert intake.kept == []
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refusal):
+            inflated(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 3 * INFLATED_LIMIT
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,12 @@ def with_base64(plain: Any, key: str = "") -> Any:
     return plain
 
 
+def paused(metric: Json) -> Json:
+    """The same, with points that say that there is no value."""
+    metric["sum"]["dataPoints"][0]["flags"] = 1
+    return metric
+
+
 @pytest.mark.parametrize("place", sorted(DATA.glob("*.json")), ids=lambda place: place.stem)
 def test_json_and_protobuf_give_the_same_records(place: Any) -> None:
     request, signal = json.loads(place.read_text()), Signal(place.stem.rpartition(".")[2])
@@ -57,7 +63,8 @@ def test_json_and_protobuf_give_the_same_records(place: Any) -> None:
         (metrics(used("input", 5, T0, T0 + 1, CUMULATIVE)), Signal.METRICS),
         (metrics(counter("claude_code.cost.usage", 0, point(1, T0, T0 + 1))), Signal.METRICS),
         (traces(chat(gen_ai__usage__input_tokens=3, operation__cost=0.5, parent=4)), Signal.TRACES),
-        (logs(claude("api_request", input_tokens="3")), Signal.LOGS),
+        (logs(claude("api_request", input_tokens="3", model="long" * 60)), Signal.LOGS),
+        (metrics(paused(used("input", 5, T0, T0 + 1))), Signal.METRICS),
     ],
 )
 def test_what_is_made_by_hand_is_the_same_in_both(request_: Json, signal: Signal) -> None:
@@ -95,9 +102,7 @@ def test_metrics_that_nobody_asks_for_are_skipped_and_not_rejected() -> None:
 
 
 def test_a_series_that_pauses_says_so_and_counts_for_nothing() -> None:
-    one = used("input", 5, T0, T0 + 1)
-    one["sum"]["dataPoints"][0]["flags"] = 1
-    assert of(metrics(one), Signal.METRICS) == Batch(())
+    assert of(metrics(paused(used("input", 5, T0, T0 + 1))), Signal.METRICS) == Batch(())
 
 
 def test_what_is_null_or_missing_is_no_error() -> None:

@@ -9,7 +9,6 @@ import pytest
 import trio
 
 from meshfleet.errors import Busy, TelemetryError
-from meshfleet.runtimes.desk import DESK_LIMIT
 from meshfleet.runtimes.otlp import intake
 from meshfleet.runtimes.otlp.series import SERIES_LIMIT
 from meshfleet.runtimes.sessions import Key
@@ -84,14 +83,22 @@ async def test_all_sessions_together_have_so_many_series(monkeypatch: pytest.Mon
 async def test_beyond_so_many_sessions_the_longest_silent_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "DESK_LIMIT", 3)
     heard = Ear()
-    for number in range(4):
-        await heard.hear(logs(claude("api_request", T0 + number, output_tokens=1, session__id=f"s{number}")))
-    await heard.hear(logs(claude("api_request", T0 + 9, output_tokens=1, session__id="s3")))
-    await heard.hear(logs(claude("api_request", T0 + 9, output_tokens=1, session__id="s0")))
-    first, last = heard.told(Key("claude-code", "s0")), heard.told(Key("claude-code", "s3"))
-    assert (first.usage, last.usage) == (Usage(output=1), Usage(output=2))
+    for number, session in enumerate(("s0", "s1", "s2", "s0", "s3", "s0", "s1")):  # s3 takes the place of s1
+        await heard.hear(logs(claude("api_request", T0 + number, output_tokens=1, session__id=session)))
+    usages = [heard.told(Key("claude-code", session)).usage for session in ("s0", "s1")]
+    assert usages == [Usage(output=3), Usage(output=1)]
     assert heard.counts["runtimes_otlp_sessions_dropped"] == 2
-    assert DESK_LIMIT > 3
+
+
+async def test_a_session_that_is_forgotten_leaves_room_for_the_series_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intake, "DESK_LIMIT", 1)
+    monkeypatch.setattr(intake, "SERIES_IN_ALL", 10)
+    heard = Ear()
+    for session in ("s1", "s2"):
+        taken = await heard.hear(metrics(*(series(n, session) for n in range(8))))
+        assert taken.rejected == 0
 
 
 async def test_a_clock_that_runs_ahead_is_held_to_this_machines() -> None:

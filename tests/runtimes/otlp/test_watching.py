@@ -93,6 +93,17 @@ async def test_of_two_sessions_with_one_name_the_one_that_spoke_last_has_it(home
         assert set(sink.now) == {"box/mine", AGENT}
 
 
+async def test_a_session_that_was_silent_longer_does_not_take_the_name(home: Home) -> None:
+    ear = Both(home)
+    mine: dict[str, object] = {"meshfleet.agent": "box/mine"}
+    async with home.watched() as sink:
+        await ear.hear(logs(request(T0 + 5, out=1), resource=mine))
+        await sink.until(shows("box/mine", tokens_out=1))
+        await ear.hear(logs(claude("api_request", T0 + 1, output_tokens=2, session__id="s2"), resource=mine))
+        await sink.until(shows("box/claude-s2", tokens_out=2))
+        assert sink.now["box/mine"].session == SESSION
+
+
 async def test_a_window_that_is_configured_counts_where_the_runtime_says_none(home: Home) -> None:
     ear = Both(home)
     home.settings = msgspec.structs.replace(home.settings, windows={"my-model": 1_000, "m-200k": 100_000})

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLAUDE_LOGS, CLAUDE_METRICS = "claude-code-2.1.197.logs", "claude-code-2.1.197.metrics"
+SUBAGENTS = tuple(f"claude-code-2.1.197-subagents-{part}" for part in ("1.metrics", "2.metrics", "3.logs"))
 CODEX_LOGS = "codex-0.169.0.logs"
 GEMINI_LOGS, GEMINI_METRICS = "gemini-cli-0.61.0.logs", "gemini-cli-0.61.0.metrics"
 
@@ -62,6 +63,21 @@ async def test_claude_codes_metrics_have_the_same_sums() -> None:
     assert told.cost == pytest.approx(0.015495, abs=1e-12)
     assert told.cost_source == "reported:otlp metrics"
     assert told.context_tokens is None
+
+
+@pytest.mark.parametrize("names", [SUBAGENTS[2:], SUBAGENTS[:2], SUBAGENTS])
+async def test_claude_codes_sub_agents_count_for_their_session_and_are_not_its_context(names: tuple[str, ...]) -> None:
+    """One answer of the session, ten of its sub-agents, one more of the session: N = 1 to 12, whose sum is 78."""
+    heard = ear()
+    await heard.recorded(*names)
+    told = heard.only()
+    # 78 * 100, 78 * 2,000, 78 * 1,000, and 12 * 50 + 78.
+    assert told.usage == Usage(fresh=7_800, cache_read=156_000, cache_write=78_000, output=678)
+    # By the metrics 0.005415 + 0.130455 + 0.18027 + 0.05673; the same as 7,800 at 3, 156,000 at 0.3, 78,000 at 3.75 and
+    # 678 at 15 dollars a million: 0.0234 + 0.0468 + 0.2925 + 0.01017.
+    assert told.cost == pytest.approx(0.37287, abs=1e-12)
+    # The session's own newest prompt is N = 12.
+    assert told.context_tokens == (37_200 if names[-1] == SUBAGENTS[-1] else None)
 
 
 async def test_codex_events_have_tokens_model_and_context() -> None:
@@ -114,7 +130,7 @@ async def test_no_canary_gets_past_the_decoders(place: Path) -> None:
 
 def test_the_recordings_are_full_of_canaries() -> None:
     texts = [place.read_text() for place in sorted(DATA.glob("*.json")) if "codex-0.169.0.metrics" not in place.name]
-    assert len(texts) == 7
+    assert len(texts) == 10
     assert all("canary" in text for text in texts)
 
 

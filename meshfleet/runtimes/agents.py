@@ -68,7 +68,8 @@ async def watch_agents(
     """Publish the sessions of this machine to `sink` as they change, until cancelled.
 
     `host` begins the agents' ids. `desk` is where everything but files tells of sessions. `counts` gets the counters,
-    all named `runtimes_…`. `wall` (seconds since 1970), `tariffs` (by runtime) and `table` are what tests put in place of the clock, the price list and the process table.
+    all named `runtimes_…`. `wall` (seconds since 1970), `tariffs` (by runtime) and `table` are what tests put in
+    place of the clock, the price list and the process table.
     No file and no folder makes it raise: what can't be read is said once, counted, and left out.
     """
     counts = Counter() if counts is None else counts

@@ -14,13 +14,23 @@ machine too, in somebody's browser:
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import trio
 from starlette.datastructures import Headers, MutableHeaders
 
 from meshfleet.serve.answers import Refusal, quoted
-from meshfleet.serve.limits import BODY_LIMIT, BODY_SECONDS, DISCARD_LIMIT, DISCARD_SECONDS, Counts
+from meshfleet.serve.limits import (
+    BODY_LIMIT,
+    BODY_SECONDS,
+    DISCARD_LIMIT,
+    DISCARD_SECONDS,
+    HOOK_DISCARD,
+    HOOK_LIMIT,
+    HOOKS,
+    Counts,
+)
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -74,7 +84,7 @@ class Guard:
         send = _complete(send)
         headers = Headers(scope=scope)
         try:
-            body = await self._body(receive)
+            body = await (self._hook(receive) if _is_hook(scope) else self._body(receive))
             if body is None:
                 return  # gone before it said all
             self._check_host(headers, scope)
@@ -118,6 +128,27 @@ class Guard:
             headers={"Connection": "close"},
         )
 
+    async def _hook(self, receive: Receive) -> bytes | None:
+        """The body of a hook; empty where it is too large or late. Whoever sends it must not hear of a failure."""
+        chunks: list[bytes] = []
+        size, whole = 0, False
+        with trio.move_on_after(BODY_SECONDS):
+            while not whole and size <= HOOK_DISCARD:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size <= HOOK_LIMIT:
+                    chunks.append(chunk)
+                else:
+                    chunks.clear()
+                whole = not message.get("more_body", False)
+        if not whole or size > HOOK_LIMIT:
+            self._counts.hooks_dropped += 1
+            chunks.clear()
+        return b"".join(chunks)
+
     def _check_host(self, headers: Headers, scope: Scope) -> None:
         given = headers.getlist("host")
         host = given[0] if len(given) == 1 else ""
@@ -152,6 +183,15 @@ class Guard:
 def in_url(host: str) -> str:
     """`host` as it stands in URLs and Host headers: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def _is_hook(scope: Scope) -> bool:
+    """Whether it is a hook of an agent on this machine."""
+    try:
+        near = ip_address((scope.get("client") or ("",))[0]).is_loopback
+    except ValueError:
+        return False
+    return near and scope["method"] == "POST" and str(scope["path"]).startswith(HOOKS)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

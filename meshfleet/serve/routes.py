@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from meshfleet.serve.files import Page
     from meshfleet.serve.gate import Gate
+    from meshfleet.serve.hooks import Hooks
     from meshfleet.serve.metrics import Metrics
     from meshfleet.serve.openapi import Contract
     from meshfleet.serve.pushing import Pushing
@@ -67,13 +68,20 @@ class Endpoint:
 
 
 def table(
-    reading: Reading, pushing: Pushing, sessions: Sessions, metrics: Metrics, page: Page, contract: Contract
+    reading: Reading,
+    pushing: Pushing,
+    hooks: Hooks,
+    sessions: Sessions,
+    metrics: Metrics,
+    page: Page,
+    contract: Contract,
 ) -> tuple[Endpoint, ...]:
     """All endpoints. The first that fits a request answers it."""
     return (
         *_of_sessions(sessions),
         *_of_the_fleet(reading),
         *_of_agents(reading, pushing),
+        *_of_hooks(hooks),
         Endpoint(
             path="/metrics",
             answer_with=metrics.answer,
@@ -184,6 +192,27 @@ def _of_agents(reading: Reading, pushing: Pushing) -> tuple[Endpoint, ...]:
             refuses=(400, 404),
             slashes=True,
             summary="An agent that this node carries is no longer there; from this machine also without a token",
+        ),
+    )
+
+
+def _of_hooks(hooks: Hooks) -> tuple[Endpoint, ...]:
+    return (
+        Endpoint(
+            method="POST",
+            path="/hooks/claude/statusline",
+            answer_with=hooks.statusline,
+            scopes=AGENTS,
+            loopback_without=True,
+            summary="What Claude Code gives its status line, as JSON; answered with {} whatever it holds",
+        ),
+        Endpoint(
+            method="POST",
+            path="/hooks/{runtime}",
+            answer_with=hooks.hook,
+            scopes=AGENTS,
+            loopback_without=True,
+            summary="A hook of `claude`, `codex` or `gemini`, as JSON; answered with {} whatever it holds",
         ),
     )
 

@@ -22,6 +22,7 @@ from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.files import Page
 from meshfleet.serve.gate import Gate
 from meshfleet.serve.guard import OWN_NAMES, Guard, in_url
+from meshfleet.serve.hooks import HookIntake, Hooks
 from meshfleet.serve.limits import (
     CLOSING_SECONDS,
     CONNECTIONS_LIMIT,
@@ -59,20 +60,22 @@ async def serve(
     *,
     tls: ssl.SSLContext | None = None,
     names: Collection[str] = (),
+    hooks: HookIntake | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `feed` over HTTP on `bind` until cancelled, to whom `access` lets in.
 
     Port 0 takes a free port. Without `tls` only loopback is possible. `names`: under which the node is asked, besides
-    its address and localhost. `task_status` is given the base URL, such as `http://127.0.0.1:7879`, once requests are
-    answered. ConfigError where the address can't be had. After a cancellation answers and streams end within a second.
+    its address and localhost. `hooks`: who understands what runtimes post. `task_status` is given the base URL, such as
+    `http://127.0.0.1:7879`, once requests are answered. ConfigError where the address can't be had. After a
+    cancellation answers and streams end within a second.
     """
     listener = await listen(bind, tls=tls is not None)
     host, port = listener.socket.getsockname()[:2]
     counts = Counts()
     broadcast = Broadcast(feed, encoding := Encoding(feed), counts)
     app = Guard(
-        assemble(feed, access, encoding, broadcast, counts),
+        assemble(feed, access, encoding, broadcast, counts, hooks),
         counts,
         OWN_NAMES | {in_url(name.lower()) for name in names} | (set() if is_wildcard(host) else {in_url(host)}),
         any_address=is_wildcard(host),
@@ -94,12 +97,15 @@ async def serve(
             _log.info("http down", open_connections=connections.open)
 
 
-def assemble(feed: Feed, access: Access, encoding: Encoding, broadcast: Broadcast, counts: Counts) -> ASGIApp:
+def assemble(
+    feed: Feed, access: Access, encoding: Encoding, broadcast: Broadcast, counts: Counts, hooks: HookIntake | None
+) -> ASGIApp:
     """The application behind the guard: all endpoints, each behind the gate."""
     contract = Contract()
     sessions = Sessions(access, counts)
     reading = Reading(feed, encoding, broadcast)
-    endpoints = table(reading, Pushing(feed), sessions, Metrics(feed, counts), Page(), contract)
+    of_agents = (Pushing(feed), Hooks(hooks, counts))
+    endpoints = table(reading, *of_agents, sessions, Metrics(feed, counts), Page(), contract)
     contract.describe(endpoints, feed.health().version)
     return application(endpoints, Gate(access, counts))
 

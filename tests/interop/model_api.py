@@ -49,6 +49,8 @@ class ModelApi:
         self.kept: list[tuple[str, Json]] = []
         self.answers = 0
         self.asked: list[str] = []
+        self.came = threading.Event()
+        """Set with the first thing that is kept."""
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._of_this())
         self._server.daemon_threads = True
@@ -92,6 +94,7 @@ class ModelApi:
                     self.whole({"input_tokens": 1, "totalTokens": 1})
                 elif path.startswith(("/hooks/", "/otlp/")):
                     api.kept.append((path, body))
+                    api.came.set()
                     self.whole({})
                 else:
                     self.whole({"error": "not here"}, 404)

@@ -186,7 +186,7 @@ def test_without_the_script_the_users_own_line_is_all_there_is(home: Path) -> No
     assert (done.stdout, done.returncode, done.stderr) == (b'012345678 \xc2\xb7 "mine" ', 3, b"")
 
 
-@pytest.mark.parametrize("own", ["cat", "cat # a comment", "read -r x; echo \"$x\"", "cat <<E\nx\nE", "true", "exit 7"])
+@pytest.mark.parametrize("own", ["cat", "cat # a comment", 'read -r x; echo "$x"', "cat <<E\nx\nE", "true", "exit 7"])
 def test_any_line_works_as_it_did(home: Path, own: str) -> None:
     settings_of(home).write_text(json.dumps({"statusLine": {"type": "command", "command": own}}))
     do()

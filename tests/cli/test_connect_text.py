@@ -59,7 +59,8 @@ def settings(draw: st.DrawFn) -> bytes:
     text = json.dumps(dict(items), indent=indent, separators=separators, ensure_ascii=draw(st.booleans()))
     if draw(st.booleans()):
         text = text.replace("\n", "\r\n")
-    return (draw(st.sampled_from(["", "\ufeff", "\n", "  "])) + text + draw(st.sampled_from(["", "\n", "\n\n"]))).encode()
+    begin, end = draw(st.sampled_from(["", "\ufeff", "\n", "  "])), draw(st.sampled_from(["", "\n", "\n\n"]))
+    return (begin + text + end).encode()
 
 
 def remembered(then: bytes | None, before: bytes | None) -> Memory:

@@ -1,6 +1,6 @@
 """Our entries among a runtime's hooks: Claude Code, Codex and Gemini CLI write them in the same shape.
 
-    {"hooks": {"EVENT": [{"matcher": …, "hooks": [{"type": "command", "command": …}, …]}, …]}}
+{"hooks": {"EVENT": [{"matcher": …, "hooks": [{"type": "command", "command": …}, …]}, …]}}
 """
 
 from __future__ import annotations

@@ -52,4 +52,3 @@ class Runtime(Protocol):
     def notes(self, text: Text, target: Target) -> list[str]:
         """What the user has to know or to do, about a connected `text`."""
         ...
-

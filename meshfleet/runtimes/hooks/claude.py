@@ -33,9 +33,6 @@ EVENTS = (
 )
 """What `connect` subscribes to: all that means something here, and nothing else, since each costs the session time."""
 
-BY_COMMAND = ("SessionStart",)
-"""Those that Claude Code does not send over HTTP."""
-
 _KINDS = {
     "SessionStart": Kind.BEGUN,
     "UserPromptSubmit": Kind.PROMPTED,

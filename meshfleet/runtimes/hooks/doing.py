@@ -13,6 +13,10 @@ from meshfleet.runtimes.claude_code import ASKING
 from meshfleet.runtimes.hooks.events import Event, Kind
 from meshfleet.runtimes.record import Running, SessionRecord
 
+LATE = 0.3
+"""Seconds after a turn's end within which a tool's beginning is of before it. Hooks are told by processes of their own,
+some 20 ms each, that overtake each other; a turn that goes on asks the model first."""
+
 ENDED_LIMIT = 256
 """Calls remembered as ended, so that a late beginning is known as late."""
 
@@ -38,6 +42,7 @@ class Doing:
         """What it does while no tool runs."""
         self._status_at = 0.0
         self._last_at = 0.0
+        self._turn_over_at = 0.0
         self._model: str | None = None
         self._project: str | None = None
 
@@ -51,7 +56,7 @@ class Doing:
         self._last_at = max(self._last_at, at)
         self._model = event.model or self._model
         self._project = self._project or event.project
-        if self.over and not self._revives(event):
+        if self.over and not self._revives(event, at):
             return
         if self._changes(event, at):
             self._status_at = max(self._status_at, at)
@@ -87,8 +92,10 @@ class Doing:
             tool_at=tool_at,
         )
 
-    def _revives(self, event: Event) -> bool:
+    def _revives(self, event: Event, at: float) -> bool:
         again = event.kind in (Kind.PROMPTED, Kind.TOOL, Kind.SUB_BEGUN) or (event.kind is Kind.BEGUN and event.again)
+        if event.kind is not Kind.BEGUN and at - self._turn_over_at < LATE:
+            return False
         if event.kind is Kind.TOOL and event.call in self._ended:
             return False
         self.over = not again
@@ -110,16 +117,19 @@ class Doing:
             case Kind.ANSWERED:
                 self._asked.clear()
             case Kind.PROMPTED | Kind.COMPACTING:
+                self._turn_over_at = 0.0
                 self._rest(Status.WORKING)
             case Kind.COMPACTED:
                 self._rest(Status.WORKING if event.again else Status.IDLE)
             case Kind.TURN_OVER:
+                self._turn_over_at = at
                 self._rest(Status.IDLE)
             case Kind.FAILED:
                 self._rest(Status.ERROR)
             case Kind.LIMITED:
                 self._rest(Status.RATE_LIMITED)
             case Kind.OVER | Kind.SUB_OVER:
+                self._turn_over_at = at
                 self._rest(Status.IDLE)
                 self.over = True
         return True
@@ -139,20 +149,17 @@ class Doing:
         return self._status_at == 0.0 or event.kind is Kind.SUB_BEGUN
 
     def _begin_tool(self, event: Event, at: float) -> bool:
-        call = event.call
-        if call is None:
-            call = self._next_call(event.tool or "")
+        if at - self._turn_over_at < LATE:
+            return False
+        call = event.call or self._next_call(event.tool or "")
         if call is None or call in self._ended:
             return False
         self._running.begin(call, event.tool, at)
-        if self._between is not Status.WORKING:
-            self._between = Status.WORKING
+        self._between = Status.WORKING
         return True
 
     def _end_tool(self, event: Event) -> bool:
-        call = event.call
-        if call is None:
-            call = self._oldest_call(event.tool or "")
+        call = event.call or self._oldest_call(event.tool or "")
         self._asked.pop(SOME_CALL, None)
         if call is None:
             return False

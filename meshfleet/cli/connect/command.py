@@ -56,8 +56,10 @@ def connect(runtime: str, *, undo: bool, dry_run: bool, node: str | None, as_jso
         target = _target(node)
         plan = connecting(found, path, now, memory, target)
     backup = None
-    if not dry_run:
-        backup = _undo(runtime, plan) if target is None else _connect(runtime, found, plan)
+    if not dry_run and target is None:
+        _undo(runtime, plan)
+    elif not dry_run:
+        backup = _connect(runtime, found, plan)
     notes = _notes(found, plan, target)
     done = Done(
         runtime=runtime,

@@ -40,8 +40,10 @@ class Plan(NamedTuple):
 
     def diff(self) -> str:
         """What changes, line by line."""
-        sides = [(side or b"").decode("utf-8", "replace").splitlines(keepends=True) for side in (self.now, self.then)]
-        lines = difflib.unified_diff(*sides, str(self.path), str(self.path))
+        now, then = ((side or b"").decode("utf-8", "replace") for side in (self.now, self.then))
+        lines = difflib.unified_diff(
+            now.splitlines(keepends=True), then.splitlines(keepends=True), str(self.path), str(self.path)
+        )
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 

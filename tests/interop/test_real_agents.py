@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -36,12 +37,19 @@ def missing(program: str) -> str | None:
 @cache
 def turn(program: str) -> Turn:
     """One turn of it."""
+    told = alone("turn", program)
+    assert told["returncode"] == 0, told
+    return told
+
+
+def alone(module: str, *words: str) -> Turn:
+    """What a module here prints, in a network and a home of its own."""
     folder = Path(mkdtemp(prefix="meshfleet-real-"))
     home = folder / "home"
     home.mkdir()
     kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
     done = subprocess.run(
-        ["unshare", "-rn", sys.executable, "-m", "tests.interop.turn", program, str(folder), BIN],
+        ["unshare", "-rn", sys.executable, "-m", f"tests.interop.{module}", *words, str(folder), BIN],
         cwd=ROOT,
         env={**kept, "HOME": str(home)},
         capture_output=True,
@@ -51,7 +59,6 @@ def turn(program: str) -> Turn:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     told: Turn = json.loads(done.stdout)
-    assert told["returncode"] == 0, told
     return told
 
 
@@ -126,3 +133,38 @@ def test_codexs_figures_are_right_to_the_digit() -> None:
     # All of the second response: 20,000 + 200.
     assert (state["context_tokens"], state["model"]) == (20_200, "gpt-5-codex")
     assert [(limit["window"], limit["used_pct"]) for limit in state["rate_limits"]] == [("5h", 37.5)]
+
+
+@cache
+def terminal() -> Turn:
+    """One turn of Claude Code in its terminal."""
+    if (reason := missing("claude")) is not None:
+        pytest.skip(reason)
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not there, which the terminal is typed into by")
+    return alone("terminal")
+
+
+def test_in_the_terminal_a_person_who_is_asked_is_shown_and_so_is_what_was_granted() -> None:
+    states = terminal()["states"]
+    seen = [(state["status"], state["active_tool"]) for state in states]
+    asked = seen.index(("waiting", "Bash"))
+    granted = seen.index(("tool", "Bash"), asked)
+    assert states[asked]["active_tool_since"] < states[granted]["active_tool_since"]
+    assert ("idle", None) in seen[granted:]
+    assert states[-1]["status"] == "exited"
+
+
+def test_in_the_terminal_window_cost_and_limits_are_claude_codes_own() -> None:
+    state = next(state for state in reversed(terminal()["states"]) if state["status"] == "idle")
+    # As in print: 300 fresh, 3,000 written to and 6,000 read from the cache, 103 out; the second prompt has 6,200.
+    assert (state["tokens_in"], state["tokens_out"], state["context_tokens"]) == (9_300, 103, 6_200)
+    assert (state["context_limit"], state["sources"]["context_limit"]) == (200_000, "reported:statusline")
+    assert (state["cost_usd"], state["sources"]["cost_usd"]) == (pytest.approx(0.015495), "reported:statusline")
+    assert [(limit["window"], limit["used_pct"]) for limit in state["rate_limits"]] == [("5h", 42.0), ("7d", 7.0)]
+
+
+def test_in_the_terminal_nothing_is_to_be_seen_of_us() -> None:
+    screen = terminal()["screen"]
+    assert "MY OWN LINE" in screen
+    assert "hook" not in screen

@@ -258,6 +258,20 @@ def doctor(node: NodeUrl = None, state_dir: StateDir = None, as_json: AsJson = F
 
 
 @app.command()
+def connect(
+    runtime: Annotated[str, typer.Argument(metavar="RUNTIME", help="claude, codex, gemini or opencode.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Take it back: settings are as they were.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    node: NodeUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set a runtime up to tell a node of this machine what it does, and leave the rest of its settings as they are."""
+    from meshfleet.cli.connect.command import connect as run_connect
+
+    raise typer.Exit(run_connect(runtime, undo=undo, dry_run=dry_run, node=node, as_json=as_json))
+
+
+@app.command()
 def link(
     node: NodeUrl = None,
     state_dir: StateDir = None,

@@ -58,7 +58,7 @@ def merged(records: Mapping[Channel, SessionRecord], windows: Mapping[str, int] 
     model."""
     newest = max((record.last_at or 0.0) for record in records.values())
     present = {c: r for c, r in records.items() if newest - (r.last_at or 0.0) <= OVERTAKEN}
-    doing = _doing(present, records)
+    doing = _doing(records)
     context = _first(present, _CONTEXT, lambda r: r.context_tokens)
     tokens, cost = _tokens(records), _cost(records)
     model = _first(present, _MODEL, lambda r: r.model) or _first(records, _MODEL, lambda r: r.model)
@@ -93,13 +93,17 @@ def merged(records: Mapping[Channel, SessionRecord], windows: Mapping[str, int] 
     return Merged(record, _sources(record, model, context, tokens, cost, rates))
 
 
-def _doing(present: Mapping[Channel, SessionRecord], records: Mapping[Channel, SessionRecord]) -> SessionRecord:
-    """Who says what the session does now."""
-    told = [present[c] for c in _PRESENT if c in present and present[c].status is not None]
-    if told:
-        return max(told, key=lambda record: record.status_at)  # of several at one moment the first by rank
-    left = _first(records, (Channel.OTLP, *_PRESENT), lambda r: r.status)
-    return left if left is not None else next(iter(records.values()))
+def _doing(records: Mapping[Channel, SessionRecord]) -> SessionRecord:
+    """Who says what the session does now: the newest word. Nobody is overtaken here by mere signs of life: while a tool
+    runs for minutes, a status line and metrics go on, and say nothing of what is going on."""
+    told = [records[c] for c in _PRESENT if c in records and records[c].status is not None]
+    otlp = records.get(Channel.OTLP)
+    if not told:
+        return otlp if otlp is not None and otlp.status is not None else next(iter(records.values()))
+    best = max(told, key=lambda record: record.status_at)  # of several at one moment the first by rank
+    if otlp is not None and otlp.status is not None and otlp.status_at > (best.last_at or 0.0) + OVERTAKEN:
+        return otlp
+    return best
 
 
 def _limit(records: Mapping[Channel, SessionRecord], configured: int | None) -> tuple[int | None, str | None]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from meshfleet.runtimes.settings import RuntimesSettings
     from meshfleet.runtimes.sink import Sink
 
+SUB_AGENT_SHOWN = 60.0
+"""Seconds that a sub-agent stays after its end whose tokens count for its parent. Some sessions start dozens."""
+
 log = get_logger("meshfleet.runtimes")
 
 
@@ -99,7 +102,7 @@ class Sessions:
             shown.exited_at = None
         elif shown.exited_at is None:
             shown.exited_at = shown.ended_at if shown.ended_at is not None else judged.at
-        if shown.exited_at is not None and now - shown.exited_at > self._settings.exited_shown:
+        if shown.exited_at is not None and now - shown.exited_at > self._shown_for(record):
             self._retire(key, record)
             return False
         parent = self._parent(record)
@@ -146,6 +149,10 @@ class Sessions:
             self._counts["runtimes_retired_tokens_out"] += record.usage.output
         if record.cost is not None:
             self._counts["runtimes_retired_cost_microusd"] += round(record.cost * 1e6)
+
+    def _shown_for(self, record: SessionRecord) -> float:
+        part = record.parent is not None and record.usage is None
+        return min(SUB_AGENT_SHOWN, self._settings.exited_shown) if part else self._settings.exited_shown
 
     def _new_id(self, key: Key, record: SessionRecord, heard_at: float) -> AgentId:
         """The id that it was given; else one made of its own. A program that begins a new session, as `/clear` does,

@@ -27,6 +27,9 @@ from meshfleet.serve.limits import (
     BODY_SECONDS,
     DISCARD_LIMIT,
     DISCARD_SECONDS,
+    HOOK_DISCARD,
+    HOOK_LIMIT,
+    HOOKS,
     LARGE_BODIES,
     TELEMETRY_LIMIT,
     Counts,
@@ -101,7 +104,7 @@ class Guard:
     ) -> bytes | None:
         """The body of a request that is let through; None where it was answered, or there is nobody to answer."""
         try:
-            body = await self._body(receive, room)
+            body = await (self._hook(receive) if _is_hook(scope) else self._body(receive, room))
             if body is None:
                 return None  # gone before it said all
             self._check_host(headers, scope)
@@ -146,6 +149,27 @@ class Guard:
             f"The body did not arrive within {BODY_SECONDS:.0f} s. Send it in one go, with its Content-Length.",
             headers={"Connection": "close"},
         )
+
+    async def _hook(self, receive: Receive) -> bytes | None:
+        """The body of a hook; empty where it is too large or late. Whoever sends it must not hear of a failure."""
+        chunks: list[bytes] = []
+        size, whole = 0, False
+        with trio.move_on_after(BODY_SECONDS):
+            while not whole and size <= HOOK_DISCARD:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size <= HOOK_LIMIT:
+                    chunks.append(chunk)
+                else:
+                    chunks.clear()
+                whole = not message.get("more_body", False)
+        if not whole or size > HOOK_LIMIT:
+            self._counts.hooks_dropped += 1
+            chunks.clear()
+        return b"".join(chunks)
 
     def _check_host(self, headers: Headers, scope: Scope) -> None:
         given = headers.getlist("host")
@@ -222,6 +246,15 @@ async def _turned_away(status: int, problem: str, receive: Receive, message: Mes
 def in_url(host: str) -> str:
     """`host` as it stands in URLs and Host headers: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def _is_hook(scope: Scope) -> bool:
+    """Whether it is a hook of an agent on this machine."""
+    try:
+        near = ip_address((scope.get("client") or ("",))[0]).is_loopback
+    except ValueError:
+        return False
+    return near and scope["method"] == "POST" and str(scope["path"]).startswith(HOOKS)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -48,6 +48,15 @@ INLINE_LIMIT = 1024
 LARGE_BODIES = 8
 """Bodies over BODY_LIMIT that are here at once from this machine, and as many from elsewhere; 503 beyond. They bound
 the memory that bodies take: 96 MiB for bombs from this machine, a few in practice."""
+HOOKS = "/hooks/"
+"""Paths whose bodies may be larger, where they come from this machine."""
+
+HOOK_LIMIT = 4 * 1024 * 1024
+"""Bytes of a hook's body that are looked at: it holds what a tool was given and what came out, which is skipped. Beyond
+it the hook is read to its end and dropped, counted, and answered like any other."""
+
+HOOK_DISCARD = 64 * 1024 * 1024
+"""Bytes of such a body that are read to get to its end."""
 
 EXCHANGE_LIMIT = 1024
 """Bytes of the body that asks for a session; 413 beyond. Whoever comes may send one, and it is read whole before
@@ -104,5 +113,7 @@ class Counts:
     slow_readers_cut: int = 0
     updates_merged: int = 0
     """Updates that a slow reader never got, because a newer one replaced them."""
+    hooks_dropped: int = 0
+    """Hooks that were too large, not JSON, or came to a node that carries no agents of its machine."""
     failed: int = 0
     """Requests and connections that ended in an error of ours. Each is in the log."""

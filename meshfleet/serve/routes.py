@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from meshfleet.serve.files import Page
     from meshfleet.serve.gate import Gate
+    from meshfleet.serve.hooks import Hooks
     from meshfleet.serve.metrics import Metrics
     from meshfleet.serve.openapi import Contract
     from meshfleet.serve.pushing import Pushing
@@ -74,6 +75,7 @@ class Endpoint:
 def table(
     reading: Reading,
     pushing: Pushing,
+    hooks: Hooks,
     exports: Exports,
     sessions: Sessions,
     metrics: Metrics,
@@ -86,6 +88,7 @@ def table(
         *_of_the_fleet(reading),
         *_of_agents(reading, pushing),
         *_of_telemetry(exports),
+        *_of_hooks(hooks),
         Endpoint(
             path="/metrics",
             answer_with=metrics.answer,
@@ -216,6 +219,27 @@ def _of_telemetry(exports: Exports) -> tuple[Endpoint, ...]:
             summary=f"OpenTelemetry {signal}, as OTLP/HTTP has it; from this machine also without a token",
         )
         for signal, answer_with in ways.items()
+    )
+
+
+def _of_hooks(hooks: Hooks) -> tuple[Endpoint, ...]:
+    return (
+        Endpoint(
+            method="POST",
+            path="/hooks/claude/statusline",
+            answer_with=hooks.statusline,
+            scopes=AGENTS,
+            loopback_without=True,
+            summary="What Claude Code gives its status line, as JSON; answered with {} whatever it holds",
+        ),
+        Endpoint(
+            method="POST",
+            path="/hooks/{runtime}",
+            answer_with=hooks.hook,
+            scopes=AGENTS,
+            loopback_without=True,
+            summary="A hook of `claude`, `codex` or `gemini`, as JSON; answered with {} whatever it holds",
+        ),
     )
 
 

@@ -23,6 +23,7 @@ from meshfleet.serve.exports import Exports
 from meshfleet.serve.files import Page
 from meshfleet.serve.gate import Gate
 from meshfleet.serve.guard import OWN_NAMES, Guard, in_url
+from meshfleet.serve.hooks import HookIntake, Hooks
 from meshfleet.serve.limits import (
     CLOSING_SECONDS,
     CONNECTIONS_LIMIT,
@@ -62,12 +63,13 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     names: Collection[str] = (),
     intake: Intake | None = None,
+    hooks: HookIntake | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `feed` over HTTP on `bind` until cancelled, to whom `access` lets in.
 
     Port 0 takes a free port. Without `tls` only loopback is possible. `names`: under which the node is asked, besides
-    its address and localhost. `intake` takes what other programs send of agents; without it they are told so.
+    its address and localhost. `intake` takes telemetry, `hooks` what runtimes post; without one it is told so.
     `task_status` is given the base URL, such as `http://127.0.0.1:7879`, once requests are answered. ConfigError where
     the address can't be had. After a cancellation answers and streams end within a second.
     """
@@ -76,7 +78,7 @@ async def serve(
     counts = Counts()
     broadcast = Broadcast(feed, encoding := Encoding(feed), counts)
     app = Guard(
-        assemble(feed, access, encoding, broadcast, counts, intake),
+        assemble(feed, access, encoding, broadcast, counts, intake, hooks),
         counts,
         OWN_NAMES | {in_url(name.lower()) for name in names} | (set() if is_wildcard(host) else {in_url(host)}),
         any_address=is_wildcard(host),
@@ -99,13 +101,20 @@ async def serve(
 
 
 def assemble(
-    feed: Feed, access: Access, encoding: Encoding, broadcast: Broadcast, counts: Counts, intake: Intake | None = None
+    feed: Feed,
+    access: Access,
+    encoding: Encoding,
+    broadcast: Broadcast,
+    counts: Counts,
+    intake: Intake | None = None,
+    hooks: HookIntake | None = None,
 ) -> ASGIApp:
     """The application behind the guard: all endpoints, each behind the gate."""
     contract = Contract()
     sessions = Sessions(access, counts)
     reading = Reading(feed, encoding, broadcast)
-    endpoints = table(reading, Pushing(feed), Exports(intake), sessions, Metrics(feed, counts), Page(), contract)
+    of_agents = (Pushing(feed), Hooks(hooks, counts), Exports(intake))
+    endpoints = table(reading, *of_agents, sessions, Metrics(feed, counts), Page(), contract)
     contract.describe(endpoints, feed.health().version)
     return application(endpoints, Gate(access, counts))
 

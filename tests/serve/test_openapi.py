@@ -11,6 +11,7 @@ from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.exports import Exports
 from meshfleet.serve.files import Page
 from meshfleet.serve.gate import Gate
+from meshfleet.serve.hooks import Hooks
 from meshfleet.serve.limits import Counts
 from meshfleet.serve.metrics import Metrics
 from meshfleet.serve.openapi import Contract, Json
@@ -122,8 +123,8 @@ async def test_every_route_is_in_the_contract_and_nothing_else(
     counts = Counts()
     encoding = Encoding(feed)
     reading = Reading(feed, encoding, Broadcast(feed, encoding, counts))
-    pushing, exports, sessions = Pushing(feed), Exports(None), Sessions(readers, counts)
-    endpoints = table(reading, pushing, exports, sessions, Metrics(feed, counts), Page(), Contract())
+    of_agents = (Pushing(feed), Hooks(None, counts), Exports(None))
+    endpoints = table(reading, *of_agents, Sessions(readers, counts), Metrics(feed, counts), Page(), Contract())
     routes = cast("list[Route]", application(endpoints, Gate(readers, counts)).routes)
     routed = {(r.path.replace(":path", ""), m) for r in routes for m in (r.methods or set()) - {"HEAD"}}
     described = {(path, m.upper()) for path, item in at(document, "paths").items() for m in cast("Document", item)}

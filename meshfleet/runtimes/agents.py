@@ -68,8 +68,8 @@ async def watch_agents(
     """Publish the sessions of this machine to `sink` as they change, until cancelled.
 
     `host` begins the agents' ids. `desk` is where everything but files tells of sessions. `counts` gets the counters,
-    all named `runtimes_…`. `wall` (seconds since 1970), `tariffs` (by runtime) and `table` are what tests put in
-    place of the clock, the price list and the process table.
+    all named `runtimes_…`. `wall` (seconds since 1970), `tariffs` (by runtime) and `table` are what tests put in place
+    of the clock, the price list and the process table.
     No file and no folder makes it raise: what can't be read is said once, counted, and left out.
     """
     counts = Counter() if counts is None else counts
@@ -312,7 +312,9 @@ class _Watching:
         if not records:
             return  # a file without a record says nothing yet
         archived = followed is not None and followed.archived
-        if not self._sessions.see(key, merged(records), presence, self._wall(), archived=archived):
+        if not self._sessions.see(
+            key, merged(records, self._settings.windows), presence, self._wall(), archived=archived
+        ):
             self._desk.forget(key)
             if followed is not None:
                 self._let_it_go(followed)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Seconds = float
 
@@ -21,6 +18,10 @@ class RuntimesSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     codex_dirs: tuple[Path, ...] = ()
     """Codex's homes: each has `sessions` and `archived_sessions`."""
+
+    windows: Mapping[str, int] = {}
+    """Tokens that the context of a model holds, by its name, for models that no list has: what the runtime itself says
+    comes before it, what lists say after."""
 
     history_after: Seconds = 3600.0
     """A session silent for longer than this is history, not an agent, unless its process is known to live."""

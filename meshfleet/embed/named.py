@@ -11,7 +11,7 @@ from meshfleet.embed.crew import CREW
 from meshfleet.embed.quiet import failure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator
     from types import TracebackType
 
     from meshfleet.embed.fields import Fields
@@ -65,9 +65,10 @@ class Named:
 
     def _generator(self, function: Callable[..., Any]) -> Callable[..., object]:
         @wraps(function)
-        def called(*args: object, **kwargs: object) -> Iterator[object]:
+        def called(*args: object, **kwargs: object) -> Generator[object, object, object]:
             with self._work():
-                return (yield from function(*args, **kwargs))
+                result: object = yield from function(*args, **kwargs)
+            return result
 
         return called
 

@@ -86,8 +86,8 @@ class _Passing:
         self._receive = receive
         self._send = send
         self._body_over = trio.Event()
-        self._begun = False
-        self._whole = False
+        self._status: int | None = None
+        """Of an answer that has passed whole."""
 
     async def run(self, target: bytes) -> None:
         """There and back. Ends early when the client goes away."""
@@ -99,17 +99,16 @@ class _Passing:
             content=self._body() if _has_body(self._scope["headers"]) else None,
             extensions={"timeout": {"connect": CONNECT_SECONDS}},
         )
-        status: int | None = None
         self._watch.began(self, upstream)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._until_gone, nursery.cancel_scope)
-                status = await self._pass(request)
+                await self._pass(request)
                 nursery.cancel_scope.cancel()
         finally:
-            self._watch.ended(self, upstream, status if self._whole else None)
+            self._watch.ended(self, upstream, self._status)
 
-    async def _pass(self, request: httpcore.Request) -> int | None:
+    async def _pass(self, request: httpcore.Request) -> None:
         try:
             if not _has_body(self._scope["headers"]):
                 self._body_over.set()
@@ -120,7 +119,7 @@ class _Passing:
             await _say(
                 self._send, 502, f"{self._upstream.authority.decode()} can't be reached: {type(error).__name__}."
             )
-            return None
+            return
         self._body_over.set()
         try:
             await self._answer(response)
@@ -130,7 +129,6 @@ class _Passing:
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
                 await response.aclose()
-        return int(response.status)
 
     async def _answer(self, response: httpcore.Response) -> None:
         headers = list(_on(response.headers))
@@ -144,7 +142,7 @@ class _Passing:
         found = None if counts is None else counts.end()
         if found is not None:
             self._watch.counted(self._upstream, found)
-        self._whole = True
+        self._status = response.status  # before the last word: at that, the server calls the client gone
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _body(self) -> AsyncIterator[bytes]:

@@ -115,8 +115,12 @@ async def test_a_model_of_ones_own_that_makes_no_spans_is_counted_by_its_turns(s
 async def test_an_agent_that_is_handed_over_to_is_another_one(stage: Stage) -> None:
     class HandsOver(Scripted):
         async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
-            call = ResponseFunctionToolCall(arguments="{}", call_id="h", name="transfer_to_second", type="function_call")
-            return ModelResponse(output=[call], usage=Usage(requests=1, input_tokens=5, output_tokens=1), response_id=None)
+            call = ResponseFunctionToolCall(
+                arguments="{}", call_id="h", name="transfer_to_second", type="function_call"
+            )
+            return ModelResponse(
+                output=[call], usage=Usage(requests=1, input_tokens=5, output_tokens=1), response_id=None
+            )
 
     second = agent_with_tool(stage, spans=True)
     second.name = "second"

@@ -15,7 +15,9 @@ from tests.interop.conftest import CANARY
 if TYPE_CHECKING:
     from tests.interop.conftest import Stage
 
-pydantic_ai = pytest.importorskip("pydantic_ai", reason="pydantic-ai is not installed: pip install 'meshfleet[interop]'")
+pydantic_ai = pytest.importorskip(
+    "pydantic_ai", reason="pydantic-ai is not installed: pip install 'meshfleet[interop]'"
+)
 pytest.importorskip("opentelemetry.sdk.trace", reason="opentelemetry-sdk is not installed: meshfleet[interop]")
 
 from opentelemetry.sdk.trace import TracerProvider  # noqa: E402 - skipped where it is not there

@@ -157,7 +157,9 @@ async def test_each_event_passes_before_the_next_one_is_made() -> None:
 
 
 # httpcore's own generators are not closed by who breaks off, as its issue tracker knows; nothing is lost by that.
-@pytest.mark.filterwarnings("ignore:Async generator 'httpcore:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore:Async generator 'httpcore:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 async def test_who_goes_away_ends_the_request_upstream() -> None:
     ended = trio.Event()
 

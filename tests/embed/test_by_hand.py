@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
+import sys
 import threading
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -175,7 +178,7 @@ def test_runs_side_by_side_belong_to_their_own_agents() -> None:
 
     async def both() -> list[str]:
         barrier = asyncio.Barrier(3)
-        return await asyncio.gather(one(barrier), other(barrier), one(barrier))
+        return list(await asyncio.gather(one(barrier), other(barrier), one(barrier)))
 
     assert asyncio.run(both()) == ["box/a", "box/b", "box/a"]
 
@@ -201,7 +204,8 @@ def test_an_input_that_left_its_cache_out_gets_it_put_in() -> None:
     agent = meshfleet.Agent("box/a")
     agent.used(input=600, cache_read=8_000, cache_write=18_000, output=154, model="claude-sonnet-4-5")
     # What Claude Code itself says of these counts: 0.07401 USD.
-    assert (now(agent).tokens_in, now(agent).cost_usd) == (26_600, pytest.approx(0.07401, abs=1e-9))
+    assert now(agent).tokens_in == 26_600
+    assert now(agent).cost_usd == pytest.approx(0.07401, abs=1e-9)
 
 
 def test_a_cost_that_is_known_is_taken_and_one_that_is_not_makes_the_sum_unknown() -> None:
@@ -315,3 +319,24 @@ def test_names_are_made_fit_for_ids() -> None:
 )
 def test_what_an_error_comes_to(name: str | None, status: Status | None) -> None:
     assert failure_of(name) is status
+
+
+def test_a_forked_child_makes_agents_of_its_own() -> None:
+    story = (
+        "import meshfleet, os\n"
+        "from meshfleet.embed.crew import CREW\n"
+        "from meshfleet.embed.following import Following, Kind\n"
+        "following = Following('x')\n"
+        "following.begin(1, None, Kind.RUN, agent='a')\n"
+        "parent = following.agent_of(1).agent_id\n"
+        "read, write = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    following.end(1); following.begin(2, None, Kind.RUN, agent='a')\n"
+        "    os.write(write, following.agent_of(2).agent_id.encode()); os._exit(0)\n"
+        "os.wait(); child = os.read(read, 200).decode()\n"
+        "print(parent.rpartition('-')[0] == child.rpartition('-')[0], parent != child)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", story], capture_output=True, text=True, check=True, env={**os.environ}
+    )
+    assert said.stdout.split() == ["True", "True"]

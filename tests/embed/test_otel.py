@@ -1,4 +1,4 @@
-"""Spans of every dialect, made with OpenTelemetry's own SDK: what they come to, what is counted once, and never twice."""
+"""Spans of every dialect, made with OpenTelemetry's own SDK: what they come to, and that nothing is counted twice."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 pytest.importorskip("opentelemetry.sdk.trace", reason="opentelemetry-sdk is not installed: meshfleet[interop]")
 
-from opentelemetry.sdk.resources import Resource  # noqa: E402 - skipped where it is not there
-from opentelemetry.sdk.trace import TracerProvider  # noqa: E402 - the same
-from opentelemetry.trace import Status, StatusCode  # noqa: E402 - the same
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Status, StatusCode
 
 
 class Story:

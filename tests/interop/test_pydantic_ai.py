@@ -62,7 +62,7 @@ def agent_with_tool(stage: Stage, name: str = "reviewer", model: str = "claude-s
 async def test_every_figure_is_right_and_the_tool_is_seen_while_it_runs(stage: Stage) -> None:
     agent = agent_with_tool(stage)
     state = await stage.play(lambda: asyncio.run(agent.run(CANARY)))
-    # Tokens: 50,000 + 60,000 in, 20 + 30 out, 1,000 + 50,000 from the cache. `invoke_agent` sums them again: not counted.
+    # 50,000 + 60,000 in, 20 + 30 out, 1,000 + 50,000 from the cache. `invoke_agent` sums them again: not counted.
     assert (state.tokens_in, state.tokens_out, state.tokens_cache_read) == (110_000, 50, 51_000)
     # USD per million: 3 fresh, 0.30 cached, 15 out. First 49,000 x 3 + 1,000 x 0.3 + 20 x 15 = 0.1476;
     # second 10,000 x 3 + 50,000 x 0.3 + 30 x 15 = 0.04545.

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from meshfleet.embed.crew import CREW, program
-from meshfleet.embed.here import HERE
+from meshfleet.embed.here import here
 from meshfleet.embed.quiet import failure, quietly
 from meshfleet.runtimes.keyprint import key_of, provider_of
 from meshfleet.runtimes.ratelimits import read_rate_limits
@@ -87,6 +87,6 @@ def _hear(response: _Response, agent: Agent | None) -> None:
     limits = read_rate_limits(response.headers, key="", now=time.time(), status=response.status_code)
     if not limits:
         return
-    whose = agent or HERE.get() or CREW.get(program())
+    whose = agent or here() or CREW.get(program())
     if whose is not None:
         whose.limited(provider_of(request.url.host, request.headers), key, limits)

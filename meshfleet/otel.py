@@ -73,7 +73,7 @@ class Agents:
     @quietly
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """A span starts: of a tool or a request, that is what the agent does now."""
-        facts = read_span(span.name, span.attributes or {})
+        facts = read_span(span.name, dict(span.attributes or {}))
         self._following.begin(
             _key(span.context),
             _key(span.parent),
@@ -86,7 +86,7 @@ class Agents:
     @quietly
     def on_end(self, span: ReadableSpan) -> None:
         """A span ends: what a request took is known now."""
-        facts = read_span(span.name, span.attributes or {})
+        facts = read_span(span.name, dict(span.attributes or {}))
         failed = None
         if not span.status.is_ok and span.status.status_code.name == "ERROR":
             failed = failure_of(facts.error or "error")

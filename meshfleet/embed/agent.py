@@ -226,7 +226,10 @@ class Agent:
     def _show(self) -> None:
         # An agent that never spoke of runs is at work whenever it has no tool: only it knows when it is idle.
         self._runs = self._runs or self._activity.busy_with_other_than_tools
-        self.update(**cast("Fields", self._activity.fields(Status.IDLE if self._runs else Status.WORKING)))
+        fields = self._activity.fields(Status.IDLE if self._runs else Status.WORKING)
+        said = self._said.fields
+        if any(said.get(name, self) != value for name, value in fields.items()):
+            self.update(**cast("Fields", fields))
 
     def _leave_out_unknown(self, fields: Fields) -> None:
         unknown = sorted(fields.keys() - KNOWN)

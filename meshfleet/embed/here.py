@@ -14,8 +14,13 @@ HERE: ContextVar[Agent | None] = ContextVar("meshfleet.agent", default=None)
 def current() -> Agent:
     """The agent that this code runs for: of `@meshfleet.agent`, or one that an instrumentation found. Outside of all,
     one that is shown nowhere, so that whatever is said to it is said to nobody."""
-    here = HERE.get()
-    return _nobody() if here is None else here
+    return here() or _nobody()
+
+
+def here() -> Agent | None:
+    """The same, or None. A context may outlive what was set in it: who has exited is nobody's agent any more."""
+    agent = HERE.get()
+    return None if agent is None or agent.over else agent
 
 
 def _nobody() -> Agent:

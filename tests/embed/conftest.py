@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshfleet.embed.crew import CREW
+from meshfleet.embed.here import HERE
 from meshfleet.embed.quiet import failed
 
 if TYPE_CHECKING:
@@ -17,5 +18,6 @@ if TYPE_CHECKING:
 def _fresh() -> Iterator[None]:
     CREW.finish()
     failed.clear()
+    HERE.set(None)  # some tests leave things open on purpose
     yield
     CREW.finish()

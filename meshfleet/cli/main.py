@@ -328,11 +328,12 @@ def proxy(
         list[str] | None, typer.Option(metavar="NAME=URL", help="One more upstream: /NAME/… goes to URL/…")
     ] = None,
     node: NodeUrl = None,
+    as_json: AsJson = False,
 ) -> None:
     """Pass agents' requests to their model providers on, and show what is left of each API key."""
     from meshfleet.cli.proxying import proxy as run_proxy
 
-    raise typer.Exit(run_proxy(listen, to or (), node))
+    raise typer.Exit(run_proxy(listen, to or (), node, as_json=as_json))
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
 import trio
 
 from meshfleet.cli.ending import until_signalled, working_until
@@ -27,7 +28,14 @@ SWITCHES = (
 """By which switch each program is pointed here."""
 
 
-def proxy(listen: str, to: Sequence[str], node: str | None) -> int:
+class Started(msgspec.Struct, frozen=True):
+    """What `--json` prints once requests are passed on."""
+
+    url: str
+    upstreams: tuple[str, ...]
+
+
+def proxy(listen: str, to: Sequence[str], node: str | None, *, as_json: bool) -> int:
     """Run it until a signal; returns the exit code. `listen`: HOST:PORT, loopback. `to`: NAME=URL each."""
     bind, where = parse_address(listen, DEFAULT_PORT), upstreams(to)
     log_to_stderr("warning")
@@ -35,13 +43,16 @@ def proxy(listen: str, to: Sequence[str], node: str | None) -> int:
     async def run(asked: trio.Event) -> None:
         async with working_until(asked) as nursery:
             url: str = await nursery.start(run_proxy, bind, where, node or os.environ.get("MESHFLEET_NODE"))
-            print(f"meshfleet proxy: {url}")
-            for program, _, switch in SWITCHES:
-                print(f"  {program:16} {switch.format(url=url)}")
-            print(
-                f"Also: {', '.join(f'/{name}' for name in where if name not in {s[1] for s in SWITCHES})}.", flush=True
-            )
+            started = Started(url, tuple(where))
+            print(msgspec.json.encode(started).decode() if as_json else _introduced(started), flush=True)
             await trio.sleep_forever()
 
     trio.run(until_signalled, run, lambda: None)
     return 0
+
+
+def _introduced(started: Started) -> str:
+    lines = [f"meshfleet proxy: {started.url}"]
+    lines += [f"  {program:16} {switch.format(url=started.url)}" for program, _, switch in SWITCHES]
+    others = [f"/{name}" for name in started.upstreams if name not in {name for _, name, _ in SWITCHES}]
+    return "\n".join([*lines, f"Also: {', '.join(others)}."])

@@ -64,7 +64,7 @@ async def run_proxy(
     """Pass requests on until cancelled. `bind`: loopback alone, or ConfigError; port 0 takes a free one. `task_status`
     is given the base URL. `node`: who is told what is left of each key; default: this machine's."""
     _require_loopback(bind)
-    listener = await listen(bind, tls=False)
+    listener = await listen(bind, tls=False, flag="--listen")
     host, port = listener.socket.getsockname()[:2]
     base_url = f"http://{Address(host, port)}"
     watch = Watch(node)

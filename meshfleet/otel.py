@@ -73,7 +73,9 @@ class Agents:
     @quietly
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """A span starts: of a tool or a request, that is what the agent does now."""
-        facts = read_span(span.name, dict(span.attributes or {}))
+        self._begin(span, read_span(span.name, dict(span.attributes or {})))
+
+    def _begin(self, span: ReadableSpan, facts: Facts) -> None:
         self._following.begin(
             _key(span.context),
             _key(span.parent),
@@ -91,6 +93,9 @@ class Agents:
         if not span.status.is_ok and span.status.status_code.name == "ERROR":
             failed = failure_of(facts.error or "error")
         request = _request(facts) if facts.operation is Operation.REQUEST else None
+        if request is not None and self._following.agent_of(_key(span.context)) is None:
+            # Told only now what it was about, as some libraries do; by nobody that is known.
+            self._begin(span, facts)
         self._following.end(_key(span.context), _key(span.parent), request, failed)
 
     def _on_ending(self, span: Span) -> None:
@@ -121,13 +126,13 @@ def _request(facts: Facts) -> Request:
     )
 
 
-def _service(span: Span) -> str | None:
+def _service(span: ReadableSpan) -> str | None:
     """What the program calls itself, for agents without a name."""
     name = span.resource.attributes.get("service.name")
     return name if isinstance(name, str) and clean(name) and not name.startswith("unknown_service") else None
 
 
-def _runtime(span: Span) -> str:
+def _runtime(span: ReadableSpan) -> str:
     """The library that makes the spans: `pydantic-ai`, `strands`, `langchain`."""
     scope = span.instrumentation_scope.name if span.instrumentation_scope is not None else ""
     for prefix in _SCOPES:

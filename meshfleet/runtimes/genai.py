@@ -11,7 +11,8 @@
     cache read      gen_ai.usage.cache_read.input_tokens | .cache_read_input_tokens | .details.cache_read_tokens
                     | llm.token_count.prompt_details.cache_read
     cache write     gen_ai.usage.cache_creation.input_tokens | .cache_creation_input_tokens
-                    | .details.cache_write_tokens | llm.token_count.prompt_details.cache_write
+                    | .cache_write_input_tokens | .details.cache_write_tokens
+                    | llm.token_count.prompt_details.cache_write
     cost            operation.cost | llm.cost.total
     error           error.type
 
@@ -74,6 +75,7 @@ _CACHE_READ = (
 _CACHE_WRITE = (
     "gen_ai.usage.cache_creation.input_tokens",
     "gen_ai.usage.cache_creation_input_tokens",
+    "gen_ai.usage.cache_write_input_tokens",
     "gen_ai.usage.details.cache_write_tokens",
     "llm.token_count.prompt_details.cache_write",
 )

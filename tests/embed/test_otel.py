@@ -14,7 +14,7 @@ from meshfleet.embed.fields import state_of
 from meshfleet.embed.quiet import failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from opentelemetry.trace import Span
 
@@ -47,7 +47,7 @@ class Story:
             pass
 
 
-def named(attributes: dict[str, str | int | float]) -> dict[str, str | int | float]:
+def named(attributes: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
     return {name.replace("__", "."): value for name, value in attributes.items()}
 
 
@@ -197,6 +197,14 @@ def test_a_cost_that_the_library_tells_is_taken() -> None:
     story = Story()
     story.chat(gen_ai__agent__name="a", operation__cost=0.1476, gen_ai__request__model="claude-sonnet-4-5", **NEW)
     assert (told("a").cost_usd, told("a").sources["cost_usd"]) == (0.1476, "reported:library")
+
+
+def test_a_request_that_says_only_at_its_end_what_it_is_counts_too() -> None:
+    story = Story()
+    with story.span("anthropic.call") as span:
+        span.set_attributes({"gen_ai.operation.name": "chat", "gen_ai.agent.name": "late", **named(NEW)})
+    assert counts("late") == (100, 7, 40, 10)
+    assert told("late").status.value == "idle"
 
 
 def test_spans_without_an_agent_are_the_programs() -> None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span, TracerProvider
     from opentelemetry.trace import SpanContext
 
+PROCESS = "meshfleet.agent"
+"""The attribute of a resource that names the agent of all telemetry of a process."""
+
 _SCOPES = ("opentelemetry.instrumentation.", "openinference.instrumentation.")
 _KINDS = {
     Operation.RUN: Kind.RUN,
@@ -83,6 +86,7 @@ class Agents:
             agent=facts.agent or _service(span),
             tool=facts.tool,
             runtime=_runtime(span),
+            under=_process(span),
         )
 
     @quietly
@@ -130,6 +134,12 @@ def _service(span: ReadableSpan) -> str | None:
     """What the program calls itself, for agents without a name."""
     name = span.resource.attributes.get("service.name")
     return name if isinstance(name, str) and clean(name) and not name.startswith("unknown_service") else None
+
+
+def _process(span: ReadableSpan) -> str | None:
+    """The agent that stands for this whole process, where `meshfleet run` or somebody else named one."""
+    named = span.resource.attributes.get(PROCESS)
+    return named if isinstance(named, str) and clean(named) else None
 
 
 def _runtime(span: ReadableSpan) -> str:

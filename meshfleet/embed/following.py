@@ -77,8 +77,10 @@ class Following:
         agent: str | None = None,
         tool: str | None = None,
         runtime: str = "python",
+        under: str | None = None,
     ) -> None:
-        """Something begins. `agent`: whose it is, where it says so. A part of nothing that is known is left alone."""
+        """Something begins. `agent`: whose it is, where it says so. `under`: the id of an agent that stands for the
+        whole process. A part of nothing that is known is left alone."""
         with self._lock:
             above = None if parent is None else self._open.get(parent)
             if above is None and kind is Kind.PART:
@@ -87,7 +89,7 @@ class Following:
                 kind = Kind.PART  # a framework that tells of one run twice, or of a step as of a run
             whose = above.agent if above is not None and kind is not Kind.RUN else None
             if whose is None:
-                over = None if above is None else above.agent.agent_id
+                over = under if above is None else above.agent.agent_id
                 whose = self._crew.get(agent or program(), runtime=runtime, origin=self._origin, parent=over)
             if whose is None:
                 return

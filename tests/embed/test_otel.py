@@ -217,6 +217,11 @@ def test_spans_without_an_agent_are_the_programs() -> None:
     assert len(CREW._agents) == 2  # its name is the script's, whatever that is called here
 
 
+def test_agents_of_a_process_that_is_one_itself_are_its_children() -> None:
+    Story("x", **{"meshfleet.agent": "box/nightly"}).chat(gen_ai__agent__name="a", **NEW)
+    assert told("a").parent == "box/nightly"
+
+
 def test_a_program_that_asks_no_model_is_no_agent() -> None:
     story = Story()
     with story.span("GET /", http__method="GET"), story.span("SELECT"):

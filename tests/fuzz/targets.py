@@ -19,7 +19,7 @@ from meshfleet.wire.beattable import pack, unpack
 from meshfleet.wire.codec import decode_packet, decode_state, encode_packet, encode_state
 from meshfleet.wire.identity import CERTIFICATE_LIMIT
 from meshfleet.wire.seal import FRAME_LIMIT
-from tests.fuzz import certificates, datagrams, frames, members, readers, words
+from tests.fuzz import certificates, datagrams, frames, members, providers, readers, words
 from tests.fuzz.bounds import ANY, MEMBERS, STRANGERS, Cost
 from tests.fuzz.dear import cbor_of, state_of
 from tests.wire.strategies import packets, states, tables
@@ -82,5 +82,7 @@ TARGETS: dict[str, Target] = {
         Target("pushed", readers.pushed, readers.REFUSES, readers.pushes, BODY_LIMIT, MEMBERS),
         Target("answered", readers.answered, readers.REFUSES, readers.answers, FRAME_LIMIT, MEMBERS),
         Target("headers", readers.headers, readers.REFUSES, readers.heads, HEAD_LIMIT),
+        Target("limits", providers.limits, (), providers.heads, HEAD_LIMIT, MEMBERS),
+        Target("counts", providers.counts, (), providers.answers, FRAME_LIMIT, MEMBERS),
     )
 }

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 class _Url(Protocol):
     @property
     def host(self) -> str: ...
+    @property
+    def path(self) -> str: ...
 
 
 class _Request(Protocol):
@@ -89,4 +91,4 @@ def _hear(response: _Response, agent: Agent | None) -> None:
         return
     whose = agent or here() or CREW.get(program())
     if whose is not None:
-        whose.limited(provider_of(request.url.host, request.headers), key, limits)
+        whose.limited(provider_of(request.url.host, request.headers, request.url.path), key, limits)

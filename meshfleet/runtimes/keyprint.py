@@ -24,6 +24,9 @@ LONGEST_KEY = 16_384
 _BEARERS = ("authorization", "proxy-authorization")
 _PLAIN = ("x-api-key", "api-key", "x-goog-api-key")
 _HOSTS = {"googleapis.com": "google", "openai.azure.com": "azure", "amazonaws.com": "aws", "chatgpt.com": "openai"}
+_PROXIED = {"anthropic": "anthropic", "codex": "openai", "gemini": "google", "openai": "openai"}
+"""First part of a path at `meshfleet proxy` -> whose API that leads to, unless somebody turned it elsewhere."""
+
 _LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -37,9 +40,9 @@ def key_of(headers: Mapping[str, str]) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def provider_of(host: str, headers: Mapping[str, str]) -> str:
+def provider_of(host: str, headers: Mapping[str, str], path: str = "") -> str:
     """Whose key it is, by where the request goes: `api.anthropic.com` -> `anthropic`. On this machine, where a proxy
-    may stand between, by the headers; `local` where they don't tell."""
+    may stand between, by the path of ours or by the headers; `local` where they don't tell."""
     lower = host.lower().rstrip(".")
     for suffix, name in _HOSTS.items():
         if lower == suffix or lower.endswith("." + suffix):
@@ -47,6 +50,8 @@ def provider_of(host: str, headers: Mapping[str, str]) -> str:
     labels = lower.split(".")
     if len(labels) >= 2 and not labels[-1].isdigit() and _LABEL.fullmatch(labels[-2]):
         return labels[-2]
+    if (proxied := _PROXIED.get(path.lstrip("/").partition("/")[0])) is not None:
+        return proxied
     if headers.get("anthropic-version"):
         return "anthropic"
     return "local"

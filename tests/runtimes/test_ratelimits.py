@@ -135,6 +135,12 @@ def test_whose_key_it_is_shows_by_the_host(host: str, provider: str) -> None:
     assert provider_of(host, {}) == provider
 
 
+def test_by_way_of_the_proxy_on_this_machine_it_is_the_same_key() -> None:
+    assert provider_of("127.0.0.1", {}, "/openai/v1/responses") == provider_of("api.openai.com", {})
+    assert provider_of("localhost", {"anthropic-version": "2023-06-01"}, "/v1/messages") == "anthropic"
+    assert provider_of("api.groq.com", {}, "/openai/v1/chat/completions") == "groq"
+
+
 def test_a_fingerprint_is_the_same_everywhere_and_tells_no_key() -> None:
     key = "sk-ant-api03-CANARY"
     made = fingerprint("anthropic", key)

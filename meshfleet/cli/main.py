@@ -238,6 +238,23 @@ def invite(
 
 
 @app.command()
+def proxy(
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where it listens; loopback only.")
+    ] = "127.0.0.1:7880",
+    to: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=URL", help="One more upstream: /NAME/… goes to URL/…")
+    ] = None,
+    node: NodeUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pass agents' requests to their model providers on, and show what is left of each API key."""
+    from meshfleet.cli.proxying import proxy as run_proxy
+
+    raise typer.Exit(run_proxy(listen, to or (), node, as_json=as_json))
+
+
+@app.command()
 def version(as_json: AsJson = False) -> None:
     """Print the version."""
     print(json.dumps({"version": __version__}) if as_json else f"meshfleet {__version__}")

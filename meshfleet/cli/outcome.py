@@ -16,7 +16,9 @@ NO_ANSWER = 4
 INTERRUPTED = 130
 
 EXTRAS = {
+    "certifi": "proxy",
     "genai_prices": "runtimes",
+    "httpcore": "proxy",
     "hypercorn": "serve",
     "rich": "cli",
     "starlette": "serve",

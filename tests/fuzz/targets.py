@@ -23,7 +23,7 @@ from meshfleet.wire.beattable import pack, unpack
 from meshfleet.wire.codec import decode_packet, decode_state, encode_packet, encode_state
 from meshfleet.wire.identity import CERTIFICATE_LIMIT
 from meshfleet.wire.seal import FRAME_LIMIT
-from tests.fuzz import certificates, datagrams, frames, members, readers, telemetry, words
+from tests.fuzz import certificates, datagrams, frames, members, providers, readers, telemetry, words
 from tests.fuzz.bounds import ANY, INFLATING, LOCAL, MEMBERS, STRANGERS, Cost
 from tests.fuzz.dear import cbor_of, state_of
 from tests.wire.strategies import packets, states, tables
@@ -120,5 +120,7 @@ TARGETS: dict[str, Target] = {
             st.just(gzip.compress(bytes(INFLATED_LIMIT + 1))),
         ),
         Target("headers", readers.headers, readers.REFUSES, readers.heads, HEAD_LIMIT),
+        Target("limits", providers.limits, (), providers.heads, HEAD_LIMIT, MEMBERS),
+        Target("counts", providers.counts, (), providers.answers, FRAME_LIMIT, MEMBERS),
     )
 }

@@ -111,6 +111,16 @@ def test_what_can_not_be_connected_is_told(home: Path, node: str, runtime: str, 
         do(runtime, node=node)
 
 
+def test_opencode_is_told_how_to_be_started(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / ".config" / "opencode").mkdir(parents=True)
+    do("opencode")
+    told = json.loads(capsys.readouterr().out)
+    assert told["changed"] is False
+    assert "opencode --port 4096" in told["notes"][0]
+    do("opencode", undo=True)
+    assert list((home / ".config" / "opencode").iterdir()) == []
+
+
 def test_broken_settings_are_left_alone(home: Path) -> None:
     settings_of(home).write_bytes(b'{"a": 1')
     done = run("connect", "claude")

@@ -28,7 +28,6 @@ class Claude:
     name = "Claude Code"
     program = "claude"
     needs_script = True
-    recognisable = True
 
     def settings(self, environment: Mapping[str, str], home: Path) -> Path:
         """`settings.json` in CLAUDE_CONFIG_DIR, else in `~/.claude`."""

@@ -135,6 +135,19 @@ def test_codexs_figures_are_right_to_the_digit() -> None:
     assert [(limit["window"], limit["used_pct"]) for limit in state["rate_limits"]] == [("5h", 37.5)]
 
 
+def test_gemini_clis_figures_are_right_to_the_digit() -> None:
+    if (reason := missing("gemini")) is not None:
+        pytest.skip(reason)
+    state = last(turn("gemini"))
+    if state["tokens_in"] is None:
+        pytest.skip("its figures come by telemetry, which this node does not take")
+    # Answers 1 and 2: 5,000 + 10,000 in, of which 1,000 + 2,000 cached, 40 + 80 out and 10 + 20 of thoughts.
+    assert (state["tokens_in"], state["tokens_out"], state["tokens_cache_read"]) == (15_000, 150, 3_000)
+    # Gemini 2.5 Pro per million: 12,000 x 1.25 $ + 3,000 x 0.125 $ + 150 x 10 $ = 0.016875 $.
+    assert state["cost_usd"] == pytest.approx(0.016875, abs=1e-9)
+    assert (state["context_tokens"], state["model"]) == (10_000, "gemini-2.5-pro")
+
+
 @cache
 def terminal() -> Turn:
     """One turn of Claude Code in its terminal."""

@@ -182,6 +182,26 @@ def test_comments_and_last_commas_stay() -> None:
     assert undoing(gemini, FILE, edited, memory).then == WITH_COMMENTS.replace('"x"', '"y"').encode()
 
 
+@pytest.mark.parametrize("before", [b"", b"  \n", b'{ "hooks": { } }', b"{\n\n}", b'{"env": {},\n\n }'])
+def test_what_is_empty_in_its_own_way_is_so_again(before: bytes) -> None:
+    plan = connecting(RUNTIMES["claude"], FILE, before, None, HERE)
+    assert undoing(RUNTIMES["claude"], FILE, plan.then, remembered(plan.then, plan.before)).then == before
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ('{"a": {"x": 1, }}', '{"a": {}}'),
+        ('{"a": {"x": 1, "y": 2}}', '{"a": {"y": 2}}'),
+        ('{"a": {"w": 0, "x": 1,}}', '{"a": {"w": 0,}}'),
+        ('{"a": {"x": 0, "x": 1}}', '{"a": {"x": 0}}'),
+        ('{"a": { /* own */ "x": 1 }}', '{"a": { /* own */  }}'),
+    ],
+)
+def test_a_member_goes_with_its_comma(text: str, cut: str) -> None:
+    assert Text(text, "it").cut(("a", "x")).text == cut
+
+
 def test_opencode_needs_nothing_written() -> None:
     assert not connecting(RUNTIMES["opencode"], FILE, WITH_COMMENTS.encode(), None, HERE).changes
     assert not connecting(RUNTIMES["opencode"], FILE, None, None, HERE).changes

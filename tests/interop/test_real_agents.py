@@ -12,7 +12,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -44,19 +44,19 @@ def turn(program: str) -> Turn:
 
 def alone(module: str, *words: str) -> Turn:
     """What a module here prints, in a network and a home of its own."""
-    folder = Path(mkdtemp(prefix="meshfleet-real-"))
-    home = folder / "home"
-    home.mkdir()
     kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-    done = subprocess.run(
-        ["unshare", "-rn", sys.executable, "-m", f"tests.interop.{module}", *words, str(folder), BIN],
-        cwd=ROOT,
-        env={**kept, "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    with TemporaryDirectory(prefix="meshfleet-real-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder) / "home"
+        home.mkdir()
+        done = subprocess.run(
+            ["unshare", "-rn", sys.executable, "-m", f"tests.interop.{module}", *words, folder, BIN],
+            cwd=ROOT,
+            env={**kept, "HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr[-3000:]
     told: Turn = json.loads(done.stdout)
     return told

@@ -31,6 +31,7 @@ from meshfleet.serve.limits import (
     HOOK_DISCARD,
     HOOK_LIMIT,
     HOOKS,
+    HOOKS_HELD,
     LARGE_BODIES,
     TELEMETRY_LIMIT,
     Counts,
@@ -81,6 +82,8 @@ class Guard:
         self._counts = counts
         self._names = names
         self._any_address = any_address
+        self._held = 0
+        """Bytes of hooks' bodies that are on their way."""
         self._large = {True: 0, False: 0}
         """Large bodies that are here now, from this machine and from elsewhere: the one can't crowd out the other."""
 
@@ -172,24 +175,26 @@ class Guard:
 
     async def _hook(self, receive: Receive) -> bytes | None:
         """The body of a hook; empty where it is too large or late. Whoever sends it must not hear of a failure."""
-        chunks: list[bytes] = []
+        body = bytearray()
         size, whole = 0, False
-        with trio.move_on_after(BODY_SECONDS):
-            while not whole and size <= HOOK_DISCARD:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size <= HOOK_LIMIT:
-                    chunks.append(chunk)
-                else:
-                    chunks.clear()
-                whole = not message.get("more_body", False)
-        if not whole or size > HOOK_LIMIT:
+        try:
+            with trio.move_on_after(BODY_SECONDS):
+                while not whole and size <= HOOK_DISCARD:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if len(body) + len(chunk) == size <= HOOK_LIMIT and self._held + len(chunk) <= HOOKS_HELD:
+                        body += chunk
+                        self._held += len(chunk)
+                    whole = not message.get("more_body", False)
+            if whole and len(body) == size:
+                return bytes(body)
             self._counts.hooks_dropped += 1
-            chunks.clear()
-        return b"".join(chunks)
+            return b""
+        finally:
+            self._held -= len(body)
 
     def _check_host(self, headers: Headers, scope: Scope) -> None:
         given = headers.getlist("host")

@@ -55,6 +55,10 @@ HOOK_LIMIT = 4 * 1024 * 1024
 """Bytes of a hook's body that are looked at: it holds what a tool was given and what came out, which is skipped. Beyond
 it the hook is read to its end and dropped, counted, and answered like any other."""
 
+HOOKS_HELD = 64 * 1024 * 1024
+"""Bytes of all hooks' bodies that are on their way at once; what comes beyond is dropped, counted, like one that is too
+large. Usually they are some kilobytes."""
+
 HOOK_DISCARD = 64 * 1024 * 1024
 """Bytes of such a body that are read to get to its end."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import socket
 import subprocess
 import threading
@@ -16,7 +15,7 @@ import pytest
 from meshfleet.cli.connect import telling
 from meshfleet.cli.connect.command import connect, connections, scripts
 from meshfleet.errors import ConfigError
-from tests.cli.processes import node, one_line_of, run, seen
+from tests.cli.processes import PATIENCE, node, one_line_of, run, seen
 from tests.interop.model_api import ModelApi
 
 if TYPE_CHECKING:
@@ -110,6 +109,16 @@ def test_telemetry_names_the_node_and_this_machine(home: Path) -> None:
 def test_what_can_not_be_connected_is_told(home: Path, node: str, runtime: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         do(runtime, node=node)
+
+
+def test_opencode_is_told_how_to_be_started(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / ".config" / "opencode").mkdir(parents=True)
+    do("opencode")
+    told = json.loads(capsys.readouterr().out)
+    assert told["changed"] is False
+    assert "opencode --port 4096" in told["notes"][0]
+    do("opencode", undo=True)
+    assert list((home / ".config" / "opencode").iterdir()) == []
 
 
 def test_broken_settings_are_left_alone(home: Path) -> None:
@@ -224,7 +233,7 @@ def test_a_large_hook_arrives_whole(home: Path, api: ModelApi) -> None:
 
 @pytest.mark.processes
 def test_a_hook_shows_at_a_real_node(home: Path, tmp_path: Path) -> None:
-    with node(tmp_path / "one", "--name", "n1", "--discover") as (_, told):
+    with node(tmp_path / "one", "--name", "n1", "--discover", "--log-level", "debug") as (process, told):
         assert run("connect", "claude", "--node", str(told["http"])).returncode == 0
         hook = json.loads(settings_of(home).read_text())["hooks"]["PreToolUse"][0]["hooks"][0]["command"]
         said = {"session_id": "0efa1768-57a8", "hook_event_name": "PreToolUse", "tool_name": "Bash", "tool_use_id": "t"}
@@ -234,4 +243,8 @@ def test_a_hook_shows_at_a_real_node(home: Path, tmp_path: Path) -> None:
         assert (agent.state.active_tool, agent.state.project, agent.state.status) == ("Bash", "shop", "tool")
         doctor = run("doctor", "--state-dir", str(tmp_path / "one"))
         assert "claude" in doctor.stdout
-        assert shlex.quote("canary") not in view.__repr__()
+        said_it = [repr(view), doctor.stdout, run("status", "--node", str(told["http"])).stdout]
+        process.terminate()
+        said_it += process.communicate(timeout=PATIENCE)
+    said_it += [path.read_bytes().decode("latin-1") for path in (tmp_path / "one").rglob("*") if path.is_file()]
+    assert "canary" not in "".join(said_it)

@@ -45,7 +45,6 @@ known: dict[str, st.SearchStrategy[Any]] = {
     "env": st.dictionaries(texts | st.just("OTEL_METRICS_EXPORTER"), texts, max_size=3),
     "statusLine": st.fixed_dictionaries({"type": st.just("command"), "command": texts}, optional={"padding": values}),
     "telemetry": st.dictionaries(st.sampled_from(["enabled", "outfile", "other"]), values, max_size=2),
-    "server": st.dictionaries(st.sampled_from(["port", "hostname"]), values, max_size=2),
 }
 
 
@@ -74,21 +73,18 @@ def plain(content: bytes | None) -> Json:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(RUNTIMES))
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini"])
 @few
 @given(before=settings())
 def test_undoing_puts_back_every_byte(name: str, before: bytes) -> None:
     runtime = RUNTIMES[name]
     plan = connecting(runtime, FILE, before, None, HERE)
     assert plan.before == before
-    if not plan.changes:
-        assert name == "opencode"
-        return
     memory = remembered(plan.then, plan.before)
     assert undoing(runtime, FILE, plan.then, memory).then == before
 
 
-@pytest.mark.parametrize("name", sorted(RUNTIMES))
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini"])
 @few
 @given(before=settings())
 def test_what_is_not_ours_stays_byte_for_byte_where_it_stands(name: str, before: bytes) -> None:
@@ -104,13 +100,13 @@ def test_what_is_not_ours_stays_byte_for_byte_where_it_stands(name: str, before:
             assert Text(plan.then.decode(), "then").raw((key,)) == raw
 
 
-@pytest.mark.parametrize("name", sorted(RUNTIMES))
+@pytest.mark.parametrize("name", ["claude", "codex", "gemini"])
 @few
 @given(before=settings())
 def test_connected_twice_is_connected_once(name: str, before: bytes) -> None:
     runtime = RUNTIMES[name]
     first = connecting(runtime, FILE, before, None, HERE)
-    memory = remembered(first.then, first.before) if first.changes else None
+    memory = remembered(first.then, first.before)
     second = connecting(runtime, FILE, first.then, memory, HERE)
     assert (second.then, second.before) == (first.then, before)
 
@@ -165,22 +161,50 @@ def _without_empty(plain: dict[str, Json]) -> dict[str, Json]:
 WITH_COMMENTS = """\
 // mine
 {
-\t"$schema": "https://opencode.ai/config.json", /* a schema */
-\t"theme": "x", // a theme
-\t"server": {
+\t"theme": "x", /* a theme */
+\t"telemetry": {
 \t\t// nothing yet
 \t},
+\t"other": [1, 2,], // a comma too many
 }
 """
 
 
 def test_comments_and_last_commas_stay() -> None:
-    plan = connecting(RUNTIMES["opencode"], FILE, WITH_COMMENTS.encode(), None, HERE)
-    assert plan.then == WITH_COMMENTS.replace("yet\n", 'yet\n\t\t"port": 4096\n').encode()
+    gemini = RUNTIMES["gemini"]
+    plan = connecting(gemini, FILE, WITH_COMMENTS.encode(), None, HERE)
+    assert plan.then is not None
+    assert WITH_COMMENTS.partition("yet\n")[0].encode() in plan.then
+    assert b'yet\n\t\t"enabled": true,\n\t\t"target": "local",\n' in plan.then
     memory = remembered(plan.then, plan.before)
-    assert undoing(RUNTIMES["opencode"], FILE, plan.then, memory).then == WITH_COMMENTS.encode()
-    edited = (plan.then or b"").replace(b'"x"', b'"y"')
-    assert undoing(RUNTIMES["opencode"], FILE, edited, memory).then == WITH_COMMENTS.replace('"x"', '"y"').encode()
+    assert undoing(gemini, FILE, plan.then, memory).then == WITH_COMMENTS.encode()
+    edited = plan.then.replace(b'"x"', b'"y"')
+    assert undoing(gemini, FILE, edited, memory).then == WITH_COMMENTS.replace('"x"', '"y"').encode()
+
+
+@pytest.mark.parametrize("before", [b"", b"  \n", b'{ "hooks": { } }', b"{\n\n}", b'{"env": {},\n\n }'])
+def test_what_is_empty_in_its_own_way_is_so_again(before: bytes) -> None:
+    plan = connecting(RUNTIMES["claude"], FILE, before, None, HERE)
+    assert undoing(RUNTIMES["claude"], FILE, plan.then, remembered(plan.then, plan.before)).then == before
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ('{"a": {"x": 1, }}', '{"a": {}}'),
+        ('{"a": {"x": 1, "y": 2}}', '{"a": {"y": 2}}'),
+        ('{"a": {"w": 0, "x": 1,}}', '{"a": {"w": 0,}}'),
+        ('{"a": {"x": 0, "x": 1}}', '{"a": {"x": 0}}'),
+        ('{"a": { /* own */ "x": 1 }}', '{"a": { /* own */  }}'),
+    ],
+)
+def test_a_member_goes_with_its_comma(text: str, cut: str) -> None:
+    assert Text(text, "it").cut(("a", "x")).text == cut
+
+
+def test_opencode_needs_nothing_written() -> None:
+    assert not connecting(RUNTIMES["opencode"], FILE, WITH_COMMENTS.encode(), None, HERE).changes
+    assert not connecting(RUNTIMES["opencode"], FILE, None, None, HERE).changes
 
 
 def test_a_file_that_was_not_there_is_gone_again() -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -44,19 +44,19 @@ def turn(program: str) -> Turn:
 
 def alone(module: str, *words: str) -> Turn:
     """What a module here prints, in a network and a home of its own."""
-    folder = Path(mkdtemp(prefix="meshfleet-real-"))
-    home = folder / "home"
-    home.mkdir()
     kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-    done = subprocess.run(
-        ["unshare", "-rn", sys.executable, "-m", f"tests.interop.{module}", *words, str(folder), BIN],
-        cwd=ROOT,
-        env={**kept, "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    with TemporaryDirectory(prefix="meshfleet-real-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder) / "home"
+        home.mkdir()
+        done = subprocess.run(
+            ["unshare", "-rn", sys.executable, "-m", f"tests.interop.{module}", *words, folder, BIN],
+            cwd=ROOT,
+            env={**kept, "HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr[-3000:]
     told: Turn = json.loads(done.stdout)
     return told
@@ -133,6 +133,19 @@ def test_codexs_figures_are_right_to_the_digit() -> None:
     # All of the second response: 20,000 + 200.
     assert (state["context_tokens"], state["model"]) == (20_200, "gpt-5-codex")
     assert [(limit["window"], limit["used_pct"]) for limit in state["rate_limits"]] == [("5h", 37.5)]
+
+
+def test_gemini_clis_figures_are_right_to_the_digit() -> None:
+    if (reason := missing("gemini")) is not None:
+        pytest.skip(reason)
+    state = last(turn("gemini"))
+    if state["tokens_in"] is None:
+        pytest.skip("its figures come by telemetry, which this node does not take")
+    # Answers 1 and 2: 5,000 + 10,000 in, of which 1,000 + 2,000 cached, 40 + 80 out and 10 + 20 of thoughts.
+    assert (state["tokens_in"], state["tokens_out"], state["tokens_cache_read"]) == (15_000, 150, 3_000)
+    # Gemini 2.5 Pro per million: 12,000 x 1.25 $ + 3,000 x 0.125 $ + 150 x 10 $ = 0.016875 $.
+    assert state["cost_usd"] == pytest.approx(0.016875, abs=1e-9)
+    assert (state["context_tokens"], state["model"]) == (10_000, "gemini-2.5-pro")
 
 
 @cache

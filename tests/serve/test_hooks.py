@@ -10,12 +10,14 @@ import pytest
 
 from meshfleet.fleet.names import Address
 from meshfleet.serve import serve
-from meshfleet.serve.limits import BODY_LIMIT, HOOK_LIMIT
+from meshfleet.serve.guard import Guard
+from meshfleet.serve.limits import BODY_LIMIT, HOOK_LIMIT, Counts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import trio
+    from starlette.types import Message, Receive, Scope, Send
 
     from meshfleet.node.readers import Readers
 
@@ -85,6 +87,25 @@ async def test_what_a_form_could_send_is_not_taken(agent: httpx.AsyncClient, kep
 async def test_from_another_machine_a_hook_needs_a_token(agent: httpx.AsyncClient, kept: Kept) -> None:
     answer = await agent.post("/hooks/claude", content=b"{}", headers={**JSON, "X-Forwarded-For": "10.0.0.7"})
     assert (answer.status_code, kept.said) == (401, [])
+
+
+async def test_from_another_machine_a_hook_is_no_larger_than_anything_else() -> None:
+    told: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b" " * (BODY_LIMIT + 1), "more_body": False}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    guard = Guard(_nobody, Counts())
+    scope = {"type": "http", "method": "POST", "path": "/hooks/claude", "headers": [], "client": ("10.0.0.7", 1)}
+    await guard(scope, receive, send)
+    assert told[0]["status"] == 413
+
+
+async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("it was let through")
 
 
 async def test_a_node_without_agents_answers_as_well(client: httpx.AsyncClient) -> None:

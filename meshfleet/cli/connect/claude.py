@@ -28,7 +28,6 @@ class Claude:
     name = "Claude Code"
     program = "claude"
     needs_script = True
-    recognisable = True
 
     def settings(self, environment: Mapping[str, str], home: Path) -> Path:
         """`settings.json` in CLAUDE_CONFIG_DIR, else in `~/.claude`."""
@@ -83,6 +82,8 @@ class Claude:
 
     def notes(self, text: Text, target: Target) -> list[str]:
         """What is not as it could be."""
+        if text.get(("disableAllHooks",)) is True:
+            return ["`disableAllHooks` is set in these settings: Claude Code runs neither hooks nor the status line."]
         if foreign(text):
             return [
                 "Telemetry goes where you have it go already, so that tokens and cost come from transcripts and the "

@@ -23,7 +23,6 @@ class Codex:
     name = "Codex"
     program = "codex"
     needs_script = True
-    recognisable = True
 
     def settings(self, environment: Mapping[str, str], home: Path) -> Path:
         """`hooks.json` in CODEX_HOME, else in `~/.codex`."""

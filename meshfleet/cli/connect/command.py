@@ -79,6 +79,8 @@ def connections(node_url: str) -> list[Connection]:
     told = []
     folder = scripts()
     for name, runtime in RUNTIMES.items():
+        if not runtime.needs_script:
+            continue
         path = runtime.settings(os.environ, Path.home())
         memory = files.recall(folder, name)
         if not _is_here(runtime, path) and memory is None:
@@ -106,7 +108,7 @@ def _problem(
     name: str, runtime: Runtime, path: Path, now: bytes | None, memory: files.Memory | None, node_url: str
 ) -> str | None:
     again = f"run `meshfleet connect {name}` again"
-    if runtime.needs_script and not os.access(scripts() / telling.SCRIPT, os.X_OK):
+    if not os.access(scripts() / telling.SCRIPT, os.X_OK):
         return f"its hooks' script is gone: {again}"
     try:
         target = _target(node_url)
@@ -134,7 +136,7 @@ def _undo(runtime: str, plan: Plan) -> None:
         files.write(plan.path, plan.then)
     folder = scripts()
     files.forget(folder, runtime)
-    if not any(files.recall(folder, name) for name, each in RUNTIMES.items() if each.needs_script):
+    if not any(files.recall(folder, name) for name in RUNTIMES):
         telling.remove(folder)
 
 
@@ -168,7 +170,7 @@ def _target(node: str | None) -> Target:
 
 
 def _notes(found: Runtime, plan: Plan, target: Target | None) -> list[str]:
-    if target is None or plan.then is None:
+    if target is None:
         return []
     return found.notes(Text(files.text_of(plan.then, plan.path), str(plan.path)), target)
 

@@ -27,7 +27,6 @@ class Gemini:
     name = "Gemini CLI"
     program = "gemini"
     needs_script = True
-    recognisable = True
 
     def settings(self, environment: Mapping[str, str], home: Path) -> Path:
         """`~/.gemini/settings.json`."""

@@ -1,13 +1,12 @@
-"""opencode: a fixed port for its server, whose event stream the node reads. No plugin: one makes opencode fetch a
-package before its first session.
+"""opencode: nothing is written. A node reads the event stream of its server, which `opencode serve` has by itself, and
+the terminal only with `--port`: `server.port` in its settings counts for `serve` alone (tried with 1.18.33). No plugin:
+one makes opencode fetch a package before its first session.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from meshfleet.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 PORT = 4096
 """opencode's own default for `opencode serve`, and where a node looks for it."""
 
-PLACE = ("server", "port")
-
 
 class Opencode:
     """See the module."""
@@ -27,7 +24,6 @@ class Opencode:
     name = "opencode"
     program = "opencode"
     needs_script = False
-    recognisable = False
 
     def settings(self, environment: Mapping[str, str], home: Path) -> Path:
         """OPENCODE_CONFIG, else `opencode.jsonc` or `opencode.json` in its folder."""
@@ -38,18 +34,17 @@ class Opencode:
         return with_comments if with_comments.exists() else folder / "opencode.json"
 
     def connected(self, text: Text, target: Target) -> Text:
-        """With a port, where the user has set none."""
-        if text.has(("server",)) and not isinstance(text.get(("server",)), dict):
-            raise ConfigError(f"{text.name}: its `server` is no object. Nothing was changed; mend it first.")
-        return text if text.has(PLACE) else text.put(PLACE, PORT)
+        """As it is."""
+        return text
 
     def disconnected(self, text: Text) -> Text:
-        """Without the port, if it is this one."""
-        return text.cut(PLACE) if text.get(PLACE) == PORT else text
+        """As it is."""
+        return text
 
     def notes(self, text: Text, target: Target) -> list[str]:
-        """Which port it is."""
-        port = text.get(PLACE)
-        if port != PORT:
-            return [f"opencode has port {port} of your own: nothing was changed. A node looks at {PORT}."]
-        return [f"opencode serves on 127.0.0.1:{PORT} when it starts anew; a second one at a time gets another port."]
+        """How it is started so that a node sees it."""
+        port = text.get(("server", "port"))
+        notes = [f"Start it as `opencode --port {PORT}`, for which an alias is handy; `opencode serve` needs nothing."]
+        if port not in (None, 0, PORT):
+            notes.append(f"Your server.port is {port}, where `opencode serve` listens: a node looks at {PORT}.")
+        return notes

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RUNTIMES: dict[str, Runtime] = {"claude": Claude(), "codex": Codex(), "gemini": Gemini(), "opencode": Opencode()}
 
-_MADE = (("hooks",), ("env",), ("telemetry",), ("server",))
+_MADE = (("hooks",), ("env",), ("telemetry",))
 """Objects that connecting makes where they are not there, and that go again where they are empty."""
 
 
@@ -75,8 +75,6 @@ def undone(runtime: Runtime, path: Path, now: bytes | None, memory: Memory | Non
         return memory.before
     text = Text(text_of(now, path), str(path))
     was = _before(path, memory)
-    if was is None and not runtime.recognisable:
-        return now
     clean = runtime.disconnected(text)
     if clean.text == text.text:
         return now

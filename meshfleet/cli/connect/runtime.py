@@ -34,8 +34,7 @@ class Runtime(Protocol):
     """For people."""
     program: str
     needs_script: bool
-    recognisable: bool
-    """Whether what is ours can be told by itself, with nothing remembered."""
+    """Whether it has hooks that run ours. One that has none is never connected nor disconnected."""
 
     def settings(self, environment: Mapping[str, str], home: Path) -> Path:
         """The settings file of this user."""

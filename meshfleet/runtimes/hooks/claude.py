@@ -15,8 +15,8 @@
 | SessionEnd | over |
 
 `idle_prompt` comes a minute after each turn that nobody followed up. It is no question: such a session is idle.
-What a sub-agent does comes with its `agent_id`. A SubagentStop with an empty `agent_type` is of the errand that
-compacts, for which nothing began.
+What a sub-agent does comes with its `agent_id`. The errand that compacts has a SubagentStop alone, for which nothing
+began.
 """
 
 from __future__ import annotations
@@ -70,7 +70,6 @@ class _Said(msgspec.Struct, frozen=True, gc=False):
     tool_use_id: object = None
     notification_type: object = None
     agent_id: object = None
-    agent_type: object = None
     model: object = None
     error: object = None
 
@@ -105,8 +104,6 @@ def _kind(said: _Said) -> Kind:
         return _NOTIFICATIONS.get(told, Kind.SPOKE) if isinstance(told, str) else Kind.SPOKE
     if event == "StopFailure" and said.error == "rate_limit":
         return Kind.LIMITED
-    if event in ("SubagentStart", "SubagentStop") and said.agent_type == "":
-        return Kind.SPOKE
     return _KINDS.get(event, Kind.SPOKE)
 
 

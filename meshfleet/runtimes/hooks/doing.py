@@ -178,7 +178,7 @@ class Doing:
         if call is None and event.tool is not None:
             call = self._running.newest_of(event.tool, besides=self._asked)
         if event.tool is None and self.waits:
-            return False  # the same question once more
+            return False  # the same question once more; it may have been answered just now
         self._asked.setdefault(call or SOME_CALL, at)
         return True
 

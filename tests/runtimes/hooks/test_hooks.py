@@ -168,6 +168,19 @@ def test_concurrent_tools_and_a_question_among_them() -> None:
     assert telling.is_() == ("idle", None)
 
 
+def test_a_question_that_is_told_again_was_asked_when_it_was_asked() -> None:
+    telling = Telling()
+    telling.say("PreToolUse", tool_name="Bash", tool_use_id="t1")
+    telling.say("PermissionRequest", tool_name="Bash")
+    telling.say("Notification", notification_type="permission_prompt", after=6.0)
+    record = telling.heard()
+    assert (record.status_at, record.tool_at, record.last_at) == (T0 + 2, T0 + 2, T0 + 8)
+    alone = Telling()  # an older version, which has no PermissionRequest
+    alone.say("PreToolUse", tool_name="Bash", tool_use_id="t1")
+    alone.say("Notification", notification_type="permission_prompt")
+    assert alone.is_() == ("waiting", "Bash")
+
+
 def test_calls_without_ids_end_oldest_first() -> None:
     telling, key = Telling(), Key("gemini-cli", "s1")
     telling.say("BeforeTool", runtime="gemini", tool_name="read_file")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from meshfleet.node.network import Network
     from meshfleet.node.trust import Trust
     from meshfleet.node.vault import Vault
-    from meshfleet.wire.identity import Certificate
+    from meshfleet.wire.identity import Authority, Certificate
 
 LOOK_EVERY = 3_600.0
 """Seconds between two looks at the own certificate. It is renewed with twenty days to spare, so hours don't matter; a
@@ -85,6 +85,9 @@ class Tending:
         self._round = 0
         self._step_since = trio.current_time()
         self._rotate_again = False
+        self._changing = trio.Lock()
+        """Held while the ring changes or somebody is thrown out. Of two rings made from one only the first would be
+        followed, and the second stay on the disk."""
         self._revoked = trio.Event()
         self.seeds: tuple[Address, ...] = ()
         """Where the fleet may be: told, and remembered. For a node whose certificate ran out, which sees nobody."""
@@ -97,24 +100,29 @@ class Tending:
         authority = self.trust.authority
         if authority is None:
             raise ConfigError(f"this node does not hold the fleet's authority. {self.who_issues()}")
-        self._rotate_again = not self.trust.ring.is_settled
-        if not self._rotate_again:
-            await self._adopt(with_new_key(authority, self.trust.ring, self._now_ms()))
+        async with self._changing:
+            self._rotate_again = not self.trust.ring.is_settled
+            if not self._rotate_again:
+                # Above whom was thrown out before it, also where the clock was set back: see `_owes_a_rotation`.
+                added = max(self._now_ms(), self._last_thrown_out() + 1)
+                await self._adopt(with_new_key(authority, self.trust.ring, added))
 
     async def revoke(self, name: NodeName, known: bool) -> None:
-        """Throw a node out for good, and rotate, so that it can open and seal nothing more."""
+        """Throw a node out for good, and rotate, so that it can open and seal nothing more. Where a crash comes between
+        the two, the rotation follows at the next start."""
         authority = self.trust.authority
         if authority is None:
             raise ConfigError(f"this node does not hold the fleet's authority. {self.who_issues()}")
         if name == self._member.name:
             raise ConfigError(f"{name} is this node itself, which holds the authority: it can't throw itself out.")
-        if self.trust.is_revoked(name):
-            raise ConfigError(f"{name} was revoked already.")
-        if not known and self._member.roster.get(name) is None:
-            raise ConfigError(f"no node of this fleet is called {name!r}. `meshfleet keys list` shows the names.")
-        revoked = revoke(authority, name, self._now_ms())
-        await self._written(lambda vault: vault.save_revoked((*self.trust.revoked, revoked)))
-        self._tell(partial(_revoke, revoked))
+        async with self._changing:
+            if self.trust.is_revoked(name):
+                raise ConfigError(f"{name} was revoked already.")
+            if not known and self._member.roster.get(name) is None:
+                raise ConfigError(f"no node of this fleet is called {name!r}. `meshfleet keys list` shows the names.")
+            revoked = revoke(authority, name, self._now_ms())
+            await self._written(lambda vault: vault.save_revoked((*self.trust.revoked, revoked)))
+            self._tell(partial(_revoke, revoked))
         await self.rotate()
 
     def who_issues(self) -> str:
@@ -154,23 +162,29 @@ class Tending:
                 await trio.sleep(LOOK_EVERY)
                 continue
             certificate = await self._renewed()
-            if certificate is not None:
-                await self._take(certificate)
+            if certificate is not None and await self._take(certificate):
                 continue
             await trio.sleep(AGAIN[min(failures, len(AGAIN) - 1)])
             failures += 1
 
-    async def _take(self, certificate: Certificate) -> None:
-        """Keep a new certificate, in the book too where names are given out here, and show it from now on."""
+    async def _take(self, certificate: Certificate) -> bool:
+        """Keep a new certificate, in the book too where names are given out here, and show it from now on. False where
+        it can't be shown, since TLS reads it from a temporary file: the old one is good for a while yet."""
         book = self._book
         await self._written(lambda vault: vault.save_certificate(certificate))
         if book is not None and book.is_kept:
             await self._written(lambda _vault: book.record(certificate))
         elif book is not None:
             book.record(certificate)
-        self.trust.renew(certificate)
+        try:
+            self.trust.renew(certificate)
+        except StateDirError as error:
+            self._counts["certificate_not_renewed"] += 1
+            log.error("this node's new certificate can't be shown; it is tried again", why=str(error))
+            return False
         self._tell(lambda member, _now: member.advertise(member.membership.me.info))  # with the new credential
         self._counts["certificate_renewed"] += 1
+        return True
 
     async def _renewed(self) -> Certificate | None:
         trust = self.trust
@@ -221,9 +235,10 @@ class Tending:
             log.info("the fleet's ring could not be fetched; this is tried again", why=str(error))
             return False
         self.hear(revoked)
-        if ring.version <= self.trust.ring.version:
-            return False
-        await self._adopt(ring)
+        async with self._changing:
+            if ring.version <= self.trust.ring.version:
+                return False
+            await self._adopt(ring)
         self._counts["ring_fetched"] += 1
         return True
 
@@ -252,18 +267,29 @@ class Tending:
         assert authority is not None
         while True:
             await trio.sleep(self._pause)
-            ring, since = self.trust.ring, trio.current_time() - self._step_since
-            if ring.is_settled:
-                if self._rotate_again:
+            if self.trust.ring.is_settled:
+                if self._rotate_again or self._owes_a_rotation():
                     await self.rotate()
                 continue
-            if self.stragglers() and since < STRAGGLERS:
-                continue
-            if ring.current != ring.keys[-1].key_id:
-                await self._adopt(with_newest_in_use(authority, ring))
-            elif since >= DRAIN:
-                await self._adopt(with_newest_alone(authority, ring))
-                log.info("datagrams are sealed with a new key alone", key=ring.current.hex())
+            async with self._changing:
+                await self._step(authority)
+
+    async def _step(self, authority: Authority) -> None:
+        ring, since = self.trust.ring, trio.current_time() - self._step_since
+        if self.stragglers() and since < STRAGGLERS:
+            return
+        if ring.current != ring.keys[-1].key_id:
+            await self._adopt(with_newest_in_use(authority, ring))
+        elif since >= DRAIN:
+            await self._adopt(with_newest_alone(authority, ring))
+            log.info("datagrams are sealed with a new key alone", key=ring.current.hex())
+
+    def _owes_a_rotation(self) -> bool:
+        """Whether somebody was thrown out who may hold the newest key: a crash came before the rotation."""
+        return self._last_thrown_out() >= self.trust.ring.keys[-1].added_ms
+
+    def _last_thrown_out(self) -> int:
+        return max((each.at_ms for each in self.trust.revoked), default=-1)
 
     async def _written(self, write: Callable[[Vault], None]) -> None:
         if self._vault is None:

@@ -172,9 +172,15 @@ class Fleet:
         """The certificate that `der` is; Untrusted where it is not of this fleet, or not good at `now`."""
         certificate = self.read_certificate(der)
         if not certificate.not_before <= now:
-            raise Untrusted(f"the certificate of {certificate.name} is not good before {_day(certificate.not_before)}")
+            raise Untrusted(
+                f"the certificate of {certificate.name} is not good before {_day(certificate.not_before)}; by the "
+                f"clock here, which may be wrong, it is {_day(now)}"
+            )
         if not now < certificate.not_after:
-            raise Untrusted(f"the certificate of {certificate.name} expired on {_day(certificate.not_after)}")
+            raise Untrusted(
+                f"the certificate of {certificate.name} expired on {_day(certificate.not_after)}; by the clock here it "
+                f"is {_day(now)}"
+            )
         return certificate
 
     def read_certificate(self, der: bytes) -> Certificate:

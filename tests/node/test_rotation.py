@@ -19,7 +19,8 @@ from meshfleet.node.node import Node, open_node
 from meshfleet.node.store import StateDir
 from meshfleet.node.vault import Vault
 from meshfleet.wire.identity import Authority, NodeKey
-from meshfleet.wire.ring import keyring_of
+from meshfleet.wire.revocation import revoke
+from meshfleet.wire.ring import keyring_of, read_ring
 from meshfleet.wire.seal import Sealer
 from tests.node.meshing import FLEET, config, counted, notes, owner, see, sees, state
 
@@ -219,6 +220,38 @@ async def test_a_rotation_that_a_restart_cut_short_goes_on_after_it(tmp_path: Pa
             assert len(keys(n1)) == 2
             await settled(n1, ())
             assert keys(n1) == (new,)
+
+
+async def test_rotations_that_are_asked_for_at_once_leave_the_same_ring_on_the_disk_as_in_use(tmp_path: Path) -> None:
+    own = msgspec.structs.replace(config("n1", fleet=None), state_dir=tmp_path)
+    async with open_node(own) as n1:
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as at_once:
+                for _ in range(6):
+                    at_once.start_soon(n1.office.rotate)
+            assert len(keys(n1)) == 2
+            kept = read_ring(n1.tending.trust.fleet, (tmp_path / "keyring").read_bytes())
+            assert kept == n1.tending.trust.ring
+        assert "identity_unsaved" not in n1.counters()
+
+
+async def test_who_was_thrown_out_right_before_a_crash_loses_the_key_at_the_next_start(tmp_path: Path) -> None:
+    own = msgspec.structs.replace(config("n1", fleet=None), state_dir=tmp_path)
+    with trio.fail_after(PATIENCE):
+        async with open_node(own) as n1:
+            before, authority = keys(n1), n1.tending.trust.authority
+            assert authority is not None
+        later = int(time.time() * 1000) + 3_600_000  # and the clock was set back since
+        with StateDir.open(tmp_path) as store:
+            Vault(store).save_revoked((revoke(authority, NodeName("n2"), later),))
+        async with open_node(own) as n1:
+            await settled(n1, before)
+            after, version = keys(n1), n1.tending.trust.ring.version
+        async with open_node(own) as n1:  # once is enough
+            await counted(n1, "datagrams_in", 0)
+            await n1.office.rotate()
+            assert n1.tending.trust.ring.version == version + 1
+            assert keys(n1)[:-1] == after
 
 
 async def test_datagrams_that_were_recorded_and_sent_again_are_dropped_and_counted() -> None:

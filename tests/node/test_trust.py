@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -169,6 +170,23 @@ async def test_a_certificate_is_renewed_by_who_holds_the_authority_while_all_goe
                 assert after.not_after > before.not_after
                 await sees(n1, "n2", Presence.FRESH)
                 await _knows_by(n1, "n2", after.credential)
+
+
+async def test_a_new_certificate_that_can_not_be_shown_yet_ends_no_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_node(owner("n1")) as n1:
+        trust, tending = n1.tending.trust, n1.tending
+        before, shown_before = trust.certificate, trust.dialling
+        assert trust.authority is not None
+        new = trust.authority.issue(n1.name, "agent", trust.key.public, time.time() + 60)
+        with monkeypatch.context() as machine:
+            machine.setattr(tempfile, "tempdir", str(tmp_path / "not there"))
+            assert not await tending._take(new)
+        assert (trust.certificate, trust.dialling) == (before, shown_before)
+        assert n1.counters()["certificate_not_renewed"] == 1
+        assert await tending._take(new)
+        assert trust.certificate == new
 
 
 async def _knows_by(node: Node, other: str, credential: bytes) -> None:

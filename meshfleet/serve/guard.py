@@ -20,7 +20,7 @@ import trio
 from starlette.datastructures import Headers, MutableHeaders
 
 from meshfleet.serve.answers import Refusal, quoted
-from meshfleet.serve.limits import BODY_LIMIT, BODY_SECONDS, DISCARD_LIMIT, DISCARD_SECONDS, Counts
+from meshfleet.serve.limits import BODY_LIMIT, BODY_SECONDS, DISCARD_LIMIT, DISCARD_SECONDS, HEAD_LIMIT, Counts
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -77,6 +77,7 @@ class Guard:
             body = await self._body(receive)
             if body is None:
                 return  # gone before it said all
+            self._check_head(scope)
             self._check_host(headers, scope)
             self._check_site(headers, scope["method"])
         except Refusal as refusal:
@@ -117,6 +118,18 @@ class Guard:
             f"The body did not arrive within {BODY_SECONDS:.0f} s. Send it in one go, with its Content-Length.",
             headers={"Connection": "close"},
         )
+
+    def _check_head(self, scope: Scope) -> None:
+        """Hypercorn bounds what it still waits for. A head that came in one piece may have 64 KiB."""
+        size = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
+        size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        if size > HEAD_LIMIT:
+            self._counts.heads_refused += 1
+            raise Refusal(
+                431,
+                f"The request's line and headers have more than {HEAD_LIMIT} bytes. A token has about 130: send less.",
+                headers={"Connection": "close"},
+            )
 
     def _check_host(self, headers: Headers, scope: Scope) -> None:
         given = headers.getlist("host")

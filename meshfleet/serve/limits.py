@@ -78,6 +78,7 @@ class Counts:
     hosts_refused: int = 0
     cross_site_refused: int = 0
     bodies_refused: int = 0
+    heads_refused: int = 0
     tokens_missing: int = 0
     tokens_refused: int = 0
     scopes_refused: int = 0

@@ -131,11 +131,12 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 
 def _names(settings: Settings) -> tuple[str, ...]:
     """Under which the view may be asked: on this machine, by the address it is bound to, as others know the machine."""
-    bound = settings.http.host
+    bound, gossip = settings.http.host, settings.gossip.host
     names = ["localhost", "127.0.0.1", "::1", *settings.http_name]
     if not _is_loopback(bound):
         names += [name for name in (machine_name(), platform.node()) if HOST_NAME.fullmatch(name)]
-        names += [] if ip_address(bound).is_unspecified else [bound]
+        # Where all addresses are bound, of these the one by which the fleet knows the machine.
+        names += [name for name in (bound, gossip) if not _is_unspecified(name)][:1]
     return tuple(dict.fromkeys(name.lower() for name in names if name))
 
 
@@ -153,6 +154,13 @@ def _is_loopback(host: str) -> bool:
         return host.lower() == "localhost" or ip_address(host).is_loopback
     except ValueError:
         raise ConfigError(f"--http {host}: give an IP address of this machine, or 0.0.0.0 for all.") from None
+
+
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 async def _check_peers(settings: Settings) -> None:

@@ -44,6 +44,9 @@ AGAIN = (60.0, 300.0, 900.0, 3_600.0)
 WORRY = 7 * 86_400.0
 """Seconds before the end of a certificate from which on a failed renewal is an error in the log, and not a remark."""
 
+SAVED_AGAIN = 60.0
+"""Seconds until revocations that could not be written are written again."""
+
 STRAGGLERS = 60.0
 """Seconds that a rotation waits for members that are there and don't take its step. They fetch the ring later."""
 
@@ -121,9 +124,14 @@ class Tending:
             if not known and self._member.roster.get(name) is None:
                 raise ConfigError(f"no node of this fleet is called {name!r}. `meshfleet keys list` shows the names.")
             revoked = revoke(authority, name, self._now_ms())
-            await self._written(lambda vault: vault.save_revoked((*self.trust.revoked, revoked)))
+            saved = await self._written(lambda vault: vault.save_revoked((*self.trust.revoked, revoked)))
             self._tell(partial(_revoke, revoked))
         await self.rotate()
+        if not saved:
+            raise StateDirError(
+                f"{name} is thrown out, and all are told. But the state dir can't be written: if this node ends before "
+                "that is mended, only others remember it. Make room on the disk; it is tried again each minute."
+            )
 
     def who_issues(self) -> str:
         """Where the authority is, as a sentence."""
@@ -259,7 +267,9 @@ class Tending:
         while True:
             await self._revoked.wait()
             self._revoked = trio.Event()
-            await self._written(lambda vault: vault.save_revoked(self.trust.revoked))
+            if not await self._written(lambda vault: vault.save_revoked(self.trust.revoked)):
+                await trio.sleep(SAVED_AGAIN)
+                self._revoked.set()
 
     async def _rotate_forever(self) -> None:
         """Take the next step of a rotation once all have taken the last. A restart in the middle goes on from there."""
@@ -291,14 +301,17 @@ class Tending:
     def _last_thrown_out(self) -> int:
         return max((each.at_ms for each in self.trust.revoked), default=-1)
 
-    async def _written(self, write: Callable[[Vault], None]) -> None:
+    async def _written(self, write: Callable[[Vault], None]) -> bool:
+        """Whether it is on the disk now, or need not be."""
         if self._vault is None:
-            return
+            return True
         try:
             await trio.to_thread.run_sync(write, self._vault)
         except StateDirError as error:
             self._counts["identity_unsaved"] += 1
             log.error("the state dir can't be written; what is new is lost with a restart", why=str(error))
+            return False
+        return True
 
     def _now_ms(self) -> int:
         return int(self.trust.wall() * 1000)

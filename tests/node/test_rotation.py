@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import trio
 
-from meshfleet.errors import ConfigError, JoinError
+from meshfleet.errors import ConfigError, JoinError, StateDirError
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Revoked
@@ -23,6 +23,7 @@ from meshfleet.wire.revocation import revoke
 from meshfleet.wire.ring import keyring_of, read_ring
 from meshfleet.wire.seal import Sealer
 from tests.node.meshing import FLEET, config, counted, notes, owner, see, sees, state
+from tests.node.test_store import full_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -252,6 +253,27 @@ async def test_who_was_thrown_out_right_before_a_crash_loses_the_key_at_the_next
             await n1.office.rotate()
             assert n1.tending.trust.ring.version == version + 1
             assert keys(n1)[:-1] == after
+
+
+async def test_on_a_full_disk_a_node_is_thrown_out_and_the_owner_told_that_it_is_not_kept_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tending, "SAVED_AGAIN", 0.05)
+    with StateDir.open(tmp_path) as store:
+        identity = owner("n1").identity
+        assert identity is not None
+        Vault(store).install(identity)
+    own = msgspec.structs.replace(config("n1", fleet=None), state_dir=tmp_path)
+    async with open_node(own) as n1, open_node(config("n2", n1.address)):
+        with trio.fail_after(PATIENCE):
+            await see(n1, 2)
+            with full_disk():
+                with pytest.raises(StateDirError, match=r"n2 is thrown out, and all are told\. But the state dir"):
+                    await n1.office.revoke(NodeName("n2"))
+                await sees(n1, "n2", Presence.LEFT)
+                await counted(n1, "identity_unsaved", 3)
+            while "n2" not in (tmp_path / "revoked.json").read_text():
+                await trio.lowlevel.checkpoint()
 
 
 async def test_datagrams_that_were_recorded_and_sent_again_are_dropped_and_counted() -> None:

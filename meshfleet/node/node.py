@@ -239,7 +239,7 @@ class Node:
             ) from error
         if where == self.address:
             raise JoinError(f"{address} is this node itself.")
-        name = await self._driver.links.reach(where)
+        name = await self.tending.reached(where, self._driver.links.reach)
         synced = self._synced.setdefault(name, trio.Event())
         self._driver.tell(lambda member, now: member.join(where, now))
         with trio.move_on_after(JOIN_PATIENCE):

@@ -16,12 +16,13 @@ import trio
 from meshfleet.errors import ConfigError, JoinError, StateDirError, WireError
 from meshfleet.gossip.roster import HOPEFUL
 from meshfleet.logs import get_logger
-from meshfleet.node.entering import fetch_ring, renew
+from meshfleet.node.entering import NotLetIn, fetch_ring, renew
+from meshfleet.node.links import TurnedAway
 from meshfleet.wire.revocation import revoke
 from meshfleet.wire.ring import Ring, with_new_key, with_newest_alone, with_newest_in_use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from meshfleet.fleet.names import Address, NodeName
     from meshfleet.gossip.limits import Counts
@@ -249,6 +250,21 @@ class Tending:
             await self._adopt(ring)
         self._counts["ring_fetched"] += 1
         return True
+
+    async def reached(self, address: Address, reach: Callable[[Address], Awaitable[NodeName]]) -> NodeName:
+        """Who is at `address`, by `reach`. Who turns this node away on a stream of the mesh hangs up and no more: then
+        its entrance is asked why."""
+        try:
+            return await reach(address)
+        except TurnedAway as error:
+            why = str(error)
+        try:
+            await fetch_ring(self._network, self.trust, address)
+        except NotLetIn as refused:
+            why = str(refused)
+        except (JoinError, WireError):
+            pass
+        raise JoinError(why)
 
     def hear(self, revoked: tuple[Revoked, ...]) -> None:
         """Revocations that were found genuine, from elsewhere than gossip."""

@@ -158,7 +158,7 @@ async def test_a_revoked_node_is_thrown_out_everywhere_and_can_open_and_seal_not
             assert keys(out)[0] == before[0]
             for node in stays:
                 assert not node._driver.links._by_name.get(NodeName("n4"))
-                with pytest.raises(JoinError):
+                with pytest.raises(JoinError, match=r"refused: n4 was revoked"):
                     await out.join(node.address)
             sealed = Sealer(n2.tending.trust.keyring).seal(b"")
             with pytest.raises(Exception, match="does not have"):

@@ -35,6 +35,7 @@ from meshfleet.node.settings import CERTIFICATE, HOST_NAME, default_state_base, 
 from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.viewing import rfc3339
 from meshfleet.serve import serve
+from meshfleet.wire.identity import OBSERVER
 
 if TYPE_CHECKING:
     import ssl
@@ -71,8 +72,12 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
             async with working_until(asked) as nursery:
                 running, link = await _serve(node, settings, left, nursery)
                 _introduce(running, link, settings, extras)
-                nursery.start_soon(_carry_agents, node, settings, extras)
-                if settings.discover and not extras.as_json:
+                observes = node.member.membership.me.info.role == OBSERVER
+                if observes and not extras.as_json:
+                    print("An observer: it shows the fleet, and carries no agents.", flush=True)
+                if not observes:
+                    nursery.start_soon(_carry_agents, node, settings, extras)
+                if settings.discover and not observes and not extras.as_json:
                     nursery.start_soon(_tell_what_was_found, node)
                 if extras.with_stdin:
                     nursery.start_soon(_ask_with_stdin, asked)

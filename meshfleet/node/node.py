@@ -33,7 +33,7 @@ from meshfleet.node.invites import Book
 from meshfleet.node.machine import Machine
 from meshfleet.node.office import Office
 from meshfleet.node.rejoining import join_seeds, remember_peers
-from meshfleet.node.settling import identity_of, resolved, role_of
+from meshfleet.node.settling import identity_of, refuse_observer, resolved, role_of
 from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
 from meshfleet.node.store import StateDir
 from meshfleet.node.supervise import supervise
@@ -189,6 +189,7 @@ class Node:
 
     def publish(self, state: AgentState) -> None:
         """Spread an agent's state. PublishError when it is over 4 KiB encoded, or one agent too many."""
+        refuse_observer(self._info.role, self.name)
         body = encode_state(state)
         if len(body) > SNAPSHOT_LIMIT:
             raise PublishError(

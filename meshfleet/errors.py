@@ -5,6 +5,7 @@
     ├── StateDirError     the state dir can't be used: not ours, not writable, held by another node
     ├── JoinError         a peer could not be joined, and why
     ├── PublishError      what an agent wants to publish can't travel
+    │   └── CarriesNone   the node only looks, and carries no agents
     ├── AccessDenied      what a reader showed lets it in nowhere, and why
     ├── NoAnswer          no node answered where one was expected
     ├── Refused           the node answered that it won't, or can't
@@ -43,6 +44,10 @@ class JoinError(MeshfleetError):
 
 class PublishError(MeshfleetError):
     """A state can't travel. The last published state of the agent stays as it was."""
+
+
+class CarriesNone(PublishError):
+    """The node is an observer: it carries no agents."""
 
 
 class AccessDenied(MeshfleetError):

@@ -11,9 +11,9 @@ import logging
 import re
 import sys
 
-SECRETS = re.compile(r"(mfs|mf_[a-z]+)_[A-Za-z0-9_-]{8,}")
-"""What looks like a session token or an API key. No code of ours logs one; somebody may yet type one into an
-address."""
+SECRETS = re.compile(r"(mfs|mfi1|mf_[a-z]+)_[A-Za-z0-9_-]{8,}")
+"""What looks like a session token, an API key or an invitation. No code of ours logs one; somebody may yet type one
+into an address."""
 
 
 class Logger:

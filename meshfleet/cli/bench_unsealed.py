@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from meshfleet.errors import Untrusted
+from meshfleet.errors import ConfigError, Untrusted
 from meshfleet.fleet.names import node_name
 from meshfleet.gossip.vouching import Trusting
 from meshfleet.node.frames import Frames, Hello
@@ -43,9 +43,11 @@ class Unsealed(Trust):
 
     def admit(self, der: bytes | None) -> Certificate:
         """Whoever says a name."""
-        if der is None:
-            raise Untrusted("it says no name")
-        return Certificate(b"", node_name(der.decode()), "agent", b"", 0, 0.0, 0.0, b"")
+        try:
+            name = node_name((der or b"").decode())
+        except (ConfigError, UnicodeDecodeError) as error:  # a certificate, from who speaks with trust
+            raise Untrusted("it says no name") from error
+        return Certificate(b"", name, "agent", b"", 0, 0.0, 0.0, b"")
 
 
 class Plain(Sealer):

@@ -40,7 +40,9 @@ def write_json(path: Path, content: msgspec.Struct) -> None:
     """Replace `path`. A reader sees the old file or the new one. StateDirError where it can't be written."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(msgspec.json.encode(content) + b"\n")
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(file, "wb") as out:
+            out.write(msgspec.json.encode(content) + b"\n")
         beside.replace(path)
     except OSError as error:
         with suppress(OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0
 """Seconds for an answer: to join takes a connection to another machine, and to leave a farewell."""
+
+BUSY = 0.05
+"""Seconds between two tries where a node has its hands full and the kernel queues nobody more for it."""
 
 REPLY_LIMIT = 1024 * 1024
 
@@ -36,7 +40,7 @@ def converse(path: Path, request: msgspec.Struct, kind: type[_T], nobody: str, *
         connection.settimeout(patience)
         try:
             with short_path(path) as short:
-                connection.connect(short)
+                _connect(connection, short, monotonic() + patience)
             connection.sendall(msgspec.json.encode(request) + b"\n")
             line = connection.makefile("rb").readline(REPLY_LIMIT)
         except TimeoutError as error:
@@ -47,3 +51,14 @@ def converse(path: Path, request: msgspec.Struct, kind: type[_T], nobody: str, *
         return msgspec.json.decode(line, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NoAnswer(f"{path} ended the conversation without a reply. The node's log may say why.") from error
+
+
+def _connect(connection: socket.socket, path: str, until: float) -> None:
+    """Connect as soon as there is room. Linux says EAGAIN where the queue is full, whatever the socket's timeout."""
+    while True:
+        try:
+            return connection.connect(path)
+        except BlockingIOError:
+            if monotonic() >= until:
+                raise TimeoutError from None
+        sleep(BUSY)

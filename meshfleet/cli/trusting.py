@@ -96,8 +96,14 @@ def _write_new(path: Path, content: bytes) -> None:
         raise ConfigError(f"--out {path} is there already. Nothing was overwritten; choose another.") from None
     except OSError as error:
         raise ConfigError(f"--out {path} can't be written: {error.strerror}.") from error
-    with os.fdopen(file, "wb") as out:
-        out.write(content)
+    try:
+        with os.fdopen(file, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)  # half a key would pass for one until it is needed
+        raise StateDirError(f"--out {path} can't be written: {error.strerror}. Nothing was left there.") from error
 
 
 def _ask(request: Request, node: str | None, state_dir: str | None) -> Reply:

@@ -36,6 +36,7 @@ from meshfleet.node.settings import CERTIFICATE, HOST_NAME, default_state_base, 
 from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.viewing import rfc3339
 from meshfleet.serve import serve
+from meshfleet.wire.identity import OBSERVER
 
 if TYPE_CHECKING:
     import ssl
@@ -77,8 +78,12 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
             async with working_until(asked) as nursery:
                 running, link = await _serve(node, settings, told, left, nursery)
                 _introduce(running, link, settings, extras)
-                nursery.start_soon(_carry_agents, node, settings, told, extras)
-                if settings.discover and not extras.as_json:
+                observes = node.member.membership.me.info.role == OBSERVER
+                if observes and not extras.as_json:
+                    print("An observer: it shows the fleet, and carries no agents.", flush=True)
+                if not observes:
+                    nursery.start_soon(_carry_agents, node, settings, told, extras)
+                if settings.discover and not observes and not extras.as_json:
                     nursery.start_soon(_tell_what_was_found, node)
                 if extras.with_stdin:
                     nursery.start_soon(_ask_with_stdin, asked)
@@ -148,11 +153,12 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 
 def _names(settings: Settings) -> tuple[str, ...]:
     """Under which the view may be asked: on this machine, by the address it is bound to, as others know the machine."""
-    bound = settings.http.host
+    bound, gossip = settings.http.host, settings.gossip.host
     names = ["localhost", "127.0.0.1", "::1", *settings.http_name]
     if not _is_loopback(bound):
         names += [name for name in (machine_name(), platform.node()) if HOST_NAME.fullmatch(name)]
-        names += [] if ip_address(bound).is_unspecified else [bound]
+        # Where all addresses are bound, of these the one by which the fleet knows the machine.
+        names += [name for name in (bound, gossip) if not _is_unspecified(name)][:1]
     return tuple(dict.fromkeys(name.lower() for name in names if name))
 
 
@@ -170,6 +176,13 @@ def _is_loopback(host: str) -> bool:
         return host.lower() == "localhost" or ip_address(host).is_loopback
     except ValueError:
         raise ConfigError(f"--http {host}: give an IP address of this machine, or 0.0.0.0 for all.") from None
+
+
+def _is_unspecified(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 async def _check_peers(settings: Settings) -> None:

@@ -26,6 +26,9 @@ ANSWER_LIMIT = 64 * 1024 * 1024
 
 PORTS = {"http": 80, "https": 443}
 
+_NAME_MISMATCH, _ADDRESS_MISMATCH = 62, 64
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH (openssl/x509_vfy.h), nameless in Python."""
+
 
 class _Problem(msgspec.Struct, frozen=True):
     error: str
@@ -67,10 +70,7 @@ class There(msgspec.Struct, frozen=True):
                 name = urlsplit(self.url).hostname
                 raise ConfigError(f"{self.url}: {name!r} can't be resolved. Is the name right?") from error
             except ssl.SSLCertVerificationError as error:
-                raise ConfigError(
-                    f"{self.url}: its certificate is not trusted here ({error.verify_message}). Copy http.crt from the "
-                    "node's state dir, and name it: --ca FILE, or MESHFLEET_CA."
-                ) from error
+                raise ConfigError(f"{self.url}: {self._mistrust(error)}") from error
             except TimeoutError as error:
                 raise NoAnswer(
                     f"{self.url} accepts, and says nothing for {patience:.0f} s: it may be stopped."
@@ -81,6 +81,18 @@ class There(msgspec.Struct, frozen=True):
             yield response
         finally:
             connection.close()
+
+    def _mistrust(self, error: ssl.SSLCertVerificationError) -> str:
+        if error.verify_code in (_NAME_MISMATCH, _ADDRESS_MISMATCH):
+            name = urlsplit(self.url).hostname
+            return (
+                f"its certificate is for other names ({error.verify_message}). Ask it by one of these, or start the "
+                f"node with --http-name {name}, and copy its http.crt anew."
+            )
+        return (
+            f"its certificate is not trusted here ({error.verify_message}). Copy http.crt from the node's state dir, "
+            "and name it: --ca FILE, or MESHFLEET_CA."
+        )
 
     def body_of(self, response: HTTPResponse) -> bytes:
         """All of it. NoAnswer where it ends before its end."""

@@ -4,7 +4,8 @@
     http.key   private key of the own one, PEM, 0600
 
 The own one is self-signed, for the names under which the node is asked, and made anew when these change or it ends
-soon. It is ECDSA on P-256 and not Ed25519 as the rest: browsers take no Ed25519 certificates.
+soon. It is ECDSA on P-256 and not Ed25519 as the rest: browsers take no Ed25519 certificates. For the same reason the
+fleet's authority does not sign it; and who trusts one node's page need not trust all of its fleet.
 """
 
 from __future__ import annotations
@@ -64,10 +65,7 @@ def for_http(setting: str, state_dir: Path, names: Sequence[str], now: datetime)
 
 
 def own(state_dir: Path, names: Sequence[str], now: datetime) -> tuple[Path, Path]:
-    """Files of the node's own certificate and its key, made where they are missing, too old, or for other names.
-
-    A seam: once nodes have certificates of the fleet's authority, this one is signed by that instead of by itself.
-    """
+    """Files of the node's own certificate and its key, made where they are missing, too old, or for other names."""
     certificate, key = state_dir / CERTIFICATE, state_dir / KEY
     if not (key.exists() and _is_good(certificate, names, now)):
         replace_file(key, b"")  # so that a crash in between leaves no pair that doesn't match

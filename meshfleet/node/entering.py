@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from meshfleet.node.trust import Trust
     from meshfleet.wire.identity import Certificate
 
+
+class NotLetIn(JoinError):
+    """The entrance answered that it won't, and why."""
+
+
 PATIENCE = 10.0
 """Seconds for the whole of one visit to the entrance."""
 
@@ -130,7 +135,7 @@ async def _visit(
     except WireError as error:
         raise JoinError(f"{address}: {error}.") from error
     if isinstance(answer, Refused):
-        raise JoinError(f"{address} refused: {answer.why}")
+        raise NotLetIn(f"{address} refused: {answer.why}")
     return fleet, answer
 
 

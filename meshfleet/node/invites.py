@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 import os
+import threading
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -29,10 +30,14 @@ INVITES = "invites.json"
 ISSUED = "issued.json"
 
 OPEN_LIMIT = 256
-"""Invitations at once. Used and expired ones make room."""
+"""Invitations at once. Expired ones make room, and used ones where there is none."""
 
 ISSUED_LIMIT = 20_000
 """Names that were given out, twice what a roster holds. Those whose certificates ended long ago make room."""
+
+BOOK_BYTES = 16 * 1024 * 1024
+"""Of each file of the book that are read. 256 invitations that a thousand machines each used take 12 MB, 20,000 names
+4 MB."""
 
 LINE_LIMIT = 2_000
 """Characters of a line; a real one has some 200."""
@@ -91,7 +96,7 @@ def read_invite(line: str) -> Invite:
     return invite
 
 
-class _Open(msgspec.Struct):
+class _Open(msgspec.Struct, frozen=True):
     """One invitation, as its maker remembers it."""
 
     invite: bytes
@@ -99,7 +104,7 @@ class _Open(msgspec.Struct):
     role: str
     expires: float
     uses: int
-    keys: list[bytes]
+    keys: tuple[bytes, ...]
     """Who used it. The same key again is an answer that was lost, and not another use."""
 
 
@@ -114,11 +119,13 @@ class Issued(msgspec.Struct, frozen=True):
 class Book:
     """Invitations that are open, and names that were given out. In a state dir, or in memory alone.
 
-    What it decides is on the disk before anybody is told. Every call may block for as long as the disk takes.
+    What it decides is on the disk before anybody is told. Every call may block for as long as the disk takes, and may
+    be made from any thread: one change at a time.
     """
 
     def __init__(self, store: StateDir | None) -> None:
         self._store = store
+        self._changing = threading.Lock()
         self._open: dict[bytes, _Open] = {each.invite: each for each in self._read(INVITES, list[_Open]) or []}
         self.issued: dict[str, Issued] = self._read(ISSUED, dict[str, Issued]) or {}
 
@@ -129,28 +136,31 @@ class Book:
 
     def invite(self, role: str, seconds: float, uses: int, now: float) -> tuple[bytes, bytes, int]:
         """A new invitation: its id, its secret, and when it expires. ConfigError where there are too many."""
-        self._open = {key: each for key, each in self._open.items() if each.expires > now and each.uses > 0}
-        if len(self._open) >= OPEN_LIMIT:
-            raise ConfigError(f"{OPEN_LIMIT} invitations are open already. Wait until some expire.")
-        number, secret, expires = os.urandom(INVITE_ID_BYTES), os.urandom(SECRET_BYTES), int(now + seconds)
-        self._open[number] = _Open(number, sha256(secret).digest(), role, expires, uses, [])
-        self._save()
+        with self._changing:
+            still = {key: each for key, each in self._open.items() if each.expires > now}
+            if len(still) >= OPEN_LIMIT:  # else who used one may still ask for an answer that was lost
+                still = {key: each for key, each in still.items() if each.uses > 0}
+            if len(still) >= OPEN_LIMIT:
+                raise ConfigError(f"{OPEN_LIMIT} invitations are open already. Wait until some expire.")
+            number, secret, expires = os.urandom(INVITE_ID_BYTES), os.urandom(SECRET_BYTES), int(now + seconds)
+            still[number] = _Open(number, sha256(secret).digest(), role, expires, uses, ())
+            self._save(still)
         return number, secret, expires
 
     def redeem(self, number: bytes, secret: bytes, who: Requested, now: float) -> str:
         """The role that the newcomer gets; Refusal where it gets none. The use is counted, on disk, on return."""
-        invite = self._open.get(number)
-        if invite is None or not hmac.compare_digest(invite.digest, sha256(secret).digest()):
-            raise Refusal("this invitation is not known here, was used up, or expired. Ask for a new one.")
-        if now >= invite.expires:
-            raise Refusal("this invitation has expired. Ask for a new one.")
-        self.check_free(who.name, who.public, now)
-        if who.public not in invite.keys:
-            if invite.uses <= 0:
-                raise Refusal("this invitation was used already. Ask for a new one.")
-            invite.uses -= 1
-            invite.keys.append(who.public)
-            self._save()
+        with self._changing:
+            invite = self._open.get(number)
+            if invite is None or not hmac.compare_digest(invite.digest, sha256(secret).digest()):
+                raise Refusal("this invitation is not known here, was used up, or expired. Ask for a new one.")
+            if now >= invite.expires:
+                raise Refusal("this invitation has expired. Ask for a new one.")
+            self.check_free(who.name, who.public, now)
+            if who.public not in invite.keys:
+                if invite.uses <= 0:
+                    raise Refusal("this invitation was used already. Ask for a new one.")
+                used = msgspec.structs.replace(invite, uses=invite.uses - 1, keys=(*invite.keys, who.public))
+                self._save({**self._open, number: used})
         return invite.role
 
     def check_free(self, name: NodeName, public: bytes, now: float) -> None:
@@ -165,16 +175,19 @@ class Book:
 
     def record(self, certificate: Certificate) -> None:
         """A certificate was made."""
-        self.issued[certificate.name] = Issued(certificate.public, certificate.role, certificate.not_after)
-        if self._store is not None:
-            self._store.write(ISSUED, msgspec.json.encode(self.issued) + b"\n")
+        with self._changing:
+            self.issued[certificate.name] = Issued(certificate.public, certificate.role, certificate.not_after)
+            if self._store is not None:
+                self._store.write(ISSUED, msgspec.json.encode(self.issued) + b"\n")
 
-    def _save(self) -> None:
+    def _save(self, invites: dict[bytes, _Open]) -> None:
+        """Go by these from now on: once they are on the disk, so that what could not be written did not happen."""
         if self._store is not None:
-            self._store.write(INVITES, msgspec.json.encode(list(self._open.values())) + b"\n")
+            self._store.write(INVITES, msgspec.json.encode(list(invites.values())) + b"\n")
+        self._open = invites
 
     def _read(self, name: str, kind: type[_T]) -> _T | None:
-        data = None if self._store is None else self._store.read(name)
+        data = None if self._store is None else self._store.read(name, BOOK_BYTES)
         if self._store is None or data is None:
             return None
         try:

@@ -37,7 +37,7 @@ PARTING = 1.0
 """Seconds that the other side has to hang up after a Goodbye. Closing before it did could make a RST, which would
 take the Goodbye from it."""
 
-_UNPROVEN = "it closed the connection before it had shown that it belongs to this fleet"
+UNPROVEN = "it closed the connection before it had shown that it belongs to this fleet"
 
 
 class Link:
@@ -117,7 +117,7 @@ class Link:
                     await self._receive_one(hello.frames, receive, counts)
                 nursery.cancel_scope.cancel()
         except* trio.BrokenResourceError as errors:
-            self.failure = self.failure or broken_because(errors) or _UNPROVEN
+            self.failure = self.failure or broken_because(errors) or UNPROVEN
         except* trio.TooSlowError:
             self.failure = f"it did not show within {HANDSHAKE:.0f} s that it belongs to this fleet"
             self._count("stream_mute")

@@ -10,7 +10,7 @@ import trio
 from meshfleet.errors import JoinError
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.messages import Connect, Message, Packet, StreamEnd
-from meshfleet.node.link import Link
+from meshfleet.node.link import UNPROVEN, Link
 from meshfleet.node.network import Network, Stream, whose_error
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ IDLE = 15.0
 
 LINKS = 1_024
 """Streams at once, either way. Further messages that need a new one are dropped: `dropped_link`."""
+
+
+class TurnedAway(JoinError):
+    """The other side hung up where it should have shown that it lets this node in."""
 
 
 class Owner(Protocol):
@@ -106,6 +110,8 @@ class Links:
             nursery.start_soon(_when, link.ready, nursery.cancel_scope)
             nursery.start_soon(_when, link.over, nursery.cancel_scope)
         if not link.ready.is_set() or link.peer is None:
+            if link.failure == UNPROVEN:
+                raise TurnedAway(f"{address}: {UNPROVEN}.")
             raise JoinError(f"{address}: {link.failure or 'no answer'}.")
         return link.peer
 

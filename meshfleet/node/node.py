@@ -34,7 +34,7 @@ from meshfleet.node.keyprints import with_short_keys
 from meshfleet.node.machine import Machine
 from meshfleet.node.office import Office
 from meshfleet.node.rejoining import join_seeds, remember_peers
-from meshfleet.node.settling import identity_of, resolved, role_of
+from meshfleet.node.settling import identity_of, refuse_observer, resolved, role_of
 from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
 from meshfleet.node.store import StateDir
 from meshfleet.node.supervise import supervise
@@ -190,6 +190,7 @@ class Node:
 
     def publish(self, state: AgentState) -> None:
         """Spread an agent's state. PublishError when it is over 4 KiB encoded, or one agent too many."""
+        refuse_observer(self._info.role, self.name)
         body = encode_state(with_short_keys(state, self.keyring))
         if len(body) > SNAPSHOT_LIMIT:
             raise PublishError(
@@ -240,7 +241,7 @@ class Node:
             ) from error
         if where == self.address:
             raise JoinError(f"{address} is this node itself.")
-        name = await self._driver.links.reach(where)
+        name = await self.tending.reached(where, self._driver.links.reach)
         synced = self._synced.setdefault(name, trio.Event())
         self._driver.tell(lambda member, now: member.join(where, now))
         with trio.move_on_after(JOIN_PATIENCE):

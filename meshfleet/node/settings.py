@@ -223,7 +223,7 @@ def _settings(given: Given) -> Settings:
         zone=given.zone,
         role=given.role or plain.role,
         state_dir=Path(given.state_dir).expanduser() if given.state_dir else plain.state_dir,
-        invite=given.invite or None,
+        invite=given.invite,
         discover=plain.discover if given.discover is None else given.discover,
         exited_shown=plain.exited_shown if given.exited_shown is None else given.exited_shown,
         log_level=given.log_level or plain.log_level,
@@ -269,7 +269,7 @@ def _check(given: Given, named: str) -> None:
     for key, text in (("zone", given.zone), ("host", given.host)):
         if text is not None and not (0 < len(text) <= NAME_LIMIT and text.isprintable()):
             raise ConfigError(f"{_place(named, key)}: {text[:80]!r} is not 1 to {NAME_LIMIT} printable characters.")
-    if given.invite:
+    if given.invite is not None:
         try:
             read_invite(given.invite)
         except ConfigError as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshfleet.errors import ConfigError
+from meshfleet.errors import CarriesNone, ConfigError
+from meshfleet.wire.identity import OBSERVER
 
 if TYPE_CHECKING:
-    from meshfleet.fleet.names import Address
+    from meshfleet.fleet.names import Address, NodeName
     from meshfleet.node.config import NodeConfig
     from meshfleet.node.network import Network
     from meshfleet.node.trust import Identity, Trust
@@ -16,7 +17,16 @@ if TYPE_CHECKING:
 
 def role_of(config: NodeConfig, trust: Trust) -> str:
     """A certificate for an observer makes no agent's node, whatever the settings say."""
-    return "observer" if trust.certificate.role == "observer" else config.role
+    return OBSERVER if trust.certificate.role == OBSERVER else config.role
+
+
+def refuse_observer(role: str, name: NodeName) -> None:
+    """CarriesNone where a node only looks. Nobody would believe what it says of agents."""
+    if role == OBSERVER:
+        raise CarriesNone(
+            f"{name} is an observer, which carries no agents. Where it was not invited as one, start it with --role "
+            "agent; else have it invited anew."
+        )
 
 
 def identity_of(config: NodeConfig, vault: Vault | None, now: float) -> Identity:

@@ -18,6 +18,7 @@ import errno
 import fcntl
 import os
 import stat
+import threading
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Self
@@ -41,7 +42,8 @@ PEERS_LIMIT = 256
 """Peers kept for rejoining. One that answers is enough; 256 outlast any outage that leaves somebody."""
 
 FILE_LIMIT = 1024 * 1024
-"""Bytes of a file that are read. Ours stay below 64 KiB; what is larger was not written by us."""
+"""Bytes of a file that are read. Ours stay below 256 KiB, but for the book of invitations; what is larger was not
+written by us."""
 
 DAMAGED_LIMIT = 9
 """Damaged copies kept of one file. The ninth is overwritten."""
@@ -85,6 +87,7 @@ class StateDir:
         self.unsaved = 0
         """How often something could not be saved at run time."""
         self._lock = lock
+        self._writing = threading.Lock()
         self._saved: bytes | None = None
         self._complained = False
 
@@ -194,11 +197,11 @@ class StateDir:
             return _NodeFile()
         return known
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = FILE_LIMIT) -> bytes | None:
         """The file's bytes, up to the limit and one more; None if it is not there."""
         try:
             with (self.path / name).open("rb") as file:
-                return file.read(FILE_LIMIT + 1)
+                return file.read(limit + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -206,7 +209,8 @@ class StateDir:
 
     def write(self, name: str, data: bytes) -> None:
         """Replace a file, whole and on the disk on return. StateDirError where that fails; then the old one stays."""
-        replace_file(self.path / name, data)  # only the holder of the lock does
+        with self._writing:  # one process has the folder, and one of its threads at a time
+            replace_file(self.path / name, data)
 
     def _set_aside(self, name: str, reason: Exception) -> None:
         damaged = next(

@@ -16,12 +16,13 @@ import trio
 from meshfleet.errors import ConfigError, JoinError, StateDirError, WireError
 from meshfleet.gossip.roster import HOPEFUL
 from meshfleet.logs import get_logger
-from meshfleet.node.entering import fetch_ring, renew
+from meshfleet.node.entering import NotLetIn, fetch_ring, renew
+from meshfleet.node.links import TurnedAway
 from meshfleet.wire.revocation import revoke
 from meshfleet.wire.ring import Ring, with_new_key, with_newest_alone, with_newest_in_use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from meshfleet.fleet.names import Address, NodeName
     from meshfleet.gossip.limits import Counts
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from meshfleet.node.network import Network
     from meshfleet.node.trust import Trust
     from meshfleet.node.vault import Vault
-    from meshfleet.wire.identity import Certificate
+    from meshfleet.wire.identity import Authority, Certificate
 
 LOOK_EVERY = 3_600.0
 """Seconds between two looks at the own certificate. It is renewed with twenty days to spare, so hours don't matter; a
@@ -43,6 +44,9 @@ AGAIN = (60.0, 300.0, 900.0, 3_600.0)
 
 WORRY = 7 * 86_400.0
 """Seconds before the end of a certificate from which on a failed renewal is an error in the log, and not a remark."""
+
+SAVED_AGAIN = 60.0
+"""Seconds until revocations that could not be written are written again."""
 
 STRAGGLERS = 60.0
 """Seconds that a rotation waits for members that are there and don't take its step. They fetch the ring later."""
@@ -85,6 +89,9 @@ class Tending:
         self._round = 0
         self._step_since = trio.current_time()
         self._rotate_again = False
+        self._changing = trio.Lock()
+        """Held while the ring changes or somebody is thrown out. Of two rings made from one only the first would be
+        followed, and the second stay on the disk."""
         self._revoked = trio.Event()
         self.seeds: tuple[Address, ...] = ()
         """Where the fleet may be: told, and remembered. For a node whose certificate ran out, which sees nobody."""
@@ -97,25 +104,35 @@ class Tending:
         authority = self.trust.authority
         if authority is None:
             raise ConfigError(f"this node does not hold the fleet's authority. {self.who_issues()}")
-        self._rotate_again = not self.trust.ring.is_settled
-        if not self._rotate_again:
-            await self._adopt(with_new_key(authority, self.trust.ring, self._now_ms()))
+        async with self._changing:
+            self._rotate_again = not self.trust.ring.is_settled
+            if not self._rotate_again:
+                # Above whom was thrown out before it, also where the clock was set back: see `_owes_a_rotation`.
+                added = max(self._now_ms(), self._last_thrown_out() + 1)
+                await self._adopt(with_new_key(authority, self.trust.ring, added))
 
     async def revoke(self, name: NodeName, known: bool) -> None:
-        """Throw a node out for good, and rotate, so that it can open and seal nothing more."""
+        """Throw a node out for good, and rotate, so that it can open and seal nothing more. Where a crash comes between
+        the two, the rotation follows at the next start."""
         authority = self.trust.authority
         if authority is None:
             raise ConfigError(f"this node does not hold the fleet's authority. {self.who_issues()}")
         if name == self._member.name:
             raise ConfigError(f"{name} is this node itself, which holds the authority: it can't throw itself out.")
-        if self.trust.is_revoked(name):
-            raise ConfigError(f"{name} was revoked already.")
-        if not known and self._member.roster.get(name) is None:
-            raise ConfigError(f"no node of this fleet is called {name!r}. `meshfleet keys list` shows the names.")
-        revoked = revoke(authority, name, self._now_ms())
-        await self._written(lambda vault: vault.save_revoked((*self.trust.revoked, revoked)))
-        self._tell(partial(_revoke, revoked))
+        async with self._changing:
+            if self.trust.is_revoked(name):
+                raise ConfigError(f"{name} was revoked already.")
+            if not known and self._member.roster.get(name) is None:
+                raise ConfigError(f"no node of this fleet is called {name!r}. `meshfleet keys list` shows the names.")
+            revoked = revoke(authority, name, self._now_ms())
+            saved = await self._written(lambda vault: vault.save_revoked((*self.trust.revoked, revoked)))
+            self._tell(partial(_revoke, revoked))
         await self.rotate()
+        if not saved:
+            raise StateDirError(
+                f"{name} is thrown out, and all are told. But the state dir can't be written: if this node ends before "
+                "that is mended, only others remember it. Make room on the disk; it is tried again each minute."
+            )
 
     def who_issues(self) -> str:
         """Where the authority is, as a sentence."""
@@ -154,23 +171,29 @@ class Tending:
                 await trio.sleep(LOOK_EVERY)
                 continue
             certificate = await self._renewed()
-            if certificate is not None:
-                await self._take(certificate)
+            if certificate is not None and await self._take(certificate):
                 continue
             await trio.sleep(AGAIN[min(failures, len(AGAIN) - 1)])
             failures += 1
 
-    async def _take(self, certificate: Certificate) -> None:
-        """Keep a new certificate, in the book too where names are given out here, and show it from now on."""
+    async def _take(self, certificate: Certificate) -> bool:
+        """Keep a new certificate, in the book too where names are given out here, and show it from now on. False where
+        it can't be shown, since TLS reads it from a temporary file: the old one is good for a while yet."""
         book = self._book
         await self._written(lambda vault: vault.save_certificate(certificate))
         if book is not None and book.is_kept:
             await self._written(lambda _vault: book.record(certificate))
         elif book is not None:
             book.record(certificate)
-        self.trust.renew(certificate)
+        try:
+            self.trust.renew(certificate)
+        except StateDirError as error:
+            self._counts["certificate_not_renewed"] += 1
+            log.error("this node's new certificate can't be shown; it is tried again", why=str(error))
+            return False
         self._tell(lambda member, _now: member.advertise(member.membership.me.info))  # with the new credential
         self._counts["certificate_renewed"] += 1
+        return True
 
     async def _renewed(self) -> Certificate | None:
         trust = self.trust
@@ -221,11 +244,27 @@ class Tending:
             log.info("the fleet's ring could not be fetched; this is tried again", why=str(error))
             return False
         self.hear(revoked)
-        if ring.version <= self.trust.ring.version:
-            return False
-        await self._adopt(ring)
+        async with self._changing:
+            if ring.version <= self.trust.ring.version:
+                return False
+            await self._adopt(ring)
         self._counts["ring_fetched"] += 1
         return True
+
+    async def reached(self, address: Address, reach: Callable[[Address], Awaitable[NodeName]]) -> NodeName:
+        """Who is at `address`, by `reach`. Who turns this node away on a stream of the mesh hangs up and no more: then
+        its entrance is asked why."""
+        try:
+            return await reach(address)
+        except TurnedAway as error:
+            why = str(error)
+        try:
+            await fetch_ring(self._network, self.trust, address)
+        except NotLetIn as refused:
+            why = str(refused)
+        except (JoinError, WireError):
+            pass
+        raise JoinError(why)
 
     def hear(self, revoked: tuple[Revoked, ...]) -> None:
         """Revocations that were found genuine, from elsewhere than gossip."""
@@ -244,7 +283,9 @@ class Tending:
         while True:
             await self._revoked.wait()
             self._revoked = trio.Event()
-            await self._written(lambda vault: vault.save_revoked(self.trust.revoked))
+            if not await self._written(lambda vault: vault.save_revoked(self.trust.revoked)):
+                await trio.sleep(SAVED_AGAIN)
+                self._revoked.set()
 
     async def _rotate_forever(self) -> None:
         """Take the next step of a rotation once all have taken the last. A restart in the middle goes on from there."""
@@ -252,27 +293,41 @@ class Tending:
         assert authority is not None
         while True:
             await trio.sleep(self._pause)
-            ring, since = self.trust.ring, trio.current_time() - self._step_since
-            if ring.is_settled:
-                if self._rotate_again:
+            if self.trust.ring.is_settled:
+                if self._rotate_again or self._owes_a_rotation():
                     await self.rotate()
                 continue
-            if self.stragglers() and since < STRAGGLERS:
-                continue
-            if ring.current != ring.keys[-1].key_id:
-                await self._adopt(with_newest_in_use(authority, ring))
-            elif since >= DRAIN:
-                await self._adopt(with_newest_alone(authority, ring))
-                log.info("datagrams are sealed with a new key alone", key=ring.current.hex())
+            async with self._changing:
+                await self._step(authority)
 
-    async def _written(self, write: Callable[[Vault], None]) -> None:
-        if self._vault is None:
+    async def _step(self, authority: Authority) -> None:
+        ring, since = self.trust.ring, trio.current_time() - self._step_since
+        if self.stragglers() and since < STRAGGLERS:
             return
+        if ring.current != ring.keys[-1].key_id:
+            await self._adopt(with_newest_in_use(authority, ring))
+        elif since >= DRAIN:
+            await self._adopt(with_newest_alone(authority, ring))
+            log.info("datagrams are sealed with a new key alone", key=ring.current.hex())
+
+    def _owes_a_rotation(self) -> bool:
+        """Whether somebody was thrown out who may hold the newest key: a crash came before the rotation."""
+        return self._last_thrown_out() >= self.trust.ring.keys[-1].added_ms
+
+    def _last_thrown_out(self) -> int:
+        return max((each.at_ms for each in self.trust.revoked), default=-1)
+
+    async def _written(self, write: Callable[[Vault], None]) -> bool:
+        """Whether it is on the disk now, or need not be."""
+        if self._vault is None:
+            return True
         try:
             await trio.to_thread.run_sync(write, self._vault)
         except StateDirError as error:
             self._counts["identity_unsaved"] += 1
             log.error("the state dir can't be written; what is new is lost with a restart", why=str(error))
+            return False
+        return True
 
     def _now_ms(self) -> int:
         return int(self.trust.wall() * 1000)

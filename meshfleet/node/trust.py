@@ -96,11 +96,13 @@ class Trust:
         self.renew(identity.certificate)
 
     def renew(self, certificate: Certificate) -> None:
-        """Show this certificate from now on. Streams that stand go on."""
+        """Show this certificate from now on. Streams that stand go on. StateDirError where no temporary file can be
+        written; then all is as before."""
+        accepting = tls.accepting(self.fleet, self.key, certificate)
+        dialling = tls.dialling(self.fleet, self.key, certificate, tls.MESH)
+        entering = tls.dialling(self.fleet, self.key, certificate, tls.ENTRANCE)
+        self.accepting, self.dialling, self.entering = accepting, dialling, entering  # all of them, or none
         self.certificate = self.notary.certificate = certificate
-        self.accepting = tls.accepting(self.fleet, self.key, certificate)
-        self.dialling = tls.dialling(self.fleet, self.key, certificate, tls.MESH)
-        self.entering = tls.dialling(self.fleet, self.key, certificate, tls.ENTRANCE)
 
     def sealer(self) -> Sealer:
         """What seals this node's datagrams, and opens those of its fleet."""

@@ -31,7 +31,7 @@ PASSED_ON = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 BEARER_PROTOCOL = "bearer."
 """What a token follows where it is offered as a WebSocket's subprotocol."""
 
-CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+READING = ("GET", "HEAD")
 
 HOW_TO_READ = (
     "Get a session token from POST /auth/session and send it as 'Authorization: Bearer mfs_…'. On the node's machine "
@@ -68,10 +68,10 @@ class Gate:
         return Client(grant.holder, self._access.seconds_left(grant))
 
     def turn_away(self, request: Request) -> None:
-        """Who would change something that is not there, with a token that could never change anything: 403, as wherever
-        a token is not enough. All others are told what is there instead."""
+        """Who would do more than read, where that can't be done, with a token that is for reading alone: 403, as
+        wherever a token is not enough. All others are told what is there instead."""
         token = bearer(request)
-        if token is None or request.method not in CHANGING:
+        if token is None or request.method in READING:
             return
         grant = self._grant(token, (Scope.AGENT,))
         if grant.scope is not Scope.AGENT:

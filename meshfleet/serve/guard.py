@@ -28,6 +28,7 @@ from meshfleet.serve.limits import (
     BODY_SECONDS,
     DISCARD_LIMIT,
     DISCARD_SECONDS,
+    HEAD_LIMIT,
     HOOK_DISCARD,
     HOOK_LIMIT,
     HOOKS,
@@ -112,6 +113,7 @@ class Guard:
             body = await (self._hook(receive) if _is_hook(scope) else self._body(receive, room))
             if body is None:
                 return None  # gone before it said all
+            self._check_head(scope)
             self._check_host(headers, scope)
             self._check_site(headers, scope["method"])
         except Refusal as refusal:
@@ -195,6 +197,18 @@ class Guard:
             return b""
         finally:
             self._held -= len(body)
+
+    def _check_head(self, scope: Scope) -> None:
+        """Hypercorn bounds what it still waits for. A head that came in one piece may have 64 KiB."""
+        size = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
+        size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        if size > HEAD_LIMIT:
+            self._counts.heads_refused += 1
+            raise Refusal(
+                431,
+                f"The request's line and headers have more than {HEAD_LIMIT} bytes. A token has about 130: send less.",
+                headers={"Connection": "close"},
+            )
 
     def _check_host(self, headers: Headers, scope: Scope) -> None:
         given = headers.getlist("host")

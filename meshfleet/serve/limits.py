@@ -112,6 +112,7 @@ class Counts:
     bodies_refused: int = 0
     bodies_put_off: int = 0
     """Large ones that came while as many as may were here."""
+    heads_refused: int = 0
     tokens_missing: int = 0
     tokens_refused: int = 0
     scopes_refused: int = 0

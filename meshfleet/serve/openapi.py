@@ -40,6 +40,7 @@ EVERYWHERE = {
     405: "The path knows other methods: see Allow.",
     408: "The body took too long.",
     413: "The body, or the state in it, is too big.",
+    431: "The request's line and headers are too big.",
     500: "This node failed to answer.",
 }
 SCHEMES = {

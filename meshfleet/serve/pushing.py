@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.responses import Response
 
-from meshfleet.errors import ConfigError, PublishError
+from meshfleet.errors import CarriesNone, ConfigError, PublishError
 from meshfleet.fleet.names import AgentId, agent_id
 from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
 from meshfleet.serve.answers import Accepted, Refusal, json_answer, quoted
@@ -45,7 +45,8 @@ class Pushing:
         try:
             self._feed.publish(state)
         except PublishError as error:
-            raise Refusal(409 if self._is_full(name) else 413, f"The state was not taken: {error}") from error
+            cannot = isinstance(error, CarriesNone) or self._is_full(name)
+            raise Refusal(409 if cannot else 413, f"The state was not taken: {error}") from error
         process = request.headers.get("meshfleet-process")
         if process is not None:
             self._feed.attend(name, process)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import wrap_app
@@ -26,6 +25,7 @@ from meshfleet.serve.gate import Gate
 from meshfleet.serve.guard import OWN_NAMES, Guard, in_url
 from meshfleet.serve.history import Nothing, Telling
 from meshfleet.serve.hooks import HookIntake, Hooks
+from meshfleet.serve.http11 import Connection
 from meshfleet.serve.limits import (
     CLOSING_SECONDS,
     CONNECTIONS_LIMIT,
@@ -174,7 +174,7 @@ class Connections:
             return
         with self._registered(BoundedStream(stream, self._counts)) as bounded:
             try:
-                await TCPServer(
+                await Connection(
                     self._app, self._config, self._context, ConnectionState({}), self._sealed(bounded)
                 ).run()
             except Exception:
@@ -215,6 +215,5 @@ def _config() -> Config:
     config.keep_alive_timeout = HEADER_SECONDS
     config.ssl_handshake_timeout = HANDSHAKE_SECONDS
     config.h11_max_incomplete_size = HEAD_LIMIT
-    config.h2_max_header_list_size = HEAD_LIMIT
     config.websocket_max_message_size = SAID_LIMIT
     return config

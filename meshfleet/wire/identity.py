@@ -30,7 +30,9 @@ SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 PUBLIC_BYTES: Final = 32
 FLEET_ID_BYTES: Final = 16
-ROLES: Final = ("agent", "observer")
+AGENT: Final = "agent"
+OBSERVER: Final = "observer"
+ROLES: Final = (AGENT, OBSERVER)
 
 LIFETIME: Final = 30 * 86_400.0
 """Seconds for which a certificate is good. Renewed from a third on, so the authority may be away for twenty days."""
@@ -47,7 +49,7 @@ CERTIFICATE_LIMIT: Final = 4_096
 CREDENTIAL: Final = x509.ObjectIdentifier("2.25.238427961629094665702405589230124479674")
 """The extension of a certificate that holds the credential. Of the arc of UUIDs: random, and given out by nobody."""
 
-_KEY_PURPOSE: Final = b"key"
+_KEY_PURPOSES: Final = {AGENT: b"key", OBSERVER: b"observer"}
 _ENDS_BYTES: Final = 5
 _SAID_BYTES: Final = _ENDS_BYTES + 32
 
@@ -172,9 +174,15 @@ class Fleet:
         """The certificate that `der` is; Untrusted where it is not of this fleet, or not good at `now`."""
         certificate = self.read_certificate(der)
         if not certificate.not_before <= now:
-            raise Untrusted(f"the certificate of {certificate.name} is not good before {_day(certificate.not_before)}")
+            raise Untrusted(
+                f"the certificate of {certificate.name} is not good before {_day(certificate.not_before)}; by the "
+                f"clock here, which may be wrong, it is {_day(now)}"
+            )
         if not now < certificate.not_after:
-            raise Untrusted(f"the certificate of {certificate.name} expired on {_day(certificate.not_after)}")
+            raise Untrusted(
+                f"the certificate of {certificate.name} expired on {_day(certificate.not_after)}; by the clock here it "
+                f"is {_day(now)}"
+            )
         return certificate
 
     def read_certificate(self, der: bytes) -> Certificate:
@@ -253,7 +261,7 @@ class Authority:
         both_ways = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         key, mine = Ed25519PublicKey.from_public_bytes(public), Ed25519PublicKey.from_public_bytes(self.fleet.public)
         begins, ends = _date(max(0.0, now - BACKDATED)), _date(min(FOREVER, now + lifetime))
-        credential = _credential(self.key, self.fleet, name, ends, public)
+        credential = _credential(self.key, self.fleet, name, role, ends, public)
         builder = (
             x509.CertificateBuilder(issuer, subject, key, _serial(), begins, ends)
             .add_extension(x509.SubjectAlternativeName([uri]), critical=False)
@@ -326,17 +334,17 @@ def der_of(pem: bytes) -> bytes:
         raise ConfigError("not a certificate in PEM") from error
 
 
-def _credential(authority: NodeKey, fleet: Fleet, name: str, not_after: datetime, public: bytes) -> bytes:
+def _credential(authority: NodeKey, fleet: Fleet, name: str, role: str, not_after: datetime, public: bytes) -> bytes:
     """The authority's word for a node's key, in as few bytes as can be."""
     said = int(not_after.timestamp()).to_bytes(_ENDS_BYTES, "big") + public
-    return said + authority.sign(stated(_KEY_PURPOSE, fleet.fleet_id, said + name.encode()))
+    return said + authority.sign(stated(_KEY_PURPOSES[role], fleet.fleet_id, said + name.encode()))
 
 
-def read_credential(fleet: Fleet, name: str, credential: bytes) -> tuple[bytes, float] | None:
+def read_credential(fleet: Fleet, name: str, credential: bytes, role: str = AGENT) -> tuple[bytes, float] | None:
     """The public key of the node called `name`, and until when (Unix time) it is that; None where the authority did
-    not say so. Never raises."""
+    not say so of a node with that role. Never raises."""
     said, signature = credential[:_SAID_BYTES], credential[_SAID_BYTES:]
-    if not fleet.checks(_KEY_PURPOSE, signature, said + name.encode()):
+    if not fleet.checks(_KEY_PURPOSES[role], signature, said + name.encode()):
         return None
     return said[_ENDS_BYTES:], float(int.from_bytes(said[:_ENDS_BYTES], "big"))
 

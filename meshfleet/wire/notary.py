@@ -24,7 +24,7 @@ from meshfleet.gossip.limits import CHAIN
 from meshfleet.gossip.messages import Alive, Finding, Row, Statement
 from meshfleet.wire import cbor
 from meshfleet.wire.chain import PROOF_BYTES, Chain, back
-from meshfleet.wire.identity import Certificate, Fleet, NodeKey, is_signed, read_credential, stated
+from meshfleet.wire.identity import AGENT, OBSERVER, Certificate, Fleet, NodeKey, is_signed, read_credential, stated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -82,7 +82,7 @@ class Notary:
         """Whose credential each Alive that is signed from now on carries."""
         self.looked_at = 0
         """Signatures that were really checked, the authority's under credentials among them."""
-        self.keyholders: Remembered[tuple[str, bytes], Keyholder] = Remembered()
+        self.keyholders: Remembered[tuple[str, bytes, bool], Keyholder] = Remembered()
         self.outcomes: Remembered[bytes, bool] = Remembered()
         self._chain: tuple[int, Chain] | None = None
         """My own of now, and its epoch."""
@@ -97,10 +97,10 @@ class Notary:
         """Whether `signer` made the statement. Never raises, whatever it is given."""
         if signer is None:
             return Finding.UNVOUCHED
-        credential = signer.credential
-        holder = self.keyholders.ask((signer.name, credential), lambda: self._read(signer.name, credential))
-        if not holder.public:
-            return Finding.FORGED
+        name, credential, observes = signer.name, signer.credential, signer.info.role == OBSERVER
+        holder = self.keyholders.ask((name, credential, observes), lambda: self._read(name, credential, observes))
+        if not holder.public or (observes and isinstance(statement, Snapshot)):
+            return Finding.FORGED  # whoever only looks carries no agent
         if self._wall() >= holder.not_after:
             return Finding.UNVOUCHED
         data = signed_bytes(self._fleet, statement)
@@ -125,10 +125,13 @@ class Notary:
             return False
         return back((self._fleet.fleet_id, name, epoch, end), place, beat[1], steps) == known[1]
 
-    def _read(self, name: str, credential: bytes) -> Keyholder:
-        self.looked_at += 1
-        read = read_credential(self._fleet, name, credential)
-        return _NOBODY if read is None else Keyholder(*read)
+    def _read(self, name: str, credential: bytes, observes: bool) -> Keyholder:
+        """By a credential for agents' nodes; who says that it only looks may also have one that allows no more."""
+        for role in (OBSERVER, AGENT) if observes else (AGENT,):
+            self.looked_at += 1
+            if (read := read_credential(self._fleet, name, credential, role)) is not None:
+                return Keyholder(*read)
+        return _NOBODY
 
     def _is_signed(self, public: bytes, signature: bytes, data: bytes) -> bool:
         self.looked_at += 1

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
+import sys
+import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
-from meshfleet.cli.trusting import seconds
-from meshfleet.errors import ConfigError
+from meshfleet.cli import local
+from meshfleet.cli.trusting import export_ca, seconds
+from meshfleet.errors import ConfigError, StateDirError
+from meshfleet.node.admin import Status
 from tests.cli.processes import PATIENCE, invitation, node, one_line_of, presences, run, seen
+from tests.node.test_store import full_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +54,7 @@ def test_secrets_are_in_files_for_their_owner_alone_and_the_public_half_is_print
         files = {path.name: path for path in (tmp_path / "one").iterdir()}
         assert {"ca.key", "ca.crt", "node.key", "node.crt", "keyring"} <= set(files)
         modes = {name: stat.S_IMODE(path.stat().st_mode) for name, path in files.items() if path.is_file()}
-        assert {name for name, mode in modes.items() if mode & 0o077 and name != "running.json"} == set()
+        assert {name for name, mode in modes.items() if mode & 0o077} == set()
         one = ("--state-dir", str(tmp_path / "one"))
         assert run("keys", "export-ca", *one).stdout == files["ca.crt"].read_text()
         copy = tmp_path / "copy"
@@ -57,6 +64,48 @@ def test_secrets_are_in_files_for_their_owner_alone_and_the_public_half_is_print
         assert "is there already" in one_line_of(run("keys", "export-ca", "--out", str(copy), *one))
         process.terminate()
         process.wait(PATIENCE)
+
+
+def test_a_copy_of_the_key_that_does_not_fit_on_the_disk_leaves_no_half_of_it(tmp_path: Path) -> None:
+    (tmp_path / "ca.key").write_bytes(b"k" * 119)
+    out = tmp_path / "copy"
+    with full_disk(), pytest.raises(StateDirError, match=r"can't be written: File too large\. Nothing was left"):
+        export_ca(private=True, out=str(out), node=None, state_dir=str(tmp_path))
+    assert not out.exists()
+    export_ca(private=True, out=str(out), node=None, state_dir=str(tmp_path))
+    assert out.read_bytes() == b"k" * 119
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a full queue from nobody at all")
+def test_a_node_that_has_its_hands_full_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = threading.Event()
+    monkeypatch.setattr(local, "sleep", lambda _seconds: waits.set())
+
+    def serve() -> None:
+        waits.wait(PATIENCE)
+        for _ in others:
+            listening.accept()[0].close()
+        with listening.accept()[0] as asked:
+            asked.recv(100)
+            asked.sendall(b'{"ok":true}\n')
+
+    with socket.socket(socket.AF_UNIX) as listening, ExitStack() as stack:
+        listening.bind(str(tmp_path / "admin.sock"))
+        listening.listen(1)
+        others: list[socket.socket] = []
+        while True:
+            other = stack.enter_context(socket.socket(socket.AF_UNIX))
+            other.setblocking(False)
+            if other.connect_ex(str(tmp_path / "admin.sock")):
+                break  # no room
+            others.append(other)
+        server = threading.Thread(target=serve)
+        server.start()
+        try:
+            assert local.administer(tmp_path, Status(), "nobody runs there", patience=PATIENCE).ok
+        finally:
+            waits.set()
+            server.join(PATIENCE)
 
 
 @pytest.mark.parametrize(("text", "wanted"), [("90s", 90), ("30m", 1_800), ("1h", 3_600), ("7d", 604_800)])

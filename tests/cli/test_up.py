@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from meshfleet.cli.up import _names
+from meshfleet.node.settings import Given, load, machine_name
 from tests.cli.processes import (
     COMMAND,
     PATIENCE,
@@ -163,3 +166,21 @@ def test_the_node_of_a_killed_process_is_not_taken_for_a_running_one(tmp_path: P
     assert run("status", "--state-dir", str(tmp_path)).returncode == 4
     with node(tmp_path, "--name", "again") as (_, told):
         assert told["name"] == "again"
+
+
+@pytest.mark.parametrize(
+    ("http", "gossip", "also"),
+    [
+        ("127.0.0.1:0", "10.0.0.7:7878", set()),
+        ("10.0.0.8:0", "10.0.0.7:7878", {"10.0.0.8"}),
+        ("0.0.0.0:0", "10.0.0.7:7878", {"10.0.0.7"}),
+        ("[::]:0", "box.example.org:7878", {"box.example.org"}),
+        ("0.0.0.0:0", "0.0.0.0:7878", set()),
+    ],
+)
+def test_where_all_addresses_are_bound_the_view_has_the_one_by_which_the_fleet_knows_the_machine(
+    http: str, gossip: str, also: set[str]
+) -> None:
+    given = Given(http=http, gossip=gossip, tls="own", http_name=("view.example.org",))
+    own = {"localhost", "127.0.0.1", "::1", "view.example.org"}
+    assert set(_names(load(given, {}))) - {machine_name().lower(), platform.node().lower()} == own | also

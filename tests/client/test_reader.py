@@ -180,8 +180,10 @@ async def test_the_nodes_very_certificate_is_enough_whatever_names_are_in_it(
     url = await nursery.start(partial(serve, tls=context), feed, readers, Address("127.0.0.1", 0))
     ca = tmp_path / CERTIFICATE
     assert (await in_thread(Reader(url, key, ca=ca, pinned=True).fleet)).served_by.node == "n1"
-    with pytest.raises(ConfigError, match="certificate is not trusted here"):
+    with pytest.raises(ConfigError, match=r"for other names.*start the node with --http-name 127\.0\.0\.1"):
         await in_thread(Reader(url, key, ca=ca).fleet)
+    with pytest.raises(ConfigError, match=r"for other names.*start the node with --http-name localhost"):
+        await in_thread(Reader(url.replace("127.0.0.1", "localhost"), key, ca=ca).fleet)
     (tmp_path / "other").mkdir()
     for_http("own", tmp_path / "other", ["fleet.example.org"], datetime.now(UTC))
     with pytest.raises(ConfigError, match="certificate is not trusted here"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,8 +15,9 @@ from meshfleet.errors import ConfigError, JoinError, StateDirError
 from meshfleet.fleet.names import NodeName
 from meshfleet.node import invites
 from meshfleet.node.entering import enter
-from meshfleet.node.invites import INVITES, ISSUED, Book, Refusal, read_invite
+from meshfleet.node.invites import INVITES, ISSUED, Book, Issued, Refusal, _Open, read_invite
 from meshfleet.node.node import Node, open_node
+from meshfleet.node.office import MOST_USES
 from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.store import StateDir
 from meshfleet.node.trust import RENEWED_LATE
@@ -230,9 +232,44 @@ def test_a_use_that_can_not_be_saved_lets_nobody_in(tmp_path: Path, monkeypatch:
         def full(_name: str, _data: bytes) -> None:
             raise StateDirError("the disk is full")
 
-        monkeypatch.setattr(store, "write", full)
-        with pytest.raises(StateDirError):
-            book.redeem(number, secret, N2, 1.0)
+        with monkeypatch.context() as disk:
+            disk.setattr(store, "write", full)
+            for _ in range(2):  # nor when it asks once more
+                with pytest.raises(StateDirError):
+                    book.redeem(number, secret, N2, 1.0)
+        assert book.redeem(number, secret, N3, 1.0) == "agent", "and it costs no use"
+        assert Book(store).redeem(number, secret, N3, 1.0) == "agent"
+
+
+def test_invitations_that_are_made_and_used_at_once_are_all_kept(tmp_path: Path) -> None:
+    with StateDir.open(tmp_path) as store:
+        book = Book(store)
+        number, secret, _ = book.invite("agent", 60.0, 8, now=0.0)
+
+        def works(i: int) -> bytes:
+            assert book.redeem(number, secret, Requested(NodeName(f"n{i}"), bytes([i]) * 32), 1.0) == "agent"
+            return book.invite("agent", 60.0, 1, now=0.0)[0]
+
+        with ThreadPoolExecutor(8) as threads:
+            made = set(threads.map(works, range(8)))
+        kept = Book(store)._open
+    assert set(kept) == made | {number}
+    assert (kept[number].uses, len(kept[number].keys)) == (0, 8), "a used one stays for answers that were lost"
+
+
+def test_a_book_that_is_full_can_be_read_again(tmp_path: Path) -> None:
+    with StateDir.open(tmp_path) as store:
+        book = Book(store)
+        book.issued = {f"{i:064}": Issued(N2.public, "observer", 1e9) for i in range(invites.ISSUED_LIMIT)}
+        book.record(Authority.begin(NodeKey.new(), 0.0).issue(N2.name, "agent", N2.public, 0.0))
+        used = tuple(i.to_bytes(32, "big") for i in range(MOST_USES))
+        for i in range(invites.OPEN_LIMIT):
+            number = i.to_bytes(8, "big")
+            book._open[number] = _Open(number, bytes(32), "observer", 1e9, 0, used)
+        book._save(book._open)
+        again = Book(store)
+    assert again.issued == book.issued
+    assert again._open == book._open
 
 
 def test_a_name_is_held_for_its_key_until_that_can_no_longer_come_back() -> None:
@@ -268,10 +305,13 @@ def test_files_of_the_book_are_the_owners_alone_and_damage_is_told(tmp_path: Pat
             (tmp_path / name).unlink()
 
 
-def test_open_invitations_are_bounded_and_expired_ones_make_room() -> None:
+def test_open_invitations_are_bounded_and_expired_or_used_ones_make_room() -> None:
     book = Book(None)
-    for _ in range(256):
+    for _ in range(255):
         book.invite("agent", 60.0, 1, now=0.0)
+    number, secret, _ = book.invite("agent", 60.0, 1, now=0.0)
     with pytest.raises(ConfigError, match="256 invitations are open"):
         book.invite("agent", 60.0, 1, now=59.0)
+    assert book.redeem(number, secret, N2, 59.0) == "agent"
+    book.invite("agent", 60.0, 1, now=59.0)
     book.invite("agent", 60.0, 1, now=60.0)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import trio
 
-from meshfleet.errors import ConfigError, JoinError
+from meshfleet.errors import ConfigError, JoinError, StateDirError
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Revoked
@@ -19,9 +19,11 @@ from meshfleet.node.node import Node, open_node
 from meshfleet.node.store import StateDir
 from meshfleet.node.vault import Vault
 from meshfleet.wire.identity import Authority, NodeKey
-from meshfleet.wire.ring import keyring_of
+from meshfleet.wire.revocation import revoke
+from meshfleet.wire.ring import keyring_of, read_ring
 from meshfleet.wire.seal import Sealer
 from tests.node.meshing import FLEET, config, counted, notes, owner, see, sees, state
+from tests.node.test_store import full_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +158,7 @@ async def test_a_revoked_node_is_thrown_out_everywhere_and_can_open_and_seal_not
             assert keys(out)[0] == before[0]
             for node in stays:
                 assert not node._driver.links._by_name.get(NodeName("n4"))
-                with pytest.raises(JoinError):
+                with pytest.raises(JoinError, match=r"refused: n4 was revoked"):
                     await out.join(node.address)
             sealed = Sealer(n2.tending.trust.keyring).seal(b"")
             with pytest.raises(Exception, match="does not have"):
@@ -219,6 +221,59 @@ async def test_a_rotation_that_a_restart_cut_short_goes_on_after_it(tmp_path: Pa
             assert len(keys(n1)) == 2
             await settled(n1, ())
             assert keys(n1) == (new,)
+
+
+async def test_rotations_that_are_asked_for_at_once_leave_the_same_ring_on_the_disk_as_in_use(tmp_path: Path) -> None:
+    own = msgspec.structs.replace(config("n1", fleet=None), state_dir=tmp_path)
+    async with open_node(own) as n1:
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as at_once:
+                for _ in range(6):
+                    at_once.start_soon(n1.office.rotate)
+            assert len(keys(n1)) == 2
+            kept = read_ring(n1.tending.trust.fleet, (tmp_path / "keyring").read_bytes())
+            assert kept == n1.tending.trust.ring
+        assert "identity_unsaved" not in n1.counters()
+
+
+async def test_who_was_thrown_out_right_before_a_crash_loses_the_key_at_the_next_start(tmp_path: Path) -> None:
+    own = msgspec.structs.replace(config("n1", fleet=None), state_dir=tmp_path)
+    with trio.fail_after(PATIENCE):
+        async with open_node(own) as n1:
+            before, authority = keys(n1), n1.tending.trust.authority
+            assert authority is not None
+        later = int(time.time() * 1000) + 3_600_000  # and the clock was set back since
+        with StateDir.open(tmp_path) as store:
+            Vault(store).save_revoked((revoke(authority, NodeName("n2"), later),))
+        async with open_node(own) as n1:
+            await settled(n1, before)
+            after, version = keys(n1), n1.tending.trust.ring.version
+        async with open_node(own) as n1:  # once is enough
+            await counted(n1, "datagrams_in", 0)
+            await n1.office.rotate()
+            assert n1.tending.trust.ring.version == version + 1
+            assert keys(n1)[:-1] == after
+
+
+async def test_on_a_full_disk_a_node_is_thrown_out_and_the_owner_told_that_it_is_not_kept_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tending, "SAVED_AGAIN", 0.05)
+    with StateDir.open(tmp_path) as store:
+        identity = owner("n1").identity
+        assert identity is not None
+        Vault(store).install(identity)
+    own = msgspec.structs.replace(config("n1", fleet=None), state_dir=tmp_path)
+    async with open_node(own) as n1, open_node(config("n2", n1.address)):
+        with trio.fail_after(PATIENCE):
+            await see(n1, 2)
+            with full_disk():
+                with pytest.raises(StateDirError, match=r"n2 is thrown out, and all are told\. But the state dir"):
+                    await n1.office.revoke(NodeName("n2"))
+                await sees(n1, "n2", Presence.LEFT)
+                await counted(n1, "identity_unsaved", 3)
+            while "n2" not in (tmp_path / "revoked.json").read_text():
+                await trio.lowlevel.checkpoint()
 
 
 async def test_datagrams_that_were_recorded_and_sent_again_are_dropped_and_counted() -> None:

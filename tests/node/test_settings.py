@@ -182,3 +182,9 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="is not valid TOML"):
         load(Given(), {}, binary)
+
+
+def test_an_invitation_that_came_out_empty_begins_no_fleet_of_its_own() -> None:
+    with pytest.raises(ConfigError, match=r"--invite: an invitation begins with mfi1_; this begins with ''"):
+        load(read_flags(invite=""), {})
+    assert load(Given(), {"MESHFLEET_INVITE": ""}).invite is None, "as all variables that say nothing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from meshfleet.errors import ConfigError, JoinError, Untrusted
+from meshfleet.errors import CarriesNone, ConfigError, JoinError, Untrusted
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Packet, Ping
@@ -24,7 +25,7 @@ from meshfleet.node.vault import Vault
 from meshfleet.wire.codec import encode_packet
 from meshfleet.wire.identity import LIFETIME, Authority, NodeKey
 from meshfleet.wire.revocation import revoke
-from tests.node.meshing import FLEET, config, counted, owner, see, sees
+from tests.node.meshing import FLEET, config, counted, owner, see, sees, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,6 +155,26 @@ async def test_an_identity_is_good_for_its_own_name_alone() -> None:
 async def test_a_certificate_for_an_observer_makes_no_agents_node() -> None:
     async with open_node(shown("n1", seeded(FLEET, "n1", time.time(), role="observer"))) as n1:
         assert n1.fleet().nodes[0].role == "observer"
+        with pytest.raises(CarriesNone, match="n1 is an observer, which carries no agents"):
+            n1.publish(state("h/a"))
+        assert n1.own_agents() == ()
+
+
+async def test_what_an_observer_says_of_agents_all_the_same_is_a_forgery() -> None:
+    watching = seeded(FLEET, "n2", time.time(), role="observer")
+    async with (
+        open_node(owner("n1")) as n1,
+        open_node(msgspec.structs.replace(shown("n2", watching), seeds=(n1.address,))) as n2,
+    ):
+        with trio.fail_after(PATIENCE):
+            await see(n1, 2)
+            n2._info = msgspec.structs.replace(n2._info, role="agent")  # its own code would not publish else
+            n2.publish(state("h/a"))
+            await counted(n1, "forged_snapshot", 1)
+            n2.advertise("http://127.0.0.1:1")  # and now it says so to all
+            await counted(n1, "forged_claim", 1)
+        assert n1.fleet().agents == ()
+        assert {forgery.by for forgery in n1.member.vouching.forgeries()} == {"n2"}
 
 
 async def test_a_certificate_is_renewed_by_who_holds_the_authority_while_all_goes_on() -> None:
@@ -169,6 +190,23 @@ async def test_a_certificate_is_renewed_by_who_holds_the_authority_while_all_goe
                 assert after.not_after > before.not_after
                 await sees(n1, "n2", Presence.FRESH)
                 await _knows_by(n1, "n2", after.credential)
+
+
+async def test_a_new_certificate_that_can_not_be_shown_yet_ends_no_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_node(owner("n1")) as n1:
+        trust, tending = n1.tending.trust, n1.tending
+        before, shown_before = trust.certificate, trust.dialling
+        assert trust.authority is not None
+        new = trust.authority.issue(n1.name, "agent", trust.key.public, time.time() + 60)
+        with monkeypatch.context() as machine:
+            machine.setattr(tempfile, "tempdir", str(tmp_path / "not there"))
+            assert not await tending._take(new)
+        assert (trust.certificate, trust.dialling) == (before, shown_before)
+        assert n1.counters()["certificate_not_renewed"] == 1
+        assert await tending._take(new)
+        assert trust.certificate == new
 
 
 async def _knows_by(node: Node, other: str, credential: bytes) -> None:

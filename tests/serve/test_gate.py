@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .conftest import SampleFeed, Tokens
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "MADE-UP")
 EXAMPLES = {"{name}": "n3", "{id}": "box-1/claude-1f3c", "{file}": "main.js"}
 STATE = {"agent_id": "a", "timestamp": "2026-11-23T20:15:05Z", "status": "idle", "runtime": "python"}
 ELSEWHERE = {"X-Forwarded-For": "203.0.113.7"}
@@ -68,7 +68,7 @@ async def each_token_opens_what_the_contract_says(stranger: httpx.AsyncClient, t
         operation = operation_of(paths, path, {"HEAD": "get"}.get(method, method.lower()))
         where = f"{method} {path} with {scope}: {code} {text}"
         if operation is None:
-            writes = method in ("POST", "PUT", "PATCH", "DELETE")
+            writes = method not in ("GET", "HEAD")
             public = not any(set(way) & set(Scope) for each in paths[path].values() for way in each["security"])
             assert code == (403 if writes and not public and scope is not Scope.AGENT else 405), where
             assert code == 405 or "scope agent is missing" in text, where

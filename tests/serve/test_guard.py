@@ -101,6 +101,19 @@ async def test_a_head_over_the_limit_is_refused(base_url: str) -> None:
             assert (await _piece(stream)).startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
 
 
+async def test_a_head_over_the_limit_is_refused_also_where_it_comes_in_one_piece(
+    client: httpx.AsyncClient, base_url: str
+) -> None:
+    many = {f"X-{i}": "x" * 100 for i in range(HEAD_LIMIT // 100)}
+    for answer in (
+        await client.get("/health", headers=many),
+        await client.get(f"/{'x' * HEAD_LIMIT}"),
+        await client.get("/health", params={"x": "x" * HEAD_LIMIT}),
+    ):
+        assert answer.status_code == 431
+    assert (await client.get("/health", headers={"X": "x" * (HEAD_LIMIT - 1000)})).status_code == 200
+
+
 async def test_another_sites_page_may_link_here_but_not_fetch(client: httpx.AsyncClient) -> None:
     for site in ("cross-site", "same-site"):
         fetched = await client.get("/v1/fleet", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "cors"})

@@ -139,6 +139,22 @@ async def test_one_connection_too_many_is_closed_unanswered_and_the_others_go_on
                     assert await second.receive_some() == b""
 
 
+async def test_nothing_but_http_1_1_is_spoken(base_url: str) -> None:
+    """A stream of HTTP/2 with a window of 0 would hold its answer, and so its connection, for ever."""
+    url, preface = httpx.URL(base_url), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    upgrade = (
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"
+    )
+    with trio.fail_after(10):
+        async with await trio.open_tcp_stream(url.host, url.port or 0) as stream:
+            await stream.send_all(preface)
+            assert (await _rest(stream)).startswith(b"HTTP/1.1 4")
+        async with await trio.open_tcp_stream(url.host, url.port or 0) as stream:
+            await stream.send_all(upgrade)
+            assert (await _until(stream, b"}")).startswith(b"HTTP/1.1 200")
+
+
 def _headers(tokens: Tokens) -> bytes:
     return b"Host: localhost\r\nAuthorization: Bearer %b\r\n" % tokens[Scope.READ].encode()
 

@@ -166,7 +166,8 @@ async def test_no_log_line_has_a_secret_in_it(
         await stranger.post("/auth/session", headers=headers)
     for body in (proof, proof, {"code": code}, {"code": code}):
         await stranger.post("/auth/session", json=body)
-    for path in ("/v1/fleet", f"/v1/fleet?token={token}", f"/{token}", f"/v1/nodes/{key.text()}"):
+    invitation = "mfi1_hlggR96ljqAPrpQX7hnXZ1W_72kImQIRMu_7BP4f"
+    for path in ("/v1/fleet", f"/v1/fleet?token={token}", f"/{token}", f"/{invitation}", f"/v1/nodes/{key.text()}"):
         await stranger.get(path, headers={"Authorization": f"Bearer {token}"})
         await stranger.get(path)
     with trio.fail_after(10):
@@ -175,7 +176,7 @@ async def test_no_log_line_has_a_secret_in_it(
     logged = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("meshfleet"))
     assert "key=grafana" in logged
     assert "why=" in logged
-    secrets = (key.secret.hex(), token, token[4:40], code, str(proof["proof"]))
+    secrets = (key.secret.hex(), token, token[4:40], code, str(proof["proof"]), invitation[5:])
     assert [secret for secret in secrets if secret in logged] == []
 
 

@@ -18,7 +18,7 @@ from tests.wire import strategies
 
 NOW = 1_900_000_000.0
 AUTHORITY = Authority.begin(NodeKey.of(b"a" * 32), NOW)
-INFO = NodeInfo("h", "10.0.0.1", 7878)
+INFO = NodeInfo("h", "10.0.0.1", 7878, role="agent")
 
 
 def notary(name: str, *, authority: Authority = AUTHORITY, now: float = NOW) -> Notary:
@@ -82,6 +82,23 @@ def test_an_alive_introduces_only_whom_the_authority_named() -> None:
     assert READER.examine(stranger, stranger) is Finding.FORGED
     bare = msgspec.structs.replace(N1, credential=b"", signature=key.sign(b"anything"))
     assert READER.examine(bare, bare) is Finding.FORGED
+
+
+def test_a_credential_for_an_observer_is_good_for_no_snapshot_and_for_no_agents_node() -> None:
+    key = NodeKey.of(b"n1".ljust(32, b"."))
+    observer = Notary(AUTHORITY.fleet, key, AUTHORITY.issue(NodeName("n1"), "observer", key.public, NOW), lambda: NOW)
+    looks, carries = (Alive("n1", 1, 0, msgspec.structs.replace(INFO, role=role)) for role in ("observer", "agent"))
+    shot = Snapshot(NodeName("n1"), Epoch(1), 1, 0, 0, AgentId("n1/a"), b"x")
+    row = Row("n1", 1, 1, ())
+    for signs, says, found in (
+        (observer, looks, (Finding.GENUINE, Finding.GENUINE, Finding.FORGED)),
+        (observer, carries, (Finding.FORGED, Finding.FORGED, Finding.FORGED)),
+        (notary("n1"), looks, (Finding.GENUINE, Finding.GENUINE, Finding.FORGED)),  # as it chose to
+        (notary("n1"), carries, (Finding.GENUINE, Finding.GENUINE, Finding.GENUINE)),
+    ):
+        introduced = signs.sign(says)
+        examined = (introduced, signs.sign(row), signs.sign(shot))
+        assert tuple(READER.examine(each, introduced) for each in examined) == found
 
 
 def test_whose_certificate_has_ended_vouches_for_nothing_and_is_no_forger() -> None:

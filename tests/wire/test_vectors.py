@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from meshfleet.gossip.messages import Message, Statement
+from meshfleet.wire.entrance import Word
 from tests.wire.vectors import FILE, written
 
 TEXT = FILE.read_text(encoding="utf-8")
@@ -78,6 +79,49 @@ def test_a_credential_is_the_authoritys_word_for_a_key() -> None:
     assert credential[:5] == VECTORS["node"]["not_after"].to_bytes(5, "big")
     assert credential[5:37] == N1.public_bytes_raw()
     AUTHORITY.verify(credential[37:], b"meshfleet 1 key\0" + FLEET_ID + credential[:37] + b"n1")
+
+
+def test_there_is_a_vector_of_each_word_and_its_frame_is_as_long_as_it_says() -> None:
+    assert {vector["kind"] for vector in VECTORS["words"]} == {kind.__name__ for kind in get_args(Word)}
+    for vector in VECTORS["words"]:
+        frame = bytes.fromhex(vector["frame"])
+        assert int.from_bytes(frame[:4], "big") == len(frame) - 4
+        word = cbor2.loads(frame[4:])
+        if vector["kind"] == "Welcome":
+            assert word == [1, bytes.fromhex(VECTORS["authority"]["certificate"])]
+        elif vector["kind"] == "Admitted":
+            assert word[1].hex() == VECTORS["node"]["certificate"]
+            assert word[2].hex() == VECTORS["ring"]["ring"]
+
+
+def tag_of(name: str, epoch: int) -> int:
+    """As the page tells it: FNV-1a of 64 bits, folded to 40."""
+    value = 0xCBF29CE484222325
+    for byte in name.encode() + b"\0" + str(epoch).encode():
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return (value >> 40) ^ value % 2**40
+
+
+def test_a_tag_stands_for_a_name_and_an_epoch() -> None:
+    vector = VECTORS["beat_tag"]
+    assert tag_of(vector["name"], vector["epoch"]) == vector["tag"]
+
+
+def test_each_proof_is_the_hash_of_the_next() -> None:
+    vector = VECTORS["proofs"]
+    name, epoch, end = vector["name"], vector["epoch"], vector["end"]
+    tag = tag_of(name, epoch)
+    assert end == (1 - 1 + tag) // 4096 * 4096 + 4096 - tag
+    life = epoch.to_bytes(8, "big") + end.to_bytes(8, "big")
+    salt = blake2b(FLEET_ID + life + name.encode(), digest_size=16, person=b"mf1 beat life").digest()
+    proof = bytes.fromhex(vector["proofs"][str(end)])
+    found = {str(end): proof.hex()}
+    for beat in range(end, 0, -1):
+        place = (end - beat).to_bytes(2, "big")
+        proof = blake2b(proof + place, digest_size=8, person=b"mf1 beat", salt=salt).digest()
+        if str(beat - 1) in vector["proofs"]:
+            found[str(beat - 1)] = proof.hex()
+    assert found == vector["proofs"]
 
 
 def test_keys_of_each_use_are_derived() -> None:

@@ -38,7 +38,7 @@ from meshfleet.gossip.messages import (
     Trouble,
     Want,
 )
-from meshfleet.gossip.tags import beat_tag
+from meshfleet.gossip.tags import beat_tag, chain_end
 from meshfleet.node.invites import Invite
 from meshfleet.wire import apikeys, entrance, identity, revocation, ring, tokens
 from meshfleet.wire.codec import encode_packet, encode_state
@@ -79,8 +79,12 @@ def all_of_them() -> dict[str, object]:
         "revoked": _revoked(authority),
         "ring": _ring(authority),
         "messages": [_message(message) for message in _messages(statements, authority)],
-        "words": [{"kind": type(word).__name__, "frame": _framed(entrance.dump(word))} for word in _words(key)],
+        "words": [
+            {"kind": type(word).__name__, "frame": _framed(entrance.dump(word))}
+            for word in _words(authority, certificate, key)
+        ],
         "beat_tag": {"name": "n1", "epoch": EPOCH, "tag": beat_tag("n1", EPOCH)},
+        "proofs": _proofs(notary),
         "state": _state(),
         "session_token": _token(keyring),
         "api_key": _api_key(),
@@ -199,7 +203,14 @@ def _message(message: Message) -> Vector:
     return {"kind": type(message).__name__, "packet": packet.hex()}
 
 
-def _words(key: identity.NodeKey) -> Iterator[entrance.Word]:
+def _words(
+    authority: identity.Authority, certificate: identity.Certificate, key: identity.NodeKey
+) -> Iterator[entrance.Word]:
+    held = ring.first_ring(authority, EPOCH, RING_KEY).dump()
+    out = (revocation.revoke(authority, NodeName("n2"), EPOCH),)
+    yield entrance.Welcome(authority.fleet.der)
+    yield entrance.Admitted(certificate.der, held, out)
+    yield entrance.RingIs(held, out)
     yield entrance.Enter(bytes(range(8)), bytes(range(16)), key.request(NodeName("n1")))
     yield entrance.Renew()
     yield entrance.FetchRing()
@@ -220,6 +231,13 @@ STATE = AgentState(
     rate_limits=(RateLimit(key="openai:9f2e", window="5h", used_pct=38.0),),
     sources={"cost_usd": "priced"},
 )
+
+
+def _proofs(notary: Notary) -> Vector:
+    """The last heartbeats of a chain, back to the anchor of the Alive that told the first of it."""
+    end = chain_end(beat_tag("n1", EPOCH), 0)
+    proofs = {str(beat): notary.prove(EPOCH, end, beat).hex() for beat in (end, end - 1, end - 2, 1, 0)}
+    return {"name": "n1", "epoch": EPOCH, "end": end, "proofs": proofs}
 
 
 def _state() -> Vector:

@@ -22,7 +22,13 @@ _BELIEVED = (Presence.FRESH, Presence.STALE, Presence.UNREACHABLE, Presence.LEFT
 
 
 def merge(
-    *, version: str, now: str, served_by: ServedBy, nodes: Iterable[NodeView], agents: Iterable[AgentView]
+    *,
+    version: str,
+    now: str,
+    served_by: ServedBy,
+    nodes: Iterable[NodeView],
+    agents: Iterable[AgentView],
+    period: Period | None = None,
 ) -> FleetView:
     """The view of the fleet. `nodes` come without their agents, `agents` may name one agent more than once."""
     shown = one_of_each(agents)
@@ -38,7 +44,7 @@ def merge(
             for node in sorted(nodes, key=lambda node: node.name)
         ),
         agents=tuple(shown),
-        totals=totals(shown, now),
+        totals=totals(shown, now, period),
     )
 
 
@@ -60,8 +66,9 @@ def _settle(rivals: list[AgentView]) -> AgentView:
     return msgspec.structs.replace(shown, reasons=(*shown.reasons, clash))
 
 
-def totals(agents: list[AgentView], now: str) -> Totals:
-    """Sums over `agents`, each of which is in it once. Statuses and tools count only where they can be believed."""
+def totals(agents: list[AgentView], now: str, period: Period | None = None) -> Totals:
+    """Sums over `agents`, each of which is in it once. Statuses and tools count only where they can be believed.
+    `period` is what the ledgers say; without any, the month that runs has begun and nothing is known of it."""
     there = [a for a in agents if a.presence in (Presence.FRESH, Presence.STALE)]
     return Totals(
         agents=len(agents),
@@ -72,7 +79,7 @@ def totals(agents: list[AgentView], now: str) -> Totals:
         tokens_in=_sum(a.state.tokens_in for a in agents),
         tokens_out=_sum(a.state.tokens_out for a in agents),
         cost_usd=_money(a.state.cost_usd for a in agents),
-        period=Period(start=f"{now[:7]}-01", cost_usd=None),
+        period=period or Period(start=f"{now[:7]}-01", cost_usd=None),
     )
 
 

@@ -76,10 +76,14 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
-    """A billing period and what it has cost so far."""
+    """A billing period, and what the fleet has used in it so far: agents and nodes that are gone included. None is not
+    known: nobody has told of any."""
 
     start: str
+    """Its first day."""
     cost_usd: float | None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Match, Route
 
 from meshfleet.fleet.access import Scope
+from meshfleet.fleet.cost import CostReport
 from meshfleet.fleet.state import AgentState
 from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView
 from meshfleet.serve.access import Challenge, Session, SessionRequest
@@ -136,6 +137,21 @@ def _of_the_fleet(reading: Reading) -> tuple[Endpoint, ...]:
             answers=NodeView,
             refuses=(404,),
             summary="One node",
+        ),
+        Endpoint(
+            path="/v1/cost",
+            answer_with=reading.cost,
+            scopes=READERS,
+            answers=CostReport,
+            summary="What the fleet has used in the billing period that runs, and this node's agents in detail",
+        ),
+        Endpoint(
+            path="/v1/cost/{period}",
+            answer_with=reading.cost,
+            scopes=READERS,
+            answers=CostReport,
+            refuses=(400,),
+            summary="The same of another period: a month, or the day that it begins with",
         ),
         Endpoint(
             path="/v1/why/{name}",

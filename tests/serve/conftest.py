@@ -79,6 +79,14 @@ class SampleFeed:
         while self.version() == since:
             await self._news.wait()
 
+    async def cost(self, period: str | None) -> CostReport:
+        start = named_period("2026-11" if period is None else period, 1)
+        spent = Spent(cost_usd=21.93, tokens_in=5_679_963, tokens_out=120_336)
+        here = Here(node=NodeName("n1"), total=spent, by_day={}, by_model={}, by_runtime={}, by_agent={})
+        return CostReport(
+            start=start, end="2026-12-01", zone="UTC", fleet=spent, by_node={"n1": spent}, here=here, known_periods=(start,)
+        )
+
     def own_agents(self) -> tuple[AgentView, ...]:
         return tuple(_agent(agent_id, "n1", None) for agent_id in self.own)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from meshfleet.fleet.names import AgentId, NodeName
+    from meshfleet.fleet.notice import Notice
 
 _BELIEVED = (Presence.FRESH, Presence.STALE, Presence.UNREACHABLE, Presence.LEFT, Presence.DOWN)
 """Whose word about an agent counts most, where two nodes claim it."""
@@ -29,6 +30,7 @@ def merge(
     nodes: Iterable[NodeView],
     agents: Iterable[AgentView],
     period: Period | None = None,
+    attention: tuple[Notice, ...] = (),
 ) -> FleetView:
     """The view of the fleet. `nodes` come without their agents, `agents` may name one agent more than once."""
     shown = one_of_each(agents)
@@ -45,6 +47,7 @@ def merge(
         ),
         agents=tuple(shown),
         totals=totals(shown, now, period),
+        attention=attention,
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from meshfleet.fleet.islands import Cut
 from meshfleet.fleet.names import AgentId, NodeName
+from meshfleet.fleet.notice import Notice
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AgentState
@@ -110,6 +111,8 @@ class FleetView(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeView, ...]
     agents: tuple[AgentView, ...]
     totals: Totals
+    attention: tuple[Notice, ...] = ()
+    """What somebody should look at, worst first."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ from meshfleet.node.config import NodeConfig, check
 from meshfleet.node.diagnosis import Diagnosis, diagnose
 from meshfleet.node.driver import Driver
 from meshfleet.node.entrance import Entrance
+from meshfleet.node.heeding import heeding
 from meshfleet.node.invites import Book
 from meshfleet.node.machine import Machine
 from meshfleet.node.office import Office
@@ -91,15 +92,15 @@ class Node:
         self._network = network
         self._viewing = Viewing(member)
         self.counts: Counter[str] = Counter()
-        """What the parts of the process count besides the mesh itself; shown by `counters`."""
+        """What is counted besides the mesh itself."""
         self._changed = trio.Event()
         self._view: FleetView | None = None
         self._view_at = -1.0
         self._synced: dict[NodeName, trio.Event] = {}
         self._beside = 0
-        """Changes of the view that did not come from the mesh."""
         self.attending = Attending(self, wall)
         self.accounting = Accounting(self, trust, ledger, config.billing, self.counts, wall)
+        self.heeding = heeding(self, config, self.counts, wall)
         self._watchers: list[Callable[[Event], None]] = []
         self._info = member.membership.me.info
         vault = None if store is None else Vault(store)
@@ -147,9 +148,8 @@ class Node:
         """The merged view; the same object while it is less than a quarter second old and nothing changed."""
         now, version = self._machine.now(), self.version()
         if self._view is None or self._view.version != version or now - self._view_at > VIEW_KEPT:
-            self._view = self._viewing.fleet(
-                version=version, now=now, wall=self._wall(), lag=self._driver.lag, period=self.accounting.period()
-            )
+            period, notices = self.accounting.period(), self.heeding.notices
+            self._view = self._viewing.fleet(version, now, self._wall(), self._driver.lag, period, notices)
             self._view_at = now
         return self._view
 
@@ -174,6 +174,7 @@ class Node:
         total.update(self._driver.counts)
         total.update(self._network.counts)
         total["undecodable_state"] = self._viewing.undecodable
+        total["dropped_notice"] = self.heeding.dropped
         return dict(sorted(total.items()))
 
     def diagnosis(self) -> Diagnosis:
@@ -287,7 +288,7 @@ class Node:
         self._driver.block(frozenset())
 
     async def cost(self, period: str | None = None) -> CostReport:
-        """What the fleet used in a billing period, and this node's agents in detail; None is the one that runs."""
+        """What was used in a billing period, None the one that runs. ConfigError where it is none."""
         return await self.accounting.cost(period)
 
     async def supervise(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
@@ -383,6 +384,7 @@ async def open_node(
                     raise cannot_bind(bound, "TCP", error) from error
                 nursery.start_soon(supervise, "attending", node.attending.run, node.counts)
                 nursery.start_soon(supervise, "accounts", node.accounting.run, node.counts)
+                nursery.start_soon(supervise, "attention", node.heeding.run, node.counts)
                 nursery.start_soon(supervise, "keys", partial(node.tending.run, driver.took_missed_key), node.counts)
                 nursery.start_soon(supervise, "join", partial(join_seeds, node, network, store), node.counts)
                 if store is not None:

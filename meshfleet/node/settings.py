@@ -19,9 +19,13 @@ import msgspec
 import platformdirs
 
 from meshfleet.errors import ConfigError
+from meshfleet.fleet.attention import Rules
 from meshfleet.fleet.names import NAME_LIMIT, Address, NodeName, node_name, parse_address
 from meshfleet.fleet.timing import PRESETS, Preset, Timing
+from meshfleet.node.billing import Billing, check_billing
+from meshfleet.node.delivery import Delivery
 from meshfleet.node.invites import read_invite
+from meshfleet.node.tables import TABLES, laid_over, wrong_in
 
 GOSSIP_PORT = 7878
 HTTP_PORT = 7879
@@ -89,6 +93,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exited_shown: float = 3600.0
     """Seconds that an agent which exited stays in the view. After that it counts in the totals only."""
 
+    billing_day: int = 1
+    """Day of the month, 1 to 28, on which a billing period begins. All nodes of a fleet should have the same."""
+
+    billing_zone: str = "UTC"
+    """Time zone in which days begin, such as Europe/Berlin. All nodes of a fleet should have the same."""
+
+    attention: Rules = Rules()
+    """From when on something needs attention, and which rules are switched off."""
+
+    deliver: Delivery = Delivery()
+    """Where that is told, besides in views: a command, a webhook, the desktop."""
+
     log_level: LogLevel = "warning"
     """Least severe lines that the log on standard error has: `debug`, `info`, `warning` or `error`."""
 
@@ -113,6 +129,12 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     invite: str | None = None
     discover: bool | None = None
     exited_shown: float | None = None
+    billing_day: int | None = None
+    billing_zone: str | None = None
+    attention: Mapping[str, float | bool | str | tuple[str, ...]] | None = None
+    """Fields of Rules."""
+    deliver: Mapping[str, float | bool | str | tuple[str, ...]] | None = None
+    """Fields of Delivery."""
     log_level: LogLevel | None = None
     timing: Mapping[str, float | str] | None = None
     """`preset`, and fields of Timing."""
@@ -174,12 +196,15 @@ def read_environment(environment: Mapping[str, str]) -> Given:
     """The MESHFLEET_ variables. One that looks like a misspelt setting is an error; others may be somebody else's."""
     table: dict[str, object] = {}
     timing: dict[str, str] = {}
+    tables: dict[str, dict[str, str]] = {}
     for variable, text in sorted(environment.items()):
         if not variable.startswith(PREFIX) or variable in OF_CLIENTS or not text:
             continue
         key = variable.removeprefix(PREFIX).lower()
         if key == "timing" or key.startswith("timing_"):
             timing[key.removeprefix("timing").removeprefix("_") or "preset"] = text
+        elif (name := key.partition("_")[0]) in TABLES and key != name:
+            tables.setdefault(name, {})[key.removeprefix(f"{name}_")] = text
         elif key in ("join", "http_name"):
             table[key] = [part.strip() for part in text.split(",") if part.strip()]
         elif key in Given.__struct_fields__:
@@ -188,6 +213,7 @@ def read_environment(environment: Mapping[str, str]) -> Given:
             raise ConfigError(f"{variable} is not a setting. Did you mean {PREFIX}{near[0].upper()}?")
     if timing:
         table["timing"] = timing
+    table |= tables
     return _convert(table, f"{PREFIX}{{VARIABLE}}", strict=False)  # everything is text there, numbers too
 
 
@@ -196,6 +222,9 @@ def _over(best: Given, other: Given) -> Given:
     said = {key: value for key in Given.__struct_fields__ if (value := getattr(best, key)) is not None}
     if best.timing is not None and other.timing is not None:
         said["timing"] = {**other.timing, **best.timing}
+    for name in TABLES:
+        if name in said:
+            said[name] = {**(getattr(other, name) or {}), **said[name]}
     return msgspec.structs.replace(other, **said)
 
 
@@ -215,6 +244,10 @@ def _settings(given: Given) -> Settings:
         invite=given.invite or None,
         discover=plain.discover if given.discover is None else given.discover,
         exited_shown=plain.exited_shown if given.exited_shown is None else given.exited_shown,
+        billing_day=given.billing_day or plain.billing_day,
+        billing_zone=given.billing_zone or plain.billing_zone,
+        attention=laid_over(Rules, given.attention or {}),
+        deliver=laid_over(Delivery, given.deliver or {}),
         log_level=given.log_level or plain.log_level,
         timing=_timing(given.timing or {}),
     )
@@ -269,9 +302,27 @@ def _check(given: Given, named: str) -> None:
             )
     if given.exited_shown is not None and not 0 <= given.exited_shown < float("inf"):
         raise ConfigError(f"{_place(named, 'exited_shown')}: {given.exited_shown} is not 0 or more seconds.")
+    _check_billing(given, named)
+    for name in TABLES:
+        wrong = wrong_in(name, getattr(given, name) or {})
+        if wrong is not None:
+            place = _place(named, f"{name}.{wrong[0]}")
+            raise ConfigError(f"{place}{' ' if wrong[1].startswith('is ') else ': '}{wrong[1]}")
     for key, value in (given.timing or {}).items():
         _check_known(f"timing.{key}", key, ("preset", *Timing.__struct_fields__), named)
         _check_timing(key, value, named)
+
+
+def _check_billing(given: Given, named: str) -> None:
+    plain = Billing()
+    for key, billing in (
+        ("billing_day", Billing(day=plain.day if given.billing_day is None else given.billing_day)),
+        ("billing_zone", Billing(zone=given.billing_zone or plain.zone)),
+    ):
+        try:
+            check_billing(billing)
+        except ConfigError as error:
+            raise ConfigError(f"{_place(named, key)}: {error}") from error
 
 
 def _is_ip(text: str) -> bool:

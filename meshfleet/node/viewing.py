@@ -17,6 +17,7 @@ from meshfleet.wire.codec import decode_state
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from meshfleet.fleet.notice import Notice
     from meshfleet.gossip.member import Member
     from meshfleet.gossip.replica import Shelf
     from meshfleet.gossip.roster import Record
@@ -40,7 +41,15 @@ class Viewing:
         self.undecodable = 0
         """States that are authentic and make no sense to this version."""
 
-    def fleet(self, *, version: str, now: float, wall: float, lag: float, period: Period | None = None) -> FleetView:
+    def fleet(
+        self,
+        version: str,
+        now: float,
+        wall: float,
+        lag: float,
+        period: Period | None = None,
+        attention: tuple[Notice, ...] = (),
+    ) -> FleetView:
         """The merged view at `now`, monotonic, which is `wall` in Unix time."""
         at = self._member.listening.at(now)
         shown = [r for r in self._member.roster if not self._is_history(r, at)]
@@ -55,6 +64,7 @@ class Viewing:
             nodes=[self._myself(at, wall), *(self._node(record, at, wall) for record in shown)],
             agents=agents,
             period=period,
+            attention=attention,
         )
 
     def own_agents(self, *, now: float, wall: float) -> tuple[AgentView, ...]:

@@ -202,7 +202,7 @@ class Attention:
     def _of_money(self, view: FleetView) -> Iterator[_Found]:
         period, budget = view.totals.period, self._rules.period_cost_usd
         if budget is not None and period.cost_usd is not None and period.cost_usd > budget:
-            text = f"the fleet has used more than ${budget:,.2f} since {period.start}"
+            text = f"the fleet has used more than {_dollars(budget)} since {period.start}"
             yield _Found("period_cost", "fleet", Severity.CRITICAL, text)
 
     def _of_agent(self, agent: AgentView, wall: float, skew: float) -> Iterator[_Found]:
@@ -222,7 +222,7 @@ class Attention:
                 yield _Found("rate_limit", subject, Severity.WARNING, text)
         budget = rules.session_cost_usd
         if budget is not None and state.cost_usd is not None and state.cost_usd > budget:
-            yield _Found("session_cost", name, Severity.WARNING, f"has used more than ${budget:,.2f}")
+            yield _Found("session_cost", name, Severity.WARNING, f"has used more than {_dollars(budget)}")
         if state.status is Status.WAITING:
             yield self._waits(name, state, wall, skew)
         elif state.status is Status.TOOL and state.active_tool is not None:
@@ -292,3 +292,7 @@ def _of_presence(node: NodeView) -> str:
 
 def _minutes(seconds: float) -> str:
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
+
+
+def _dollars(usd: float) -> str:
+    return f"${usd:,.2f}" if usd >= 0.01 else f"${usd:g}"

@@ -72,7 +72,9 @@ def check_delivery(delivery: Delivery) -> None:
     if delivery.webhook is not None:
         parts = urlsplit(delivery.webhook)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError("the webhook is no URL of http or https, such as https://hooks.example.org/fleet.")
+            raise ConfigError(
+                "a webhook is a URL of http or https, such as https://hooks.example.org/fleet. This is none."
+            )
         if find_spec("httpx") is None:
             raise ConfigError("a webhook needs httpx: pip install 'meshfleet[deliver]'.")
     if delivery.desktop and shutil.which(_desktop_program()) is None:

@@ -13,7 +13,7 @@ import msgspec
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.attention import NAMES, Rules
 from meshfleet.fleet.notice import Severity
-from meshfleet.node.delivery import Delivery
+from meshfleet.node.delivery import Delivery, check_delivery
 
 Value: TypeAlias = float | bool | str | tuple[str, ...]
 Table: TypeAlias = Mapping[str, Value]
@@ -59,6 +59,7 @@ def _read(kind: type[Rules] | type[Delivery], key: str, value: Value) -> object:
     if key == "webhook":
         if not isinstance(value, str):
             raise ConfigError(f"{value!r} is not a URL.")
+        check_delivery(Delivery(webhook=value or None))
         return value or None
     try:
         return msgspec.convert(value, bool, strict=False)

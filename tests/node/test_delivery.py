@@ -210,7 +210,7 @@ async def test_a_program_that_is_not_there_is_told_without_more() -> None:
     ("delivery", "why"),
     [
         (Delivery(command=("no-such-program-anywhere",)), "no program"),
-        (Delivery(webhook="ftp://user:secret@example.org/"), "no URL"),
+        (Delivery(webhook="ftp://user:secret@example.org/"), "This is none"),
     ],
 )
 def test_what_can_not_work_is_refused_at_the_start(delivery: Delivery, why: str) -> None:

@@ -46,6 +46,9 @@ TELL_EVERY = 15.0
 """Seconds between two of a node's own accounts, 270 bytes each: an agent whose state changes each 2 s is told with 400.
 The first is told at once."""
 
+TELL_SOONER = 5.0
+"""The same in a fleet of so many nodes and fewer; between, as many seconds as there are nodes."""
+
 MARKS_EVERY = 120.0
 """Seconds between two tellings of its sessions' marks. They are needed when a state dir was lost: what was used since
 is counted twice then."""
@@ -165,24 +168,31 @@ class Accounting:
 
     async def run(self) -> None:
         """Until cancelled."""
-        if not self._loaded:
-            await self._load()
         begun = trio.current_time()
         while True:
             self._woken = trio.Event()
-            await self._count()
-            news = self.hearsay.listen()
-            news |= await self._take_back()
-            await self._keep()
-            if trio.current_time() - begun >= self.settle:
-                self._tell_own()
-                await self._tell_marks()
-            self.hearsay.retell((self.name, self._ledger.id))
-            if news:
-                self._changed()
+            try:
+                await self._round(is_settled=trio.current_time() - begun >= self.settle)
+            except sqlite3.Error as error:
+                await self._disk_failed(error)
             await trio.sleep(SPACING)
             with trio.move_on_after(TICK - SPACING):
                 await self._woken.wait()
+
+    async def _round(self, *, is_settled: bool) -> None:
+        """All of it once. What comes from others comes in whatever becomes of the disk."""
+        if self.hearsay.listen():
+            self._changed()
+        self.hearsay.retell((self.name, self._ledger.id))
+        if not self._loaded:
+            await self._load()
+        await self._count()
+        if await self._take_back():
+            self._changed()
+        await self._keep()
+        if is_settled:
+            self._tell_own()
+            await self._tell_marks()
 
     async def _load(self) -> None:
         """What was known when this node ran last. Ours among it says what we have told: never less from now on."""
@@ -201,12 +211,9 @@ class Accounting:
         try:
             await self._on_disk(partial(self._ledger.record, seen, today))
             self._own = await self._on_disk(partial(self._ledger.periods, self._billing.day))
-        except BaseException as error:
+        except BaseException:
             self._pending = {**batch, **self._pending}  # also where it was cancelled: the same figures count once
-            if not isinstance(error, sqlite3.Error):
-                raise
-            await self._disk_failed(error)
-            return
+            raise
         self._complained = False
         for each in seen:
             self._last.pop(each.key, None)
@@ -231,7 +238,8 @@ class Accounting:
             self._applied.clear()
             self.books.keep_all()
             today = self._billing.day_of(self._wall())
-            await self._on_disk(partial(self._ledger.raise_marks, self._last, today))
+            with suppress(sqlite3.Error):
+                await self._on_disk(partial(self._ledger.raise_marks, self._last, today))
             return
         if not self._complained:
             log.error("the ledger can't be written; what was used is counted once it can be", why=error)
@@ -251,11 +259,8 @@ class Accounting:
         lost = [m for m in lost if m.ledger != self._ledger.id and self._applied.get((m.node, m.ledger), -1) < m.seq]
         for marks in lost:
             today = self._billing.day_of(self._wall())
-            try:
-                await self._on_disk(partial(self._ledger.raise_marks, marks.marks, today))
-                self._own = await self._on_disk(partial(self._ledger.periods, self._billing.day))
-            except sqlite3.Error:
-                return False
+            await self._on_disk(partial(self._ledger.raise_marks, marks.marks, today))
+            self._own = await self._on_disk(partial(self._ledger.periods, self._billing.day))
             self._applied[(marks.node, marks.ledger)] = marks.seq
         return bool(lost)
 
@@ -264,10 +269,9 @@ class Accounting:
         if kept:
             try:
                 await self._on_disk(partial(self._ledger.keep, kept))
-            except BaseException as error:
+            except BaseException:
                 self.books.keep_again(kept)
-                if not isinstance(error, sqlite3.Error):
-                    raise
+                raise
 
     # What is told
 
@@ -287,7 +291,8 @@ class Accounting:
 
     def _tell_own(self) -> None:
         now, periods = trio.current_time(), self._joined()
-        if not any(periods.values()) or periods == self._told or now - self._told_at < self.tell_every:
+        pause = min(self.tell_every, max(TELL_SOONER, float(len(self._carrier.member.roster) + 1)))
+        if not any(periods.values()) or periods == self._told or now - self._told_at < pause:
             return
         floor = self._floor()
         seq = 0 if floor is None else floor.seq
@@ -302,10 +307,7 @@ class Accounting:
         if not self._ledger.lasts or now - self._marks_at < self.marks_every:
             return
         since = self._billing.days_ago(self._wall(), MARKS_OF_DAYS)
-        try:
-            marks = await self._on_disk(partial(self._ledger.recent_marks, since, MARKED))
-        except sqlite3.Error:
-            return
+        marks = await self._on_disk(partial(self._ledger.recent_marks, since, MARKED))
         if not marks or marks == self._marks:
             return
         self._marks, self._marks_at = marks, now

@@ -70,7 +70,10 @@ def check_delivery(delivery: Delivery) -> None:
     if delivery.command and shutil.which(delivery.command[0]) is None:
         raise ConfigError(f"{delivery.command[0]!r} is no program that can be run. Give its path.")
     if delivery.webhook is not None:
-        parts = urlsplit(delivery.webhook)
+        try:
+            parts = urlsplit(delivery.webhook)
+        except ValueError:
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(
                 "a webhook is a URL of http or https, such as https://hooks.example.org/fleet. This is none."

@@ -32,6 +32,9 @@ REBORN_AFTER = 1.0
 LIARS = 256
 """Nodes that are named in the log, once each, for telling accounts that nobody signed."""
 
+FORGOTTEN = 64
+"""Nodes that the roster has forgotten and that may still be remembered here."""
+
 THERE = (Presence.FRESH, Presence.STALE)
 GONE = (Presence.LEFT, Presence.DOWN)
 
@@ -64,6 +67,7 @@ class Hearsay:
         self._counts = counts
         self.gone_after = GONE_AFTER
         self._scanned: dict[str, tuple[int, int]] = {}
+        """Of each node, how far its shelf was looked at: epoch and seq."""
         self._owners: dict[str, tuple[int, Key]] = {}
         """Of each node, in which life, which ledger is its own."""
         self._gone_since: dict[Key, float] = {}
@@ -75,12 +79,16 @@ class Hearsay:
         member, news = self._carrier.member, False
         for record in member.roster:
             shelf = member.replica.shelf(record.name)
-            if shelf is None or self._scanned.get(record.name) == (shelf.epoch, shelf.signed_to):
+            before = self._scanned.get(record.name, (-1, 0))
+            if shelf is None or before == (shelf.epoch, shelf.signed_to):
                 continue
-            self._scanned[record.name] = (shelf.epoch, shelf.signed_to)
+            self._scanned[record.name] = (shelf.epoch, shelf.complete)
             for agent, snapshot in shelf.held.items():
-                if agent.startswith(ACCOUNTS) and not snapshot.withdrawn:
+                if agent.startswith(ACCOUNTS) and not snapshot.withdrawn and (snapshot.epoch, snapshot.seq) > before:
                     news |= self._hear(record.name, snapshot)
+        if len(self._scanned) > len(member.roster) + FORGOTTEN:
+            self._scanned = {name: seen for name, seen in self._scanned.items() if member.roster.get(name) is not None}
+            self._owners = {name: own for name, own in self._owners.items() if member.roster.get(name) is not None}
         return news
 
     def _hear(self, name: str, snapshot: Snapshot) -> bool:

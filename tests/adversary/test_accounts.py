@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from meshfleet.errors import Malformed
-from meshfleet.fleet.names import AgentId, Epoch
+from meshfleet.fleet.names import AgentId, Epoch, NodeName
 from meshfleet.fleet.state import Snapshot
-from meshfleet.fleet.usage import Account, Usage
-from meshfleet.gossip.messages import SnapshotMessage
+from meshfleet.fleet.usage import Account, Figures, Usage
+from meshfleet.gossip.messages import Revoked, SnapshotMessage
+from meshfleet.node.books import Books
+from meshfleet.node.ledger import Seen
 from meshfleet.node.node import open_node
-from meshfleet.node.trust import seeded
+from meshfleet.node.trust import Trust, seeded
 from meshfleet.wire import cbor
 from meshfleet.wire.accounts import OWN, TOLD, Marks, Signer, pack, read_statement
 from tests.node.meshing import FLEET, config, counted, see, state
@@ -74,10 +79,10 @@ async def test_a_liar_takes_nothing_from_what_others_count_and_drives_nobody_out
     with Rogue() as rogue, trio.fail_after(PATIENCE):
         async with open_node(config("n1")) as n1, rogue.stream(n1) as frames:
             await see(n1, 2)
-            n1.publish(msgspec.structs.replace(state("n1/a"), cost_usd=2.0))
+            n1.publish(msgspec.structs.replace(state("n1/a"), cost_usd=2.0, session="s1"))
             await costs(n1, 2.0)
-            now = int(time.time())
-            marks = Marks(ROGUE, b"ledger-9", 1, now, {bytes(8): Usage(10**12, 10**12, 10**12)})
+            now, session = int(time.time()), Seen("n1/a", "s1", None, "test", Figures(), "2026-11-25")
+            marks = Marks(ROGUE, b"ledger-9", 1, now, {session.key: Usage(10**12, 10**12, 10**12)})
             await frames.send(rogue.packet(told_by(rogue, TOLD + "m0", pack([signer(rogue).marks(marks)]), 1)))
             sign = signer(rogue)
             for i in range(3):  # in its own name it may say what it likes: it is kept to so many
@@ -85,7 +90,7 @@ async def test_a_liar_takes_nothing_from_what_others_count_and_drives_nobody_out
                 accounts = [sign.account(Account(ROGUE, each, 1, now + i, {"2020-01-01": Usage(1)})) for each in ids]
                 await frames.send(rogue.packet(told_by(rogue, f"{TOLD}0{i}", pack(accounts), 2 + i)))
             await counted(n1, "dropped_ledger", 1)
-            n1.publish(msgspec.structs.replace(state("n1/a"), cost_usd=3.0))
+            n1.publish(msgspec.structs.replace(state("n1/a"), cost_usd=3.0, session="s1"))
             await costs(n1, 3.0)
 
 
@@ -98,3 +103,47 @@ def test_an_old_statement_is_believed_and_one_from_after_its_certificate_is_not(
     assert read_statement(identity.fleet, signs.account(while_it_was), year_later) == while_it_was
     with pytest.raises(Malformed, match="nobody vouches"):
         read_statement(identity.fleet, signs.account(after_it), year_later)
+
+
+def test_of_a_node_that_was_thrown_out_what_it_said_before_is_kept_and_nothing_after() -> None:
+    now, counts = time.time(), Counter[str]()
+    revoked, me = seeded(FLEET, "n2", now), Trust(seeded(FLEET, "n1", now), lambda: now)
+    me.cast_out(Revoked("n2", int(now * 1000), bytes(64)))
+    signs = Signer(revoked.fleet, revoked.key, revoked.certificate)
+    books = Books(NodeName("n1"), me, counts, lambda: now)
+    before = Account("n2", b"ledger-1", 1, int(now) - 10, INFLATED)
+    after = msgspec.structs.replace(before, seq=2, at=int(now) + 10)
+    assert books.take(signs.account(before))
+    assert not books.take(signs.account(after))
+    assert books.accounts == {before.key: before}
+    assert counts["revoked_account"] == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_in_whatever_order_accounts_come_all_nodes_end_up_with_the_same(data: st.DataObject) -> None:
+    now = 1_795_000_000.0
+    identities = {name: seeded(FLEET, name, now) for name in ("n1", "n2")}
+    used = st.builds(Usage, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
+    told = data.draw(
+        st.lists(
+            st.builds(
+                Account,
+                st.sampled_from(["n1", "n2"]),
+                st.sampled_from([b"ledger-1", b"ledger-2"]),
+                st.integers(0, 3),
+                st.just(int(now)),
+                st.dictionaries(st.sampled_from(["2026-10-01", "2026-11-01"]), used),
+            ),
+            max_size=8,
+        )
+    )
+    signed = [Signer(i.fleet, i.key, i.certificate).account(a) for a in told for i in [identities[a.node]]]
+    here, there = (Books(NodeName("n9"), Trust(identities["n1"], lambda: now), Counter(), lambda: now) for _ in "ab")
+    for each in [*signed, *signed]:
+        here.take(each)
+    for each in data.draw(st.permutations(signed)):
+        there.take(each)
+    assert here.accounts == there.accounts
+    for account in told:
+        assert here.accounts[account.key].rank >= account.rank

@@ -227,6 +227,10 @@ def test_what_one_has_told_nobody_tells_again_unless_it_got_worse() -> None:
     assert not is_told(a_notice("presence:n8"), BEGAN, tellers)
 
 
+def test_who_is_there_is_believed_however_long_ago_it_was() -> None:
+    assert is_told(a_notice(), BEGAN + 3600, [teller("n1", told_at=BEGAN)]), "by a node that has just begun to look"
+
+
 def test_what_one_that_is_gone_had_told_counts_for_what_began_before_alone() -> None:
     gone = [teller("n1", there=False, told_at=BEGAN)]
     assert is_told(a_notice(), BEGAN, gone)

@@ -159,6 +159,10 @@ async def test_of_two_nodes_that_carry_one_agent_one_counts_it() -> None:
             n2.publish(used("box/a", 7.0))
             await costs(n1, 7.0)
             await costs(n2, 7.0)
+            for node in (n1, n2):
+                node.publish(used("box/a", 9.0))
+            await costs(n1, 9.0)
+            await costs(n2, 9.0)
 
 
 async def test_both_sides_of_a_cut_are_in_the_sum_when_it_heals() -> None:

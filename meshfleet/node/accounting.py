@@ -43,8 +43,8 @@ SPACING = 0.25
 """Seconds between two rounds at least."""
 
 TELL_EVERY = 15.0
-"""Seconds between two of a node's own accounts, 270 bytes each: an agent whose state changes each 2 s is told with 400.
-The first is told at once."""
+"""Seconds between two of a node's own accounts, 220 bytes each and as much around them: an agent whose state changes
+each 2 s is told with 400. The first is told at once."""
 
 TELL_SOONER = 5.0
 """The same in a fleet of so many nodes and fewer; between, as many seconds as there are nodes."""

@@ -11,8 +11,10 @@ import pytest
 import typer
 
 from meshfleet.cli.main import app
+from meshfleet.fleet.attention import Rules
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.timing import PRESETS, Timing
+from meshfleet.node.delivery import Delivery
 from meshfleet.node.settings import OF_CLIENTS, Given, Settings, machine_name
 
 if TYPE_CHECKING:
@@ -118,6 +120,19 @@ def test_the_defaults_on_the_page_are_the_programs() -> None:
 @pytest.mark.parametrize("field", Timing.__struct_fields__)
 def test_every_time_stands_on_the_page_with_its_value_in_each_preset(field: str) -> None:
     assert [float(cell) for cell in row(field)[:3]] == [getattr(PRESETS[p], field) for p in ("local", "lan", "wan")]
+
+
+@pytest.mark.parametrize("field", [*Rules.__struct_fields__, *Delivery.__struct_fields__])
+def test_every_field_of_a_table_stands_on_the_page_with_its_default(field: str) -> None:
+    plain = Rules() if field in Rules.__struct_fields__ else Delivery()
+    default = getattr(plain, field)
+    told = row(field)[0].strip("`")
+    if default in (None, ()):
+        assert told == "none"
+    elif isinstance(default, float) and not isinstance(default, bool):
+        assert float(told) == default
+    else:
+        assert told == str(getattr(default, "value", default)).lower()
 
 
 @pytest.mark.parametrize("variable", OF_CLIENTS)

@@ -14,6 +14,7 @@ import typer
 from meshfleet import __version__
 from meshfleet.cli.api_keys import app as api_keys_app
 from meshfleet.cli.bench_commands import app as bench_app
+from meshfleet.cli.cost import cost
 from meshfleet.cli.demo.commands import app as demo_app
 from meshfleet.cli.flags import AsJson, Ca, Config, KeyFile, NodeUrl, StateDir
 from meshfleet.cli.keys import app as keys_app
@@ -114,6 +115,9 @@ def status(
     from meshfleet.cli.status import status as run_status
 
     raise typer.Exit(run_status(Asked(node, state_dir, key_file, ca), as_json=as_json, watch=watch))
+
+
+app.command()(cost)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from meshfleet.fleet.notice import Severity
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 
@@ -32,6 +33,8 @@ STANDINGS = {
     Standing.PARTITIONED: "red",
     Standing.ISOLATED: "red",
 }
+
+SEVERITIES = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}
 
 DAY_S = 86_400.0
 _AGES = ((DAY_S, "d"), (3_600.0, "h"), (60.0, "min"))

@@ -38,6 +38,9 @@ SHORTENED = ("NODE", "REACH", "HOST", "ZONE", "AGENT", "STATUS", "MODEL", "PROJE
 MOST_WHERE_NARROW = {"STATUS": 13, "MODEL": 16}
 """Columns that these take at most of 80, so that the agent's id, which `why` is asked with, is left whole."""
 
+ATTENTION = 12
+"""Lines of what needs attention."""
+
 RETRY_SECONDS = 1.0
 """How long `--watch` waits before it asks again where a node stopped answering."""
 
@@ -71,7 +74,7 @@ def verdict(view: FleetView) -> int:
 
 def render(view: FleetView, width: int) -> RenderableType:
     """The view as text of at most `width` columns."""
-    parts: list[RenderableType] = [*_itself(view), Text(), _nodes(view)]
+    parts: list[RenderableType] = [*_itself(view), *_attention(view), Text(), _nodes(view)]
     parts += _reasons(view)
     if view.agents:
         parts += [Text(), _agents(view, wide=width >= WIDE)]
@@ -128,6 +131,22 @@ def _itself(view: FleetView) -> Iterator[RenderableType]:
         sums.append(showing.money(totals.cost_usd))
     if sums:
         yield Text("; ".join(sums))
+    period = totals.period
+    if period.cost_usd is not None:
+        yield Text(f"{showing.money(period.cost_usd)} in the fleet since {period.start}")
+
+
+def _attention(view: FleetView) -> Iterator[RenderableType]:
+    """What somebody should look at. A terminal has only so many lines: the worst come first."""
+    if not view.attention:
+        return
+    yield Text()
+    for notice in view.attention[:ATTENTION]:
+        line = Text.assemble((notice.severity.value, showing.SEVERITIES[notice.severity]), f" {notice.subject}: ")
+        line.append(f"{notice.text}, for {showing.since(notice.since, view.now)}")
+        yield line
+    if len(view.attention) > ATTENTION:
+        yield Text(f"and {len(view.attention) - ATTENTION} more", style="dim")
 
 
 def _in_order(counts: Counter[str]) -> dict[str, int]:

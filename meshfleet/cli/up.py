@@ -25,6 +25,7 @@ from meshfleet.cli.outcome import run_to_exit_code
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address, parse_address
 from meshfleet.node.admin import serve_admin
+from meshfleet.node.billing import Billing
 from meshfleet.node.chronicle import Chronicle
 from meshfleet.node.config import NodeConfig
 from meshfleet.node.entering import enter_once
@@ -107,6 +108,9 @@ def _node_config(settings: Settings, extras: Extras, seeds: tuple[Address, ...])
         role=settings.role,
         timing=settings.timing,
         version=__version__,
+        billing=Billing(day=settings.billing_day, zone=settings.billing_zone),
+        attention=settings.attention,
+        delivery=settings.deliver,
         demo=extras.demo,
     )
 

@@ -11,6 +11,7 @@ from datetime import datetime
 import msgspec
 
 from meshfleet.fleet.names import AgentId, NodeName
+from meshfleet.fleet.notice import Notice
 from meshfleet.fleet.view import AgentView, FleetView, NodeView, ServedBy, Totals
 
 SEEN = 0.15
@@ -32,6 +33,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seen: dict[NodeName, str] = {}
     """When nodes that are not among `nodes` were heard of last (RFC 3339): this holds for their agents as well."""
     totals: Totals | None = None
+    attention: tuple[Notice, ...] | None = None
 
 
 def same_node(one: NodeView, two: NodeView) -> bool:
@@ -96,6 +98,7 @@ def applied(view: FleetView, change: Change) -> FleetView:
             for at in (seen.get(agent.node, agent.last_seen),)
         ),
         totals=view.totals if change.totals is None else change.totals,
+        attention=view.attention if change.attention is None else change.attention,
     )
 
 

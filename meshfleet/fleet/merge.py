@@ -17,13 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from meshfleet.fleet.names import AgentId, NodeName
+    from meshfleet.fleet.notice import Notice
 
 _BELIEVED = (Presence.FRESH, Presence.STALE, Presence.UNREACHABLE, Presence.LEFT, Presence.DOWN)
 """Whose word about an agent counts most, where two nodes claim it."""
 
 
 def merge(
-    *, version: str, now: str, served_by: ServedBy, nodes: Iterable[NodeView], agents: Iterable[AgentView]
+    *,
+    version: str,
+    now: str,
+    served_by: ServedBy,
+    nodes: Iterable[NodeView],
+    agents: Iterable[AgentView],
+    period: Period | None = None,
+    attention: tuple[Notice, ...] = (),
 ) -> FleetView:
     """The view of the fleet. `nodes` come without their agents, `agents` may name one agent more than once."""
     shown = one_of_each(agents)
@@ -39,7 +47,8 @@ def merge(
             for node in sorted(nodes, key=lambda node: node.name)
         ),
         agents=tuple(shown),
-        totals=totals(shown, now),
+        totals=totals(shown, now, period),
+        attention=attention,
     )
 
 
@@ -61,8 +70,9 @@ def _settle(rivals: list[AgentView]) -> AgentView:
     return msgspec.structs.replace(shown, reasons=(*shown.reasons, clash))
 
 
-def totals(agents: list[AgentView], now: str) -> Totals:
-    """Sums over `agents`, each of which is in it once. Statuses and tools count only where they can be believed."""
+def totals(agents: list[AgentView], now: str, period: Period | None = None) -> Totals:
+    """Sums over `agents`, each of which is in it once. Statuses and tools count only where they can be believed.
+    `period` is what the ledgers say; without any, the month that runs has begun and nothing is known of it."""
     there = [a for a in agents if a.presence in (Presence.FRESH, Presence.STALE)]
     return Totals(
         agents=len(agents),
@@ -73,7 +83,7 @@ def totals(agents: list[AgentView], now: str) -> Totals:
         tokens_in=_sum(a.state.tokens_in for a in agents),
         tokens_out=_sum(a.state.tokens_out for a in agents),
         cost_usd=_money(a.state.cost_usd for a in agents),
-        period=Period(start=f"{now[:7]}-01", cost_usd=None),
+        period=period or Period(start=f"{now[:7]}-01", cost_usd=None),
         rate_limits=headroom((a.state for a in agents), now),
     )
 

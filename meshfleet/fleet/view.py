@@ -11,6 +11,7 @@ import msgspec
 from meshfleet.fleet.headroom import Headroom
 from meshfleet.fleet.islands import Cut
 from meshfleet.fleet.names import AgentId, NodeName
+from meshfleet.fleet.notice import Notice
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AgentState
@@ -77,10 +78,14 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
-    """A billing period and what it has cost so far."""
+    """A billing period, and what the fleet has used in it so far: agents and nodes that are gone included. None is not
+    known: nobody has told of any."""
 
     start: str
+    """Its first day."""
     cost_usd: float | None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +114,8 @@ class FleetView(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeView, ...]
     agents: tuple[AgentView, ...]
     totals: Totals
+    attention: tuple[Notice, ...] = ()
+    """What somebody should look at, worst first."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

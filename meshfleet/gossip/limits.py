@@ -78,6 +78,9 @@ the rest waits until it is told again: `put_off_beat`."""
 WITHDRAWN = 64
 """Tombstones of withdrawn agents that an origin keeps; then it raises its floor and publishes older states anew."""
 
+BESIDES = 40
+"""Snapshots of a node that are no agent's: what it and others have used, whom it told what needs attention."""
+
 EVENTS = 1_024
 """Events not fetched yet. The oldest go: `dropped_event`."""
 

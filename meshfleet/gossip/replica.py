@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import AgentId, Epoch, NodeName
 from meshfleet.fleet.state import AGENTS_LIMIT, Snapshot
-from meshfleet.gossip.limits import REPLICA_BYTES, WITHDRAWN, Counts
+from meshfleet.gossip.limits import BESIDES, REPLICA_BYTES, WITHDRAWN, Counts
 from meshfleet.gossip.messages import Delta, Have
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Replica:
         if shelf is None:
             shelf = self._shelves[snapshot.node] = Shelf()
         another = snapshot.agent not in shelf.held and snapshot.epoch <= shelf.epoch
-        if another and (len(shelf.held) > AGENTS_LIMIT + WITHDRAWN or self.bytes_held() >= REPLICA_BYTES):
+        if another and (len(shelf.held) > AGENTS_LIMIT + WITHDRAWN + BESIDES or self.bytes_held() >= REPLICA_BYTES):
             self._counts["refused_snapshot"] += 1
             return False
         return shelf.add(snapshot)

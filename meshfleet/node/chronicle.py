@@ -22,6 +22,7 @@ from meshfleet.fleet.state import AgentState, Status
 from meshfleet.gossip.events import Arrived, CastOut, Event, Forgotten, Joined, Judged, Restarted, Stands
 from meshfleet.logs import get_logger
 from meshfleet.node.viewing import rfc3339
+from meshfleet.wire.accounts import RESERVED
 from meshfleet.wire.codec import decode_state
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ class Chronicle:
                 self._stands(event)
             case CastOut():
                 self._tell(Happened.CAST_OUT, event.revoked.name, "was cast out by the fleet's owner")
+            case Arrived() if event.snapshot.agent.startswith(RESERVED):
+                pass  # what nodes tell each other
             case Arrived() if not event.snapshot.withdrawn:
                 try:
                     state = decode_state(event.snapshot.body)

@@ -8,8 +8,11 @@ from pathlib import Path
 import msgspec
 
 from meshfleet.errors import ConfigError
+from meshfleet.fleet.attention import Rules
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.timing import PRESETS, Timing
+from meshfleet.node.billing import Billing, check_billing
+from meshfleet.node.delivery import Delivery, check_delivery
 from meshfleet.node.trust import Identity
 
 TEXT_LIMIT = 200
@@ -32,12 +35,20 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "agent"
     timing: Timing = PRESETS["lan"]
     version: str = "0"
+    billing: Billing = Billing()
+    """When the periods begin over which costs are added up."""
+    attention: Rules = Rules()
+    """What needs somebody's attention."""
+    delivery: Delivery = Delivery()
+    """Where that is told, besides in views."""
     demo: bool = False
     """Allows `block`, with which a demo plays at outages."""
 
 
 def check(config: NodeConfig) -> None:
     """Refuse texts that no peer would accept: the limits of gossip.messages, said where they can be mended."""
+    check_billing(config.billing)
+    check_delivery(config.delivery)
     for field in ("host", "zone", "role", "version"):
         text = getattr(config, field)
         if text is not None and (len(text) > TEXT_LIMIT or not text.isprintable()):

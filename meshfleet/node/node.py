@@ -17,20 +17,21 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from meshfleet.errors import ConfigError, JoinError, PublishError
+from meshfleet.errors import ConfigError, JoinError
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
-from meshfleet.fleet.state import AGENTS_LIMIT, SNAPSHOT_LIMIT, AgentState
-from meshfleet.gossip.events import CastOut, Event, Judged, NameTaken, Renewed, Stands, Synced
+from meshfleet.gossip.events import CastOut, Event, Renewed, Synced
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import NodeInfo
-from meshfleet.logs import get_logger
+from meshfleet.node.accounting import Accounting, open_ledger
 from meshfleet.node.attending import Attending
+from meshfleet.node.carrying import encoded
 from meshfleet.node.config import NodeConfig, check
 from meshfleet.node.diagnosis import Diagnosis, diagnose
 from meshfleet.node.driver import Driver
 from meshfleet.node.entrance import Entrance
+from meshfleet.node.eventlog import write
+from meshfleet.node.heeding import heeding
 from meshfleet.node.invites import Book
-from meshfleet.node.keyprints import with_short_keys
 from meshfleet.node.machine import Machine
 from meshfleet.node.office import Office
 from meshfleet.node.rejoining import join_seeds, remember_peers
@@ -42,13 +43,16 @@ from meshfleet.node.tending import Tending
 from meshfleet.node.trust import Trust
 from meshfleet.node.vault import Vault
 from meshfleet.node.viewing import Viewing
-from meshfleet.wire.codec import PACKET_OVERHEAD, encode_state, size_of
+from meshfleet.wire.codec import PACKET_OVERHEAD, size_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from meshfleet.fleet.cost import CostReport
     from meshfleet.fleet.evidence import Fact
+    from meshfleet.fleet.state import AgentState
     from meshfleet.fleet.view import AgentView, FleetView, Health
+    from meshfleet.node.ledger import Ledger
     from meshfleet.node.network import Network
     from meshfleet.node.trust import Identity
 
@@ -61,8 +65,6 @@ JOIN_PATIENCE = 10.0
 
 FAREWELL = 0.5
 """Seconds that goodbyes are given to leave the machine."""
-
-log = get_logger("meshfleet.node")
 
 
 class Node:
@@ -78,6 +80,7 @@ class Node:
         machine: Machine,
         wall: Callable[[], float],
         trust: Trust,
+        ledger: Ledger,
     ) -> None:
         self.keyring = trust.keyring  # readers' tokens are signed with it
         self._machine = machine
@@ -89,12 +92,15 @@ class Node:
         self._network = network
         self._viewing = Viewing(member)
         self.counts: Counter[str] = Counter()
-        """What the parts of the process count besides the mesh itself; shown by `counters`."""
+        """What is counted besides the mesh itself."""
         self._changed = trio.Event()
         self._view: FleetView | None = None
         self._view_at = -1.0
         self._synced: dict[NodeName, trio.Event] = {}
+        self._beside = 0
         self.attending = Attending(self, wall)
+        self.accounting = Accounting(self, trust, ledger, config.billing, self.counts, wall)
+        self.heeding = heeding(self, config, self.counts, wall)
         self._watchers: list[Callable[[Event], None]] = []
         self._info = member.membership.me.info
         vault = None if store is None else Vault(store)
@@ -136,13 +142,14 @@ class Node:
 
     def version(self) -> str:
         """Changes when anything but an age does."""
-        return f"{self.epoch & 0xFFFFFF:x}-{self._member.changes}"
+        return f"{self.epoch & 0xFFFFFF:x}-{self._member.changes + self._beside}"
 
     def fleet(self) -> FleetView:
         """The merged view; the same object while it is less than a quarter second old and nothing changed."""
         now, version = self._machine.now(), self.version()
         if self._view is None or self._view.version != version or now - self._view_at > VIEW_KEPT:
-            self._view = self._viewing.fleet(version=version, now=now, wall=self._wall(), lag=self._driver.lag)
+            period, notices = self.accounting.period(), self.heeding.notices
+            self._view = self._viewing.fleet(version, now, self._wall(), self._driver.lag, period, notices)
             self._view_at = now
         return self._view
 
@@ -167,6 +174,7 @@ class Node:
         total.update(self._driver.counts)
         total.update(self._network.counts)
         total["undecodable_state"] = self._viewing.undecodable
+        total["dropped_notice"] = self.heeding.dropped
         return dict(sorted(total.items()))
 
     def diagnosis(self) -> Diagnosis:
@@ -186,23 +194,14 @@ class Node:
         """Have `watcher` called with each event of the member. It must be quick, and must not raise."""
         self._watchers.append(watcher)
 
-    # What agents say
-
     def publish(self, state: AgentState) -> None:
         """Spread an agent's state. PublishError when it is over 4 KiB encoded, or one agent too many."""
         refuse_observer(self._info.role, self.name)
-        body = encode_state(with_short_keys(state, self.keyring))
-        if len(body) > SNAPSHOT_LIMIT:
-            raise PublishError(
-                f"the state of {state.agent_id} has {len(body)} bytes encoded; at most {SNAPSHOT_LIMIT} travel. "
-                "Shorten its note or its sources; the state published before stays."
-            )
-        agent = AgentId(state.agent_id)
         held = self._member.replica.shelf(self.name)
-        assert held is not None, "a node always has a shelf of its own"
-        if agent not in held.held and len(held.living()) >= AGENTS_LIMIT:
-            raise PublishError(f"this node carries {AGENTS_LIMIT} agents already; {agent} was not added.")
+        assert held is not None
+        agent, body = AgentId(state.agent_id), encoded(state, held, self.keyring)
         self._driver.tell(lambda member, now: member.publish(agent, body, now))
+        self.accounting.observe(state)
         self._notify()
 
     def withdraw(self, agent_id: AgentId) -> None:
@@ -287,6 +286,10 @@ class Node:
         """End all cuts of `block`."""
         self._driver.block(frozenset())
 
+    async def cost(self, period: str | None = None) -> CostReport:
+        """What was used in a billing period, None the one that runs. ConfigError where it is none."""
+        return await self.accounting.cost(period)
+
     async def supervise(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         """Run a part of the process that this node lives in; see meshfleet.node.supervise."""
         await supervise(name, part, self.counts)
@@ -296,20 +299,12 @@ class Node:
     def on_events(self, events: list[Event]) -> None:
         """What changed in the member: logged, remembered, told to whoever waits."""
         for event in events:
+            write(event, self.name)
             for watcher in self._watchers:
                 watcher(event)
             match event:
-                case Judged():
-                    log.info("judged", node=event.name, now=event.verdict.presence.value,
-                             certainty=event.verdict.certainty and event.verdict.certainty.value,
-                             because=event.verdict.reasons[:1])  # fmt: skip
-                case Stands():
-                    log.info("standing", now=event.now.standing.value, because=event.now.reasons[:1])
-                case NameTaken():
-                    log.error("another process speaks under this node's name; rename one of them",
-                              name=self.name, at=event.where)  # fmt: skip
                 case CastOut():
-                    self._cast_out(event.revoked.name)
+                    self.tending.revocation_heard()
                 case Renewed() if self._store is not None:
                     self._store.save_epoch(Epoch(event.epoch))
                 case Synced():
@@ -319,12 +314,14 @@ class Node:
                     pass
         self._notify()
 
-    def _cast_out(self, name: str) -> None:
-        self.tending.revocation_heard()
-        if name == self.name:
-            log.error("this node was thrown out of its fleet by the owner; nobody listens to it any more")
-        else:
-            log.warning("thrown out by the fleet's owner", node=name)
+    def tell_beside(self, what: str, body: bytes) -> None:
+        """Spread what is no agent's, under a reserved id; empty withdraws it."""
+        self._driver.tell(lambda member, now: member.publish(AgentId(what), body, now))
+
+    def changed_beside(self) -> None:
+        """The view is another, though nothing came from the mesh."""
+        self._beside += 1
+        self._notify()
 
     def _notify(self) -> None:
         self._changed.set()
@@ -346,6 +343,7 @@ async def open_node(
     check(config)
     network, machine = network or RealNetwork(), machine or Machine()
     store = None if config.state_dir is None else StateDir.open(config.state_dir)
+    handed: list[Node] = []
     try:
         vault = None if store is None else Vault(store)
         trust = trusting(identity_of(config, vault, wall()), wall)
@@ -364,7 +362,6 @@ async def open_node(
             )
             for revoked in trust.revoked:
                 member.revoke(revoked, now)
-            handed: list[Node] = []
             driver = Driver(
                 member,
                 network,
@@ -375,7 +372,8 @@ async def open_node(
                 wall_ms=lambda: int(wall() * 1000),
                 on_events=lambda e: handed[0].on_events(e),
             )
-            node = Node(config, member, driver, store, network, machine, wall, trust)
+            ledger = await open_ledger(config.state_dir, config.name, epoch)
+            node = Node(config, member, driver, store, network, machine, wall, trust, ledger)
             handed.append(node)
             async with trio.open_nursery() as nursery:
                 await nursery.start(driver.run)
@@ -384,6 +382,8 @@ async def open_node(
                 except OSError as error:
                     raise cannot_bind(bound, "TCP", error) from error
                 nursery.start_soon(supervise, "attending", node.attending.run, node.counts)
+                nursery.start_soon(supervise, "accounts", node.accounting.run, node.counts)
+                nursery.start_soon(supervise, "attention", node.heeding.run, node.counts)
                 nursery.start_soon(supervise, "keys", partial(node.tending.run, driver.took_missed_key), node.counts)
                 nursery.start_soon(supervise, "join", partial(join_seeds, node, network, store), node.counts)
                 if store is not None:
@@ -392,6 +392,8 @@ async def open_node(
                 nursery.cancel_scope.cancel()
         finally:
             datagrams.close()
+            if handed:
+                handed[0].accounting.close()
     finally:
         if store is not None:
             store.close()

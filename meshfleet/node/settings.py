@@ -19,9 +19,14 @@ import msgspec
 import platformdirs
 
 from meshfleet.errors import ConfigError
+from meshfleet.fleet.attention import Rules
 from meshfleet.fleet.names import NAME_LIMIT, Address, NodeName, node_name, parse_address
 from meshfleet.fleet.timing import PRESETS, Preset, Timing
+from meshfleet.node.billing import Billing, check_billing
+from meshfleet.node.delivery import Delivery
 from meshfleet.node.invites import read_invite
+from meshfleet.node.saying import place_of, wrong
+from meshfleet.node.tables import TABLES, laid_over, wrong_in
 from meshfleet.node.windows import check_window, windows_of
 
 GOSSIP_PORT = 7878
@@ -90,6 +95,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exited_shown: float = 3600.0
     """Seconds that an agent which exited stays in the view. After that it counts in the totals only."""
 
+    billing_day: int = 1
+    """Day of the month, 1 to 28, on which a billing period begins. All nodes of a fleet should have the same."""
+
+    billing_zone: str = "UTC"
+    """Time zone in which days begin, such as Europe/Berlin. All nodes of a fleet should have the same."""
+
+    attention: Rules = Rules()
+    """From when on something needs attention, and which rules are switched off."""
+
+    deliver: Delivery = Delivery()
+    """Where that is told, besides in views: a command, a webhook, the desktop."""
+
     log_level: LogLevel = "warning"
     """Least severe lines that the log on standard error has: `debug`, `info`, `warning` or `error`."""
 
@@ -100,6 +117,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timing: Timing = PRESETS["lan"]
     """How patient the mesh is. `timing.preset` picks `local`, `lan` or `wan`; any field of it can be set beside that.
     All nodes of a fleet should have the same."""
+
+
+CHOICES = {"role": get_args(Role), "log_level": get_args(LogLevel)}
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +138,12 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     invite: str | None = None
     discover: bool | None = None
     exited_shown: float | None = None
+    billing_day: int | None = None
+    billing_zone: str | None = None
+    attention: Mapping[str, float | bool | str | tuple[str, ...]] | None = None
+    """Fields of Rules."""
+    deliver: Mapping[str, float | bool | str | tuple[str, ...]] | None = None
+    """Fields of Delivery."""
     log_level: LogLevel | None = None
     windows: Mapping[str, int] | None = None
     """By model."""
@@ -181,12 +207,15 @@ def read_environment(environment: Mapping[str, str]) -> Given:
     """The MESHFLEET_ variables. One that looks like a misspelt setting is an error; others may be somebody else's."""
     table: dict[str, object] = {}
     timing: dict[str, str] = {}
+    tables: dict[str, dict[str, str]] = {}
     for variable, text in sorted(environment.items()):
         if not variable.startswith(PREFIX) or variable in OF_CLIENTS or not text:
             continue
         key = variable.removeprefix(PREFIX).lower()
         if key == "timing" or key.startswith("timing_"):
             timing[key.removeprefix("timing").removeprefix("_") or "preset"] = text
+        elif (name := key.partition("_")[0]) in TABLES and key != name:
+            tables.setdefault(name, {})[key.removeprefix(f"{name}_")] = text
         elif key in ("join", "http_name"):
             table[key] = [part.strip() for part in text.split(",") if part.strip()]
         elif key == "windows":
@@ -197,6 +226,7 @@ def read_environment(environment: Mapping[str, str]) -> Given:
             raise ConfigError(f"{variable} is not a setting. Did you mean {PREFIX}{near[0].upper()}?")
     if timing:
         table["timing"] = timing
+    table |= tables
     return _convert(table, f"{PREFIX}{{VARIABLE}}", strict=False)  # everything is text there, numbers too
 
 
@@ -207,6 +237,9 @@ def _over(best: Given, other: Given) -> Given:
         said["windows"] = {**other.windows, **best.windows}
     if best.timing is not None and other.timing is not None:
         said["timing"] = {**other.timing, **best.timing}
+    for name in TABLES:
+        if name in said:
+            said[name] = {**(getattr(other, name) or {}), **said[name]}
     return msgspec.structs.replace(other, **said)
 
 
@@ -226,6 +259,10 @@ def _settings(given: Given) -> Settings:
         invite=given.invite,
         discover=plain.discover if given.discover is None else given.discover,
         exited_shown=plain.exited_shown if given.exited_shown is None else given.exited_shown,
+        billing_day=given.billing_day or plain.billing_day,
+        billing_zone=given.billing_zone or plain.billing_zone,
+        attention=laid_over(Rules, given.attention or {}),
+        deliver=laid_over(Delivery, given.deliver or {}),
         log_level=given.log_level or plain.log_level,
         windows=given.windows or {},
         timing=_timing(given.timing or {}),
@@ -253,7 +290,7 @@ def _convert(table: Mapping[str, object], named: str, *, strict: bool) -> Given:
     try:
         given = msgspec.convert(table, Given, strict=strict)
     except msgspec.ValidationError as error:
-        raise ConfigError(_wrong(error, named)) from error
+        raise ConfigError(wrong(error, named, CHOICES)) from error
     _check(given, named)
     return given
 
@@ -265,27 +302,45 @@ def _check(given: Given, named: str) -> None:
             try:
                 node_name(text) if key == "name" else parse_address(text, 0)
             except ConfigError as error:
-                raise ConfigError(f"{_place(named, key)}: {error}") from error
+                raise ConfigError(f"{place_of(named, key)}: {error}") from error
     for key, text in (("zone", given.zone), ("host", given.host)):
         if text is not None and not (0 < len(text) <= NAME_LIMIT and text.isprintable()):
-            raise ConfigError(f"{_place(named, key)}: {text[:80]!r} is not 1 to {NAME_LIMIT} printable characters.")
+            raise ConfigError(f"{place_of(named, key)}: {text[:80]!r} is not 1 to {NAME_LIMIT} printable characters.")
     if given.invite is not None:
         try:
             read_invite(given.invite)
         except ConfigError as error:
-            raise ConfigError(f"{_place(named, 'invite')}: {error}") from error
+            raise ConfigError(f"{place_of(named, 'invite')}: {error}") from error
     for text in given.http_name or ():
         if not HOST_NAME.fullmatch(text) and not _is_ip(text):
             raise ConfigError(
-                f"{_place(named, 'http_name')}: {text[:80]!r} is no host name or IP address; no port here."
+                f"{place_of(named, 'http_name')}: {text[:80]!r} is no host name or IP address; no port here."
             )
     if given.exited_shown is not None and not 0 <= given.exited_shown < float("inf"):
-        raise ConfigError(f"{_place(named, 'exited_shown')}: {given.exited_shown} is not 0 or more seconds.")
+        raise ConfigError(f"{place_of(named, 'exited_shown')}: {given.exited_shown} is not 0 or more seconds.")
+    _check_billing(given, named)
+    for name in TABLES:
+        wrong = wrong_in(name, getattr(given, name) or {})
+        if wrong is not None:
+            place = place_of(named, f"{name}.{wrong[0]}")
+            raise ConfigError(f"{place}{' ' if wrong[1].startswith('is ') else ': '}{wrong[1]}")
     for model, tokens in (given.windows or {}).items():
-        check_window(_place(named, "windows"), model, tokens)
+        check_window(place_of(named, "windows"), model, tokens)
     for key, value in (given.timing or {}).items():
         _check_known(f"timing.{key}", key, ("preset", *Timing.__struct_fields__), named)
         _check_timing(key, value, named)
+
+
+def _check_billing(given: Given, named: str) -> None:
+    plain = Billing()
+    for key, billing in (
+        ("billing_day", Billing(day=plain.day if given.billing_day is None else given.billing_day)),
+        ("billing_zone", Billing(zone=given.billing_zone or plain.zone)),
+    ):
+        try:
+            check_billing(billing)
+        except ConfigError as error:
+            raise ConfigError(f"{place_of(named, key)}: {error}") from error
 
 
 def _is_ip(text: str) -> bool:
@@ -297,7 +352,7 @@ def _is_ip(text: str) -> bool:
 
 
 def _check_timing(key: str, value: float | str, named: str) -> None:
-    where = _place(named, f"timing.{key}")
+    where = place_of(named, f"timing.{key}")
     if key == "preset":
         try:
             _preset(value)
@@ -323,34 +378,4 @@ def _check_known(path: str, key: str, known: tuple[str, ...], named: str) -> Non
         return
     near = get_close_matches(key, known, 1, 0.5)
     hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
-    raise ConfigError(f"{_place(named, path)} is not a setting. {hint}")
-
-
-WORDS = {
-    "array": "a list",
-    "bool": "true or false",
-    "float": "a number",
-    "float | str": "a number",
-    "int": "a whole number",
-    "object": "a table",
-    "str": "text",
-}
-CHOICES = {"role": get_args(Role), "log_level": get_args(LogLevel)}
-
-
-def _wrong(error: msgspec.ValidationError, named: str) -> str:
-    """msgspec's ``Expected `int`, got `str` - at `$.a.b` `` in the words of the operator."""
-    said, _, place = str(error).partition(" - at `$")
-    path = place.rstrip("`").lstrip(".").replace("[...]", "")
-    if path in CHOICES:
-        said = f"{said.rpartition(' ')[2]} is none of {', '.join(CHOICES[path])}"
-    for word in re.findall(r"`(.+?)`", said):
-        kind = word.removesuffix(" | null")
-        said = said.replace(f"`{word}`", WORDS.get(kind, kind))
-    return f"{_place(named, path)}: {said[:1].lower()}{said[1:]}."
-
-
-def _place(named: str, path: str) -> str:
-    """The setting `path`, such as `timing.heartbeat`, as its source calls it."""
-    variable = "TIMING" if path == "timing.preset" else path.replace(".", "_").upper()
-    return named.format(path=path, flag=path.removesuffix(".preset").replace("_", "-"), VARIABLE=variable)
+    raise ConfigError(f"{place_of(named, path)} is not a setting. {hint}")

@@ -10,13 +10,16 @@ from meshfleet.fleet.merge import merge
 from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.presence import FRESH, Presence, Verdict
 from meshfleet.fleet.state import AgentState, Snapshot, Status
-from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView, ServedBy
+from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView, Period, ServedBy
+from meshfleet.wire.accounts import RESERVED
 from meshfleet.wire.codec import decode_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from meshfleet.fleet.notice import Notice
     from meshfleet.gossip.member import Member
+    from meshfleet.gossip.replica import Shelf
     from meshfleet.gossip.roster import Record
 
 LEFT_SHOWN = 3_600.0
@@ -38,7 +41,15 @@ class Viewing:
         self.undecodable = 0
         """States that are authentic and make no sense to this version."""
 
-    def fleet(self, *, version: str, now: float, wall: float, lag: float) -> FleetView:
+    def fleet(
+        self,
+        version: str,
+        now: float,
+        wall: float,
+        lag: float,
+        period: Period | None = None,
+        attention: tuple[Notice, ...] = (),
+    ) -> FleetView:
         """The merged view at `now`, monotonic, which is `wall` in Unix time."""
         at = self._member.listening.at(now)
         shown = [r for r in self._member.roster if not self._is_history(r, at)]
@@ -52,6 +63,8 @@ class Viewing:
             served_by=self._served_by(at, wall, lag),
             nodes=[self._myself(at, wall), *(self._node(record, at, wall) for record in shown)],
             agents=agents,
+            period=period,
+            attention=attention,
         )
 
     def own_agents(self, *, now: float, wall: float) -> tuple[AgentView, ...]:
@@ -144,7 +157,7 @@ class Viewing:
     def _own(self, at: float, wall: float) -> Iterator[AgentView]:
         member = self._member
         shelf, now = member.replica.shelf(member.name), rfc3339(wall)
-        for snapshot in shelf.living() if shelf is not None else ():
+        for snapshot in _of_agents(shelf):
             state = self._state(snapshot)
             if state is not None:
                 yield _agent(snapshot, state, FRESH, age=0.0, transport="local", last_seen=now, since=now)
@@ -154,7 +167,7 @@ class Viewing:
         age = max(0.0, at - record.beat_at)
         # All of a node's are as old as it is: a thousand times told would be most of a view's cost.
         last_seen, since = rfc3339(wall - age), rfc3339(wall - (at - record.judged_since))
-        for snapshot in shelf.living() if shelf is not None else ():
+        for snapshot in _of_agents(shelf):
             state = self._state(snapshot)
             if state is not None:
                 yield _agent(
@@ -187,6 +200,13 @@ class Viewing:
             shelf = self._member.replica.shelf(node)
             if shelf is None or agent not in shelf.held or shelf.held[agent].withdrawn:
                 del self._states[(node, agent)]
+
+
+def _of_agents(shelf: Shelf | None) -> Iterator[Snapshot]:
+    """What is no agent's is not shown: what nodes tell besides has ids that no agent can have."""
+    for snapshot in shelf.living() if shelf is not None else ():
+        if not snapshot.agent.startswith(RESERVED):
+            yield snapshot
 
 
 def _agent(

@@ -50,6 +50,7 @@ class Changes:
         self._forgot = 0
         """The look up to which those that disappeared are no longer all known."""
         self._totals = 0
+        self._attention = 0
 
     def look(self, view: FleetView) -> bool:
         """Take the view in; whether anything of it is new, be it that somebody was heard of."""
@@ -60,6 +61,8 @@ class Changes:
         news = before is None or not same_server(before.served_by, view.served_by)
         if before is None or before.totals != view.totals:
             self._totals, news = number, True
+        if before is None or before.attention != view.attention:
+            self._attention, news = number, True
         news |= self._take_nodes(view, number)
         news |= self._take_agents(view.agents, number)
         if news:
@@ -85,6 +88,7 @@ class Changes:
                 if entry.seen > number >= entry.changed and entry.view.last_seen is not None
             },
             totals=view.totals if self._totals > number else None,
+            attention=view.attention if self._attention > number else None,
         )
 
     def _take_nodes(self, view: FleetView, number: int) -> bool:

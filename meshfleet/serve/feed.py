@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from meshfleet.fleet.cost import CostReport
     from meshfleet.fleet.evidence import Fact
     from meshfleet.fleet.names import AgentId
     from meshfleet.fleet.state import AgentState
@@ -26,6 +27,10 @@ class Feed(Protocol):
 
     async def changed(self, since: str) -> None:
         """Return once `version()` is another than `since`; at once where it already is."""
+        ...
+
+    async def cost(self, period: str | None) -> CostReport:
+        """One billing period: a month, its first day, or None for the one that runs. ConfigError where it is none."""
         ...
 
     def own_agents(self) -> tuple[AgentView, ...]:

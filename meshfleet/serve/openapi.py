@@ -24,7 +24,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 REFUSALS = {
     304: "Not modified: what If-None-Match names is the newest.",
-    400: "The id or the body is wrong; the sentence says where.",
+    400: "The id, the period or the body is wrong; the sentence says where.",
     401: "No token, or one that is not good (any more); the sentence says why.",
     404: "Not known here; `near` lists what resembles it.",
     409: "The body is about another agent than the path; or this node carries as many agents as a node may, and the "
@@ -49,7 +49,10 @@ SCHEMES = {
     Scope.METRICS: "A session token with scope `metrics`: to collect metrics.",
 }
 API_KEY = "api_key"
-PARAMETERS: dict[str, Json] = {"id": {"type": "string", "pattern": AGENT_ID_PATTERN, "maxLength": AGENT_ID_LIMIT}}
+PARAMETERS: dict[str, Json] = {
+    "id": {"type": "string", "pattern": AGENT_ID_PATTERN, "maxLength": AGENT_ID_LIMIT},
+    "period": {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?$"},
+}
 
 
 def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Json]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.view import AgentView
 from meshfleet.serve.answers import JSON, OwnAgents, Refusal, Story, ToldFact, json_answer, quoted
@@ -75,6 +76,13 @@ class Reading:
         if agent is None:
             raise _unknown("agent", wanted, [agent.agent_id for agent in view.agents])
         return json_answer(agent)
+
+    async def cost(self, request: Request) -> Response:
+        """`GET /v1/cost`, `GET /v1/cost/{period}`"""
+        try:
+            return json_answer(await self._feed.cost(request.path_params.get("period")))
+        except ConfigError as error:
+            raise Refusal(400, str(error)) from error
 
     async def why(self, request: Request) -> Response:
         """`GET /v1/why/{name}`: of a node, or of an agent, whose verdict is that of the node which carries it."""

@@ -17,6 +17,7 @@ from hypercorn.utils import wrap_app
 
 from meshfleet.fleet.names import Address
 from meshfleet.logs import get_logger
+from meshfleet.serve.application import application
 from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.exports import Exports
 from meshfleet.serve.federation import Federation
@@ -41,7 +42,7 @@ from meshfleet.serve.metrics import Metrics
 from meshfleet.serve.openapi import Contract
 from meshfleet.serve.pushing import Pushing
 from meshfleet.serve.reading import Reading
-from meshfleet.serve.routes import Answering, application, table
+from meshfleet.serve.routes import Answering, table
 from meshfleet.serve.sessions import Sessions
 from meshfleet.serve.stream import Broadcast
 from meshfleet.serve.websocket import Sockets

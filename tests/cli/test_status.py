@@ -10,10 +10,14 @@ import pytest
 from rich.console import Console
 
 from meshfleet.cli import showing
+from meshfleet.cli.cost import By
+from meshfleet.cli.cost import render as cost_of
 from meshfleet.cli.status import render, verdict
 from meshfleet.cli.why import render as render_story
+from meshfleet.fleet.cost import CostReport, Here, Spent
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.names import AgentId, NodeName
+from meshfleet.fleet.notice import Notice, Severity
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AgentState, Status
@@ -227,3 +231,54 @@ def test_an_empty_fleet_says_what_to_do_and_a_full_one_does_not() -> None:
     assert any(line.startswith("No agents yet") for line in alone)
     assert any(line.startswith("No other nodes yet") for line in alone)
     assert max(map(len, alone)) <= 80
+
+
+def test_what_needs_attention_stands_before_the_tables_and_changes_no_exit_code() -> None:
+    notices = tuple(
+        Notice(rule="tool", severity=Severity.WARNING, subject=f"n1/{i}", since=SINCE, text="Bash runs", key=f"{i}")
+        for i in range(14)
+    )
+    period = Period(start="2026-11-01", cost_usd=412.066)
+    plain = a_view(a_node("n1"))
+    totals = msgspec.structs.replace(plain.totals, period=period)
+    view = msgspec.structs.replace(plain, attention=notices, totals=totals)
+    lines = text_of(view)
+    first = lines.index("warning n1/0: Bash runs, for 2 min")
+    assert lines.index("$412.07 in the fleet since 2026-11-01") < first
+    assert lines.index("and 2 more") == first + 12
+    assert first + 12 < next(i for i, line in enumerate(lines) if line.startswith("NODE"))
+    assert verdict(view) == verdict(plain) == 0
+
+
+def spent(usd: float | None, tokens: int) -> Spent:
+    return Spent(cost_usd=usd, tokens_in=tokens, tokens_out=tokens // 10)
+
+
+def cost_text(by: By) -> str:
+    here = Here(
+        node=NodeName("n1"),
+        total=spent(2.0, 1_000),
+        by_day={"2026-11-25": spent(2.0, 1_000)},
+        by_model={"unknown": spent(None, 1_000)},
+        by_runtime={},
+        by_agent={},
+    )
+    report = CostReport(
+        start="2026-11-01", end="2026-12-01", zone="UTC", fleet=spent(5.0, 3_000),
+        by_node={"n1": spent(2.0, 1_000), "long-gone": spent(3.0, 2_000)}, here=here, known_periods=("2026-11-01",),
+    )  # fmt: skip
+    out = io.StringIO()
+    Console(file=out, width=100, highlight=False).print(cost_of(report, by))
+    return out.getvalue()
+
+
+def test_a_cost_says_whose_it_is() -> None:
+    by_node = cost_text(By.NODE)
+    assert "The fleet used $5.00, 3.0k tokens in, 300 out from 2026-11-01 to before 2026-12-01 (UTC)." in by_node
+    assert "By node, those that are gone included" in by_node
+    assert "long-gone" in by_node
+    by_day = cost_text(By.DAY)
+    assert "of n1's own agents alone ($2.00" in by_day
+    assert "2026-11-25" in by_day
+    assert " - " in cost_text(By.MODEL), "a cost that is not known is no 0"
+    assert "n1 has counted nothing." in cost_text(By.AGENT)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from meshfleet.fleet.names import AgentId, Epoch, NodeName
 from meshfleet.fleet.state import AGENTS_LIMIT, Snapshot
-from meshfleet.gossip.limits import WITHDRAWN
+from meshfleet.gossip.limits import BESIDES, WITHDRAWN
 from meshfleet.gossip.messages import Delta, Have
 from meshfleet.gossip.replica import Replica, Shelf
 from meshfleet.gossip.vouching import Trusting
@@ -173,11 +173,11 @@ def test_my_agents_go_on_into_a_later_life_of_mine() -> None:
 def test_one_node_cannot_fill_my_memory_with_agents() -> None:
     counts: Counter[str] = Counter()
     reader = Replica(ME, 1, counts, Trusting().sign)
-    for seq in range(1, AGENTS_LIMIT + WITHDRAWN + 100):
+    for seq in range(1, AGENTS_LIMIT + WITHDRAWN + BESIDES + 100):
         reader.add(shot(seq, f"a{seq}"))
     shelf = reader.shelf(ORIGIN)
     assert shelf is not None
-    assert len(shelf.held) == AGENTS_LIMIT + WITHDRAWN + 1
+    assert len(shelf.held) == AGENTS_LIMIT + WITHDRAWN + BESIDES + 1
     assert counts["refused_snapshot"] == 98
     assert reader.add(shot(9_999, "a1"))  # who is held already may change
 

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshfleet.errors import ConfigError
+from meshfleet.fleet.attention import Rules
 from meshfleet.fleet.names import Address
+from meshfleet.fleet.notice import Severity
 from meshfleet.fleet.timing import PRESETS
+from meshfleet.node.delivery import Delivery
 from meshfleet.node.settings import FILE_LIMIT, Given, default_file, load, machine_name, read_flags
 
 if TYPE_CHECKING:
@@ -188,3 +191,50 @@ def test_an_invitation_that_came_out_empty_begins_no_fleet_of_its_own() -> None:
     with pytest.raises(ConfigError, match=r"--invite: an invitation begins with mfi1_; this begins with ''"):
         load(read_flags(invite=""), {})
     assert load(Given(), {"MESHFLEET_INVITE": ""}).invite is None, "as all variables that say nothing"
+
+
+def test_tables_are_laid_over_each_other_field_by_field(tmp_path: Path) -> None:
+    path = file(tmp_path, '[attention]\ntool_s = 900\nwaiting_s = 60\noff = ["error"]\n[deliver]\nleast = "info"\n')
+    environment = {
+        "MESHFLEET_ATTENTION_TOOL_S": "1200",
+        "MESHFLEET_ATTENTION_OFF": "tool, waiting",
+        "MESHFLEET_DELIVER_COMMAND": "sh -c 'cat > /dev/null'",
+        "MESHFLEET_DELIVER_RESOLVED": "true",
+    }
+    settings = load(Given(), environment, path)
+    assert settings.attention == Rules(tool_s=1200.0, waiting_s=60.0, off=("tool", "waiting"))
+    command = ("sh", "-c", "cat > /dev/null")
+    assert settings.deliver == Delivery(command=command, least=Severity.INFO, resolved=True)
+
+
+def test_a_billing_period_has_a_day_and_a_zone(tmp_path: Path) -> None:
+    settings = load(Given(), {"MESHFLEET_BILLING_DAY": "15"}, file(tmp_path, 'billing_zone = "Europe/Berlin"'))
+    assert (settings.billing_day, settings.billing_zone) == (15, "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("billing_day = 29", "billing_day: 29 is not a day that each month has"),
+        ("billing_day = 0", "billing_day: 0 is not a day"),
+        ('billing_zone = "Mars/Olympus"', "billing_zone: 'Mars/Olympus' is no time zone"),
+        ("[attention]\ntool = 5", "attention.tool is not a setting. Did you mean 'tool_s'?"),
+        ("[attention]\ntool_s = 0", "attention.tool_s: 0.0 is not a number greater than 0"),
+        ("[attention]\ntool_s = true", "attention.tool_s: True is not a number"),
+        ("[attention]\ntool_s = nan", "attention.tool_s: nan is not a number"),
+        ("[attention]\ncontext_warning_pct = 170", "attention.context_warning_pct: 170.0 is more than 100 percent"),
+        (
+            '[attention]\noff = ["context_ful"]',
+            "attention.off: 'context_ful' is not a rule. Did you mean 'context_full'?",
+        ),
+        ('[deliver]\nwebhok = "x"', "deliver.webhok is not a setting. Did you mean 'webhook'?"),
+        ('[deliver]\nwebhook = "hooks.example.org"', "deliver.webhook: a webhook is a URL of http or https"),
+        ('[deliver]\nleast = "loud"', "deliver.least: 'loud' is none of info, warning, critical"),
+        ('[deliver]\ncommand = "sh -c \'x"', "deliver.command: \"sh -c 'x\" can't be split"),
+        ("[deliver]\ndesktop = 7", "deliver.desktop: 7.0 is not true or false"),
+    ],
+)
+def test_a_mistake_in_a_table_names_its_place(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(Given(), {}, file(tmp_path, text))
+    assert f"meshfleet.toml: {told}" in str(error.value)

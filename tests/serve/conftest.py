@@ -15,11 +15,13 @@ import trio
 
 from meshfleet.errors import PublishError
 from meshfleet.fleet.access import Scope
+from meshfleet.fleet.cost import CostReport, Here, Spent
 from meshfleet.fleet.evidence import Fact, Kind
 from meshfleet.fleet.names import Address, AgentId, NodeName
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AGENTS_LIMIT, SNAPSHOT_LIMIT, AgentState, RateLimit, Status
+from meshfleet.fleet.usage import named_period, next_start
 from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView, Period, ServedBy, Totals
 from meshfleet.node.keyfile import KeyFile
 from meshfleet.node.readers import Readers
@@ -81,6 +83,20 @@ class SampleFeed:
     async def changed(self, since: str) -> None:
         while self.version() == since:
             await self._news.wait()
+
+    async def cost(self, period: str | None) -> CostReport:
+        start = named_period("2026-11" if period is None else period, 1)
+        spent = Spent(cost_usd=21.93, tokens_in=5_679_963, tokens_out=120_336)
+        here = Here(node=NodeName("n1"), total=spent, by_day={}, by_model={}, by_runtime={}, by_agent={})
+        return CostReport(
+            start=start,
+            end=next_start(start),
+            zone="UTC",
+            fleet=spent,
+            by_node={"n1": spent},
+            here=here,
+            known_periods=(start,),
+        )
 
     def own_agents(self) -> tuple[AgentView, ...]:
         return tuple(_agent(agent_id, "n1", None) for agent_id in self.own)

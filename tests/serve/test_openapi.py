@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import pytest
 from starlette.routing import Route
 
+from meshfleet.serve.application import application
 from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.exports import Exports
 from meshfleet.serve.federation import Federation
@@ -20,7 +21,7 @@ from meshfleet.serve.metrics import Metrics
 from meshfleet.serve.openapi import Contract, Json
 from meshfleet.serve.pushing import Pushing
 from meshfleet.serve.reading import Reading
-from meshfleet.serve.routes import Answering, application, table
+from meshfleet.serve.routes import Answering, table
 from meshfleet.serve.sessions import Sessions
 from meshfleet.serve.stream import Broadcast
 from meshfleet.serve.websocket import Sockets

@@ -129,3 +129,18 @@ async def test_the_page_refers_only_to_files_that_exist(client: httpx.AsyncClien
 async def test_no_path_leads_out_of_the_page(client: httpx.AsyncClient) -> None:
     for path in ("/page/..%2Fserver.py", "/page/%2e%2e%2f__init__.py", "/page/main.js%00"):
         assert (await client.get(path)).status_code == 404
+
+
+async def test_a_billing_period_is_told_by_its_month_and_what_is_none_is_refused(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/cost")).json()["fleet"]["cost_usd"] == 21.93
+    assert (await client.get("/v1/cost/2026-10")).json()["start"] == "2026-10-01"
+    refused = await client.get("/v1/cost/soon")
+    assert refused.status_code == 400
+    assert "2026-11" in refused.json()["error"]
+
+
+async def test_what_needs_attention_is_in_the_contract(client: httpx.AsyncClient) -> None:
+    schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
+    assert schemas["FleetView"]["properties"]["attention"]["items"] == {"$ref": "#/components/schemas/Notice"}
+    assert {"rule", "severity", "subject", "since", "text", "key"} <= set(schemas["Notice"]["properties"])
+    assert schemas["Severity"]["enum"] == ["critical", "info", "warning"]

@@ -151,6 +151,16 @@ def test_a_statement_is_signed_by_its_origin(vector: dict[str, Any]) -> None:
     assert cbor2.dumps(fields, canonical=True) == over[len(head) :], "the shortest form"
 
 
+@pytest.mark.parametrize("vector", VECTORS["accounts"], ids=lambda v: v["kind"])
+def test_an_account_is_signed_by_the_key_that_its_credential_names(vector: dict[str, Any]) -> None:
+    signed, statement = unhexed(vector, "signed_bytes", "statement")
+    fields = cbor2.loads(statement)
+    assert signed == b"meshfleet 1 account\0" + FLEET_ID + cbor2.dumps(fields[:7])
+    AUTHORITY.verify(fields[7][37:], b"meshfleet 1 key\0" + FLEET_ID + fields[7][:37] + fields[2].encode())
+    Ed25519PublicKey.from_public_bytes(fields[7][5:37]).verify(fields[8], signed)
+    assert cbor2.loads(bytes.fromhex(vector["body"])) == [1, [statement]]
+
+
 def test_a_revocation_and_a_ring_are_signed_by_the_authority() -> None:
     for what in ("revoked", "ring"):
         over, signature = unhexed(VECTORS[what], "signed_bytes", "signature")

@@ -15,6 +15,7 @@ import msgspec
 from meshfleet.fleet.access import Grant, Scope
 from meshfleet.fleet.names import AgentId, Epoch, NodeName
 from meshfleet.fleet.state import AgentState, RateLimit, Snapshot, Status
+from meshfleet.fleet.usage import Account, Usage
 from meshfleet.gossip.messages import (
     Ack,
     Alive,
@@ -40,7 +41,7 @@ from meshfleet.gossip.messages import (
 )
 from meshfleet.gossip.tags import beat_tag, chain_end
 from meshfleet.node.invites import Invite
-from meshfleet.wire import apikeys, entrance, identity, revocation, ring, tokens
+from meshfleet.wire import accounts, apikeys, cbor, entrance, identity, revocation, ring, tokens
 from meshfleet.wire.codec import encode_packet, encode_state
 from meshfleet.wire.keyring import Keyring
 from meshfleet.wire.notary import Notary, signed_bytes
@@ -86,6 +87,7 @@ def all_of_them() -> dict[str, object]:
         "beat_tag": {"name": "n1", "epoch": EPOCH, "tag": beat_tag("n1", EPOCH)},
         "proofs": _proofs(notary),
         "state": _state(),
+        "accounts": list(_accounts(authority.fleet, key, certificate)),
         "session_token": _token(keyring),
         "api_key": _api_key(),
         "invitation": _invitation(authority),
@@ -243,6 +245,19 @@ def _proofs(notary: Notary) -> Vector:
 def _state() -> Vector:
     given = {name: value for name, value in msgspec.to_builtins(STATE).items() if value not in (None, {}, [])}
     return {"state": given, "body": encode_state(STATE).hex()}
+
+
+def _accounts(fleet: identity.Fleet, key: identity.NodeKey, certificate: identity.Certificate) -> Iterator[Vector]:
+    signer, at = accounts.Signer(fleet, key, certificate), int(NOW) + 60
+    used = Usage(1_500_000, 1_893_321, 40_112)
+    account = signer.account(Account("n1", b"ledger-1", 7, at, {"2025-10-01": Usage(1, 2, 3), "2025-11-01": used}))
+    marks = signer.marks(accounts.Marks("n1", b"ledger-1", 3, at, {bytes(range(8)): used}))
+    for kind, statement in (("account", account), ("marks", marks)):
+        fields = cbor.load(statement, max_depth=4, text_keys=True)
+        assert isinstance(fields, list)
+        over = identity.stated(b"account", fleet.fleet_id, cbor.dump(fields[:7]))
+        body = accounts.pack([statement])
+        yield {"kind": kind, "signed_bytes": over.hex(), "statement": statement.hex(), "body": body.hex()}
 
 
 def _token(keyring: Keyring) -> Vector:

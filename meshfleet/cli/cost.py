@@ -1,0 +1,85 @@
+"""`meshfleet cost`: what the fleet used in a billing period, and the asked node's agents in detail."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meshfleet.cli.flags import AsJson, Ca, KeyFile, NodeUrl, StateDir
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from meshfleet.fleet.cost import CostReport, Spent
+
+
+class By(str, Enum):
+    """What a sum can be taken apart by."""
+
+    DAY = "day"
+    MODEL = "model"
+    RUNTIME = "runtime"
+    NODE = "node"
+    AGENT = "agent"
+
+
+def cost(
+    by: Annotated[By, typer.Option("--by", help="What the sum is taken apart by.")] = By.NODE,
+    period: Annotated[
+        str | None, typer.Option("--period", metavar="YYYY-MM", help="Another billing period than the one that runs.")
+    ] = None,
+    node: NodeUrl = None,
+    state_dir: StateDir = None,
+    key_file: KeyFile = None,
+    ca: Ca = None,
+    as_json: AsJson = False,
+) -> None:
+    """What the fleet has used in this billing period: by node, or the asked node's own agents by day, model, ..."""
+    from meshfleet.cli import showing
+    from meshfleet.cli.asking import Asked, path_of, reader
+    from meshfleet.fleet.cost import CostReport
+
+    asked = reader(Asked(node, state_dir, key_file, ca))
+    body = asked.get("/v1/cost" if period is None else path_of("/v1/cost", period))
+    report = asked.understood(body, CostReport)
+    if as_json:
+        print(body.decode())
+    else:
+        showing.console().print(render(report, by))
+
+
+def render(report: CostReport, by: By) -> RenderableType:
+    """The sum of the fleet, and what it is taken apart into: which says whose it is."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from meshfleet.cli.showing import count, money
+
+    line = f"The fleet used {_words(report.fleet)} from {report.start} to before {report.end} ({report.zone})."
+    if by is By.NODE:
+        told, whose = report.by_node, "By node, those that are gone included:"
+    else:
+        here = report.here
+        told = {By.DAY: here.by_day, By.MODEL: here.by_model, By.RUNTIME: here.by_runtime}.get(by, here.by_agent)
+        whose = f"By {by.value}, of {here.node}'s own agents alone ({_words(here.total)}):"
+    if not told:
+        return Group(
+            Text(line), Text("Nothing is known of it." if by is By.NODE else f"{report.here.node} has counted nothing.")
+        )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column(by.value.upper())
+    for column in ("COST", "IN", "OUT"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, spent in told.items():
+        table.add_row(name, money(spent.cost_usd), count(spent.tokens_in), count(spent.tokens_out))
+    return Group(Text(line), Text(whose), Text(), table)
+
+
+def _words(spent: Spent) -> str:
+    from meshfleet.cli.showing import count, money
+
+    usd = "an unknown amount" if spent.cost_usd is None else money(spent.cost_usd)
+    return f"{usd}, {count(spent.tokens_in)} tokens in, {count(spent.tokens_out)} out"

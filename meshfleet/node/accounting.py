@@ -1,0 +1,350 @@
+"""The node's accounts: what its agents use goes into its ledger, and what all ledgers say comes together here.
+
+One task. It takes what was published since the last round, has the ledger count it (in a thread, where there is a
+disk), looks at what others tell, and tells what changed: its own account, and those of nodes that are gone. An account
+is told once the ledger holds it, so that a crash can't make it shrink.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from functools import partial
+from hashlib import blake2b
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+import trio
+
+from meshfleet.fleet.usage import NOTHING, Account, Figures, Usage, figures, named_period, next_start, spent
+from meshfleet.fleet.view import Period
+from meshfleet.logs import get_logger
+from meshfleet.node.books import Books
+from meshfleet.node.costing import report, usd
+from meshfleet.node.hearsay import Carrier, Hearsay
+from meshfleet.node.ledger import DAYS_KEPT, LEDGER, Ledger, Seen, is_damage, set_aside
+from meshfleet.wire.accounts import MARKED, MARKS, OWN, Marks, Signer, pack
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from meshfleet.fleet.cost import CostReport
+    from meshfleet.fleet.names import NodeName
+    from meshfleet.fleet.state import AgentState
+    from meshfleet.node.billing import Billing
+    from meshfleet.node.trust import Trust
+
+TICK = 1.0
+"""Seconds between two rounds while nothing is published."""
+
+SPACING = 0.25
+"""Seconds between two rounds at least."""
+
+TELL_EVERY = 15.0
+"""Seconds between two of a node's own accounts, 220 bytes each and as much around them: an agent whose state changes
+each 2 s is told with 400. The first is told at once."""
+
+TELL_SOONER = 5.0
+"""The same in a fleet of so many nodes and fewer; between, as many seconds as there are nodes."""
+
+MARKS_EVERY = 120.0
+"""Seconds between two tellings of its sessions' marks. They are needed when a state dir was lost: what was used since
+is counted twice then."""
+
+MARKS_OF_DAYS = 2
+DISK_PAUSE = 5.0
+"""Seconds before a disk that took nothing is tried again."""
+
+PENDING = 1_024
+"""Sessions whose figures wait for the disk. The longest unchanged go: `dropped_usage`; what comes later tells of it
+too."""
+
+log = get_logger("meshfleet.node")
+_T = TypeVar("_T")
+
+
+class Accounting:
+    """See the module. `wall` is Unix time in seconds."""
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        trust: Trust,
+        ledger: Ledger,
+        billing: Billing,
+        counts: Counter[str],
+        wall: Callable[[], float],
+    ) -> None:
+        self._carrier = carrier
+        self._trust = trust
+        self._ledger = ledger
+        self._billing = billing
+        self._counts = counts
+        self._wall = wall
+        self.name: NodeName = carrier.member.name
+        self.books = Books(self.name, trust, counts, wall)
+        self.hearsay = Hearsay(carrier, self.books, counts)
+        self.tell_every = TELL_EVERY
+        self.marks_every = MARKS_EVERY
+        self.settle = 2 * carrier.member.timing.heartbeat if ledger.is_new and ledger.lasts else 0.0
+        """Seconds for which a new ledger says nothing: it may be one after a loss, and hear what the old one had."""
+        self._pending: dict[tuple[str, str | None], Seen] = {}
+        self._met: dict[tuple[str, str | None], None] = {}
+        """Sessions of which something was seen in this life of the node."""
+        self._last: dict[bytes, Usage] = {}
+        """What each session had when it was counted last in this life, should the ledger be lost."""
+        self._own: dict[str, Usage] = {}
+        """What the ledger has counted, by period."""
+        self._told: dict[str, Usage] | None = None
+        self._told_at = self._marks_at = -1e18
+        self._marks: dict[bytes, Usage] = {}
+        self._marks_seq = 0
+        self._applied: dict[tuple[str, bytes], int] = {}
+        self._complained = False
+        self._loaded = False
+        self._tidied = ""
+        self._period: tuple[str, Usage] | None = None
+        self._woken = trio.Event()
+        self._disk = trio.CapacityLimiter(1)
+
+    # What is asked
+
+    def observe(self, state: AgentState) -> None:
+        """An agent of this node says how much it has used so far."""
+        said = figures(state)
+        if said == Figures():
+            return
+        key = (state.agent_id, state.session)
+        before = self._pending.pop(key, None)
+        if before is not None:
+            said = _over(said, before.said)
+        day = self._day(key, state.timestamp)
+        self._pending[key] = Seen(state.agent_id, state.session, state.model, state.runtime, said, day)
+        if len(self._pending) > PENDING:
+            del self._pending[next(iter(self._pending))]
+            self._counts["dropped_usage"] += 1
+        self._woken.set()
+
+    def _day(self, session: tuple[str, str | None], timestamp: str) -> str:
+        """What grows while this node looks on is of today. What grew while it did not, it sees at its first look."""
+        wall = self._wall()
+        if session in self._met:
+            return self._billing.day_of(wall)
+        self._met[session] = None
+        if len(self._met) > PENDING:
+            del self._met[next(iter(self._met))]
+        return self._billing.read_on(timestamp, self._ledger.last_day, wall)
+
+    def period(self) -> Period:
+        """What the fleet has used in the billing period that runs, as far as it is known here."""
+        start = self._billing.period(self._wall())
+        if self._period is None or self._period[0] != start:
+            self._period = (start, spent(self._all(), start))
+        used = self._period[1]
+        if not used:
+            return Period(start=start, cost_usd=None)
+        return Period(start=start, cost_usd=usd(used), tokens_in=used.tokens_in, tokens_out=used.tokens_out)
+
+    async def cost(self, period: str | None) -> CostReport:
+        """One billing period: `2026-11`, its first day, or None for the one that runs. ConfigError where it is none."""
+        start = self._billing.period(self._wall()) if period is None else named_period(period, self._billing.day)
+        end = next_start(start)
+        try:
+            lines = await self._on_disk(partial(self._ledger.lines, start, end))
+        except sqlite3.Error:
+            lines = []
+        own = self._own.get(start, NOTHING)
+        return report(self.name, self._billing.zone, start, end, self._all(), own, lines)
+
+    def close(self) -> None:
+        """Count what is still to be counted, and let go of the ledger. Blocks for a moment, at the node's end."""
+        with suppress(sqlite3.Error):
+            self._ledger.record(self._pending.values(), self._billing.day_of(self._wall()))
+        self._ledger.close()
+
+    # The task
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        begun = trio.current_time()
+        while True:
+            self._woken = trio.Event()
+            try:
+                await self._round(is_settled=trio.current_time() - begun >= self.settle)
+            except sqlite3.Error as error:
+                await self._disk_failed(error)
+            await trio.sleep(SPACING)
+            with trio.move_on_after(TICK - SPACING):
+                await self._woken.wait()
+
+    async def _round(self, *, is_settled: bool) -> None:
+        """All of it once. What comes from others comes in whatever becomes of the disk."""
+        if self.hearsay.listen():
+            self._changed()
+        self.hearsay.retell((self.name, self._ledger.id))
+        if not self._loaded:
+            await self._load()
+        await self._count()
+        if await self._take_back():
+            self._changed()
+        await self._keep()
+        if is_settled:
+            self._tell_own()
+            await self._tell_marks()
+
+    async def _load(self) -> None:
+        """What was known when this node ran last. Ours among it says what we have told: never less from now on."""
+        for kept in await self._on_disk(self._ledger.kept):
+            self.books.take(kept.data, keep=False)
+        self._own = await self._on_disk(partial(self._ledger.periods, self._billing.day))
+        self._loaded = True
+        self._changed()
+
+    async def _count(self) -> None:
+        if not self._pending:
+            return
+        batch, self._pending = self._pending, {}
+        seen = [self._with_rivals(each) for each in batch.values()]
+        today = self._billing.day_of(self._wall())
+        try:
+            await self._on_disk(partial(self._ledger.record, seen, today))
+            self._own = await self._on_disk(partial(self._ledger.periods, self._billing.day))
+        except BaseException:
+            self._pending = {**batch, **self._pending}  # also where it was cancelled: the same figures count once
+            raise
+        self._complained = False
+        for each in seen:
+            self._last.pop(each.key, None)
+            self._last[each.key] = each.said.over(NOTHING)
+        while len(self._last) > PENDING:
+            del self._last[next(iter(self._last))]
+        await self._tidy()
+        self._changed()
+
+    def _with_rivals(self, seen: Seen) -> Seen:
+        told, counts_there = self.hearsay.rival(seen.agent, seen.session)
+        return msgspec.structs.replace(seen, told=told, counts=not counts_there) if told else seen
+
+    async def _disk_failed(self, error: sqlite3.Error) -> None:
+        self._counts["unrecorded_usage"] += 1
+        path = self._ledger.path
+        if path is not None and is_damage(error):
+            self._ledger.close()
+            set_aside(path, error)
+            self._ledger = await self._on_disk(partial(Ledger.open, path, self.name, _another(self._ledger.id)))
+            self._told, self._own = None, {}
+            self._applied.clear()
+            self.books.keep_all()
+            today = self._billing.day_of(self._wall())
+            with suppress(sqlite3.Error):
+                await self._on_disk(partial(self._ledger.raise_marks, self._last, today))
+            return
+        if not self._complained:
+            log.error("the ledger can't be written; what was used is counted once it can be", why=error)
+        self._complained = True
+        await trio.sleep(DISK_PAUSE)
+
+    async def _tidy(self) -> None:
+        today = self._billing.day_of(self._wall())
+        if self._tidied != today:
+            self._tidied = today
+            oldest = self._billing.days_ago(self._wall(), DAYS_KEPT)
+            await self._on_disk(partial(self._ledger.tidy, oldest))
+
+    async def _take_back(self) -> bool:
+        """What another ledger of this node, which is lost, had counted before."""
+        lost = [marks for key, marks in self.books.marks.items() if marks.node == self.name]
+        lost = [m for m in lost if m.ledger != self._ledger.id and self._applied.get((m.node, m.ledger), -1) < m.seq]
+        for marks in lost:
+            today = self._billing.day_of(self._wall())
+            await self._on_disk(partial(self._ledger.raise_marks, marks.marks, today))
+            self._own = await self._on_disk(partial(self._ledger.periods, self._billing.day))
+            self._applied[(marks.node, marks.ledger)] = marks.seq
+        return bool(lost)
+
+    async def _keep(self) -> None:
+        kept = self.books.unkept()
+        if kept:
+            try:
+                await self._on_disk(partial(self._ledger.keep, kept))
+            except BaseException:
+                self.books.keep_again(kept)
+                raise
+
+    # What is told
+
+    def _floor(self) -> Account | None:
+        return self.books.accounts.get((self.name, self._ledger.id))
+
+    def _joined(self) -> dict[str, Usage]:
+        """What this ledger says: what it has counted, and never less than it has said."""
+        floor = self._floor()
+        said = {} if floor is None else floor.periods
+        starts = sorted({*self._own, *said})
+        return {start: self._own.get(start, NOTHING).join(said.get(start, NOTHING)) for start in starts}
+
+    def _all(self) -> list[Account]:
+        others = [account for key, account in self.books.accounts.items() if key != (self.name, self._ledger.id)]
+        return [*others, Account(self.name, self._ledger.id, 0, 0, self._joined())]
+
+    def _tell_own(self) -> None:
+        now, periods = trio.current_time(), self._joined()
+        pause = min(self.tell_every, max(TELL_SOONER, float(len(self._carrier.member.roster) + 1)))
+        if not any(periods.values()) or periods == self._told or now - self._told_at < pause:
+            return
+        floor = self._floor()
+        seq = 0 if floor is None else floor.seq
+        account = Account(self.name, self._ledger.id, seq + 1, int(self._wall()), periods)
+        data = Signer(self._trust.fleet, self._trust.key, self._trust.certificate).account(account)
+        self.books.take(data)
+        self._told, self._told_at = periods, now
+        self._carrier.tell_beside(OWN, pack([data]))
+
+    async def _tell_marks(self) -> None:
+        now = trio.current_time()
+        if not self._ledger.lasts or now - self._marks_at < self.marks_every:
+            return
+        since = self._billing.days_ago(self._wall(), MARKS_OF_DAYS)
+        marks = await self._on_disk(partial(self._ledger.recent_marks, since, MARKED))
+        if not marks or marks == self._marks:
+            return
+        self._marks, self._marks_at = marks, now
+        self._marks_seq = max(self._marks_seq + 1, int(self._wall()))
+        said = Marks(self.name, self._ledger.id, self._marks_seq, int(self._wall()), marks)
+        data = Signer(self._trust.fleet, self._trust.key, self._trust.certificate).marks(said)
+        self.books.take(data)
+        self._carrier.tell_beside(MARKS, pack([data]))
+
+    def _changed(self) -> None:
+        self._period = None
+        self._carrier.changed_beside()
+
+    async def _on_disk(self, work: Callable[[], _T]) -> _T:
+        if not self._ledger.lasts:
+            return work()
+        return await trio.to_thread.run_sync(work, limiter=self._disk)
+
+
+def _over(new: Figures, old: Figures) -> Figures:
+    """`new`, with what only `old` knows."""
+    return Figures(
+        old.cost if new.cost is None else new.cost,
+        old.tokens_in if new.tokens_in is None else new.tokens_in,
+        old.tokens_out if new.tokens_out is None else new.tokens_out,
+    )
+
+
+async def open_ledger(state_dir: Path | None, name: NodeName, epoch: int) -> Ledger:
+    """The ledger of a node: in its state dir, or in memory where it has none. A new one's id is made of what no other
+    life of that node has."""
+    new_id = blake2b(f"{name}\0{epoch}".encode(), digest_size=8).digest()
+    if state_dir is None:
+        return Ledger.open(None, name, new_id)
+    return await trio.to_thread.run_sync(partial(Ledger.open, state_dir / LEDGER, name, new_id))
+
+
+def _another(ledger: bytes) -> bytes:
+    """An id for the ledger that follows one that was lost."""
+    return (int.from_bytes(ledger, "big") + 1 & (1 << 64) - 1).to_bytes(8, "big")

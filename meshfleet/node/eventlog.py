@@ -1,0 +1,32 @@
+"""What a member's events look like in the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshfleet.gossip.events import CastOut, Event, Judged, NameTaken, Stands
+from meshfleet.logs import get_logger
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.names import NodeName
+
+log = get_logger("meshfleet.node")
+
+
+def write(event: Event, me: NodeName) -> None:
+    """A line, for those events that an operator wants to look up later."""
+    match event:
+        case Judged():
+            log.info("judged", node=event.name, now=event.verdict.presence.value,
+                     certainty=event.verdict.certainty and event.verdict.certainty.value,
+                     because=event.verdict.reasons[:1])  # fmt: skip
+        case Stands():
+            log.info("standing", now=event.now.standing.value, because=event.now.reasons[:1])
+        case NameTaken():
+            log.error("another process speaks under this node's name; rename one of them", name=me, at=event.where)
+        case CastOut() if event.revoked.name == me:
+            log.error("this node was thrown out of its fleet by the owner; nobody listens to it any more")
+        case CastOut():
+            log.warning("thrown out by the fleet's owner", node=event.revoked.name)
+        case _:
+            pass

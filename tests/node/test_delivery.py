@@ -1,0 +1,221 @@
+"""Delivered once for the fleet, by whoever's turn it is, and by the next where that one goes. Real nodes."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+import trio
+
+from meshfleet.errors import ConfigError
+from meshfleet.fleet.attention import Rules
+from meshfleet.fleet.notice import Notice, Severity
+from meshfleet.fleet.state import Status
+from meshfleet.fleet.telling import place
+from meshfleet.node.config import check
+from meshfleet.node.delivery import Delivered, Delivery, check_delivery, delivered, send
+from meshfleet.node.node import Node, open_node
+from tests.node.meshing import config, notes, see, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from meshfleet.node.config import NodeConfig
+
+PATIENCE = 60.0
+APPEND = "import os, sys; f = open(sys.argv[1], 'ab'); f.write(sys.stdin.buffer.read()); f.close()"
+
+
+def writes_to(path: Path) -> Delivery:
+    """Delivers by a command that appends to a file."""
+    return Delivery(command=(sys.executable, "-c", APPEND, str(path)))
+
+
+def told(path: Path) -> list[Delivered]:
+    return (
+        [msgspec.json.decode(line, type=Delivered) for line in path.read_bytes().splitlines()] if path.exists() else []
+    )
+
+
+def delivers(name: str, path: Path, *seeds: Node, **more: object) -> NodeConfig:
+    plain = config(name, *(seed.address for seed in seeds))
+    return msgspec.structs.replace(plain, delivery=writes_to(path), **more)
+
+
+async def told_by(path: Path, count: int, node: Node) -> list[Delivered]:
+    """Until so many were delivered."""
+    while len(told(path)) < count:
+        await node.changed(node.version())
+    return told(path)
+
+
+def quick(*nodes: Node) -> None:
+    for node in nodes:
+        node.heeding.every = 0.1
+
+
+async def passes(node: Node, seconds: float) -> None:
+    """While `node` goes on for so long."""
+    with trio.move_on_after(seconds):
+        while True:
+            await node.changed(node.version())
+
+
+async def test_of_two_nodes_that_are_set_up_one_delivers_and_when_it_is_killed_the_other_does(tmp_path: Path) -> None:
+    log = tmp_path / "told"
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n3")) as n3, trio.open_nursery() as nursery:
+            nodes: dict[str, tuple[Node, trio.CancelScope]] = {}
+            for name in ("n1", "n2"):
+                nodes[name] = await nursery.start(_live, delivers(name, log, n3))
+            n1, n2 = (node for node, _ in nodes.values())
+            quick(n1, n2)
+            for node in (n1, n2, n3):
+                await see(node, 3)
+            n3.publish(state("n3/a", note="stuck", status=Status.ERROR))
+            (first,) = await told_by(log, 1, n3)
+            assert (first.event, first.rule, first.subject) == ("raised", "error", "n3/a")
+            await passes(n3, 5 * n1.member.timing.heartbeat)
+            assert len(told(log)) == 1, "once for the fleet, however long it lasts"
+
+            nodes[first.told_by][1].cancel()  # without a goodbye
+            other = next(node for name, (node, _) in nodes.items() if name != first.told_by)
+            n3.publish(state("n3/b", note="stuck", status=Status.ERROR))
+            later = await told_by(log, 3, n3)
+            assert {(each.told_by, each.subject) for each in later[1:]} == {
+                (other.name, "n3/b"),
+                (other.name, first.told_by),
+            }
+            assert [each.subject for each in later].count("n3/a") == 1
+            nursery.cancel_scope.cancel()
+
+
+async def _live(config: NodeConfig, *, task_status: trio.TaskStatus[tuple[Node, trio.CancelScope]]) -> None:
+    with trio.CancelScope() as scope:
+        async with open_node(config) as node:
+            task_status.started((node, scope))
+            await trio.sleep_forever()
+
+
+async def test_the_next_in_turn_delivers_what_the_first_does_not(tmp_path: Path) -> None:
+    log = tmp_path / "told"
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n3")) as n3:
+            fails = Delivery(command=(sys.executable, "-c", "raise SystemExit(3)"))
+            first, second = _in_turn("error:n3/a")
+            async with (
+                open_node(msgspec.structs.replace(delivers(first, log, n3), delivery=fails)) as bad,
+                open_node(delivers(second, log, n3)) as good,
+            ):
+                quick(bad, good)
+                for node in (bad, good, n3):
+                    await see(node, 3)
+                n3.publish(state("n3/a", note="stuck", status=Status.ERROR))
+                (only,) = await told_by(log, 1, n3)
+                assert only.told_by == second
+                assert bad.counters()["failed_command"] >= 1
+                assert bad.counters().get("fault", 0) == 0
+
+
+def _in_turn(key: str) -> tuple[str, str]:
+    from meshfleet.fleet.telling import Teller
+
+    notice = Notice(rule="", severity=Severity.WARNING, subject="", since="", text="", key=key)
+    tellers = [Teller(name, True, {}) for name in ("n1", "n2")]
+    return ("n1", "n2") if place(notice, "n1", tellers) == 0 else ("n2", "n1")
+
+
+async def test_after_a_restart_nothing_is_delivered_again(tmp_path: Path) -> None:
+    log, with_state = tmp_path / "told", {"state_dir": tmp_path / "n1"}
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n3")) as n3:
+            n3.publish(state("n3/a", note="stuck", status=Status.ERROR))
+            async with open_node(delivers("n1", log, n3, **with_state)) as n1:
+                quick(n1)
+                await told_by(log, 1, n3)
+                while not (tmp_path / "n1" / "told.json").exists():
+                    await n3.changed(n3.version())
+            async with open_node(delivers("n1", log, n3, **with_state)) as n1:
+                quick(n1)
+                await notes(n1, "n3/a", "stuck")
+                await passes(n3, 3 * n1.member.timing.heartbeat)
+                assert [each.subject for each in told(log)] == ["n3/a"]
+
+
+async def test_what_is_less_severe_than_wanted_and_what_is_off_is_not_delivered(tmp_path: Path) -> None:
+    log = tmp_path / "told"
+    with trio.fail_after(PATIENCE):
+        async with open_node(delivers("n1", log, attention=Rules(off=("error",)))) as n1:
+            quick(n1)
+            n1.publish(state("n1/a", status=Status.ERROR))
+            n1.publish(msgspec.structs.replace(state("n1/b", status=Status.WAITING), timestamp="now"))
+            while not n1.fleet().attention:
+                await n1.changed(n1.version())
+            await passes(n1, 3 * n1.member.timing.heartbeat)
+            assert [notice.key for notice in n1.fleet().attention] == ["waiting:n1/b"]
+            assert told(log) == []
+
+
+NOTICE = Notice(
+    rule="error",
+    severity=Severity.WARNING,
+    subject="n1/a",
+    since="2026-11-25T00:00:00.000Z",
+    text="-x",
+    key="error:n1/a",
+)
+
+
+async def test_a_webhook_gets_the_notice_as_json_and_its_address_is_in_no_message() -> None:
+    pytest.importorskip("httpx")
+    got = bytearray()
+
+    async def answer(stream: trio.SocketStream) -> None:
+        while b"}" not in got:
+            got.extend(await stream.receive_some(4096))
+        status = b"204 No Content" if b"/ok" in got else b"500 No"
+        await stream.send_all(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+            port = listeners[0].socket.getsockname()[1]
+            ok = Delivery(webhook=f"http://127.0.0.1:{port}/ok")
+            assert await send("webhook", ok, delivered(NOTICE, "n1")) is None
+            body = bytes(got).partition(b"\r\n\r\n")[2]
+            assert msgspec.json.decode(body, type=Delivered) == delivered(NOTICE, "n1")
+            got.clear()
+            bad = Delivery(webhook=f"http://127.0.0.1:{port}/secret")
+            assert await send("webhook", bad, delivered(NOTICE, "n1")) == "it answered 500"
+            nursery.cancel_scope.cancel()
+        gone = Delivery(webhook=f"http://127.0.0.1:{port}/secret")
+        why = await send("webhook", gone, delivered(NOTICE, "n1"))
+        assert why is not None
+        assert "secret" not in why
+
+
+async def test_a_command_that_hangs_is_ended(autojump_clock: trio.testing.MockClock) -> None:
+    hangs = Delivery(command=(sys.executable, "-c", "import time; time.sleep(600)"))
+    assert await send("command", hangs, delivered(NOTICE, "n1")) == "nothing came of it within 10 s"
+
+
+async def test_a_program_that_is_not_there_is_told_without_more() -> None:
+    assert await send("command", Delivery(command=("/no/such/program",)), delivered(NOTICE, "n1"))
+
+
+@pytest.mark.parametrize(
+    ("delivery", "why"),
+    [
+        (Delivery(command=("no-such-program-anywhere",)), "no program"),
+        (Delivery(webhook="ftp://user:secret@example.org/"), "This is none"),
+    ],
+)
+def test_what_can_not_work_is_refused_at_the_start(delivery: Delivery, why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as refused:
+        check_delivery(delivery)
+    assert "secret" not in str(refused.value)
+    with pytest.raises(ConfigError, match=why):
+        check(msgspec.structs.replace(config("n1"), delivery=delivery))

@@ -1,4 +1,4 @@
-"""Claude Code and Codex sessions of this machine, as agents: `await watch_agents(node, host=…, settings=…)`.
+"""Sessions of Claude Code, Codex and Gemini CLI as agents: `await watch_agents(node, host=…, settings=…)`.
 
 One task owns all sessions. Files are read in a thread, one slice after the other, so that the Trio loop is never kept
 waiting and nothing needs a lock. A long file is first read at both ends, which tells status, model and context at once;
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from meshfleet.logs import get_logger
-from meshfleet.runtimes import claude_code, codex
+from meshfleet.runtimes import claude_code, codex, gemini_cli
 from meshfleet.runtimes.desk import Desk
 from meshfleet.runtimes.followed import Followed
 from meshfleet.runtimes.merging import merged
@@ -74,7 +74,11 @@ async def watch_agents(
     """
     counts = Counter() if counts is None else counts
     if tariffs is None:
-        tariffs = {claude_code.RUNTIME: Prices("anthropic"), codex.RUNTIME: Prices("openai")}
+        tariffs = {
+            claude_code.RUNTIME: Prices("anthropic"),
+            codex.RUNTIME: Prices("openai"),
+            gemini_cli.RUNTIME: Prices("google"),
+        }
     watching = _Watching(
         Sessions(sink, host=host, settings=settings, counts=counts),
         settings,

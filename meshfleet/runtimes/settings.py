@@ -22,6 +22,9 @@ class RuntimesSettings(msgspec.Struct, frozen=True, kw_only=True):
     codex_dirs: tuple[Path, ...] = ()
     """Codex's homes: each has `sessions` and `archived_sessions`."""
 
+    gemini_dirs: tuple[Path, ...] = ()
+    """Gemini CLI's folders: each has `tmp`, with a folder for each project."""
+
     history_after: Seconds = 3600.0
     """A session silent for longer than this is history, not an agent, unless its process is known to live."""
 
@@ -41,13 +44,16 @@ class RuntimesSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_runtimes(environment: Mapping[str, str], home: Path) -> RuntimesSettings:
-    """Settings with the folders where each runtime itself would look: CLAUDE_CONFIG_DIR, CODEX_HOME, or its default.
+    """Settings with the folders where each runtime itself would look: CLAUDE_CONFIG_DIR, CODEX_HOME,
+    GEMINI_CLI_HOME (which stands for the home folder itself), or its default.
 
     Without CLAUDE_CONFIG_DIR both of Claude Code's places are watched: `~/.claude`, and `~/.config/claude`, which some
     of its versions used.
     """
     claude, codex = environment.get("CLAUDE_CONFIG_DIR"), environment.get("CODEX_HOME")
+    gemini = environment.get("GEMINI_CLI_HOME")
     return RuntimesSettings(
         claude_dirs=(Path(claude),) if claude else (home / ".claude", home / ".config" / "claude"),
         codex_dirs=(Path(codex) if codex else home / ".codex",),
+        gemini_dirs=((Path(gemini) if gemini else home) / ".gemini",),
     )

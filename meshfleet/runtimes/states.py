@@ -21,7 +21,7 @@ import msgspec
 
 from meshfleet.fleet.names import AGENT_ID_LIMIT, AgentId
 from meshfleet.fleet.state import AgentState, Status
-from meshfleet.runtimes import claude_code, codex, gemini_cli
+from meshfleet.runtimes import claude_code, codex, gemini_cli, opencode
 from meshfleet.runtimes.processes import SINCE, Presence
 from meshfleet.runtimes.record import SessionRecord, rfc3339
 from meshfleet.runtimes.trend import Growth
@@ -61,12 +61,14 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def agent_id_of(host: str, record: SessionRecord, digits: int = 8) -> AgentId:
-    """`HOST/claude-1f3c9a02`, or the id that the agent was given. Most session ids are random throughout; Codex's begin
-    with the time, and those of Gemini CLI's sub-agents with what the agent is called."""
+    """`HOST/claude-1f3c9a02`, or the id that the agent was given. Most session ids are random throughout; Codex's and
+    opencode's begin with the time, and those of Gemini CLI's sub-agents with what the agent is called."""
     if record.agent is not None:
         return AgentId(record.agent)
     bare = re.sub(r"[^A-Za-z0-9._:@]", "", record.session) or "0"
-    last = record.runtime == codex.RUNTIME or (record.runtime == gemini_cli.RUNTIME and record.parent is not None)
+    last = record.runtime in (codex.RUNTIME, opencode.RUNTIME) or (
+        record.runtime == gemini_cli.RUNTIME and record.parent is not None
+    )
     part = bare[-digits:] if last else bare[:digits]
     short = f"{_SHORT.get(record.runtime, record.runtime)}-{part}"
     clean = re.sub(r"[^A-Za-z0-9._:@-]", "-", host).lstrip("._:@-") or "host"

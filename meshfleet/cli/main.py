@@ -198,6 +198,13 @@ def up(
     discover: Annotated[
         bool | None, typer.Option("--discover/--no-discover", help="Find and carry the agents of this machine.")
     ] = None,
+    opencode: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="An opencode server of this machine, or off; may be given again. [port 4096]"),
+    ] = None,
+    ollama: Annotated[
+        str | None, typer.Option(metavar="URL", help="This machine's Ollama, or off. [OLLAMA_HOST, port 11434]")
+    ] = None,
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error. [warning]")
     ] = None,
@@ -229,6 +236,8 @@ def up(
         invite=invite,
         timing=None if timing is None else {"preset": timing},
         discover=discover,
+        opencode=opencode,
+        ollama=ollama,
         log_level=log_level,
     )
     settings = load(flags, os.environ, None if config is None else Path(config))

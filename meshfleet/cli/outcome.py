@@ -17,6 +17,7 @@ INTERRUPTED = 130
 
 EXTRAS = {
     "genai_prices": "runtimes",
+    "h11": "runtimes",
     "hypercorn": "serve",
     "rich": "cli",
     "starlette": "serve",

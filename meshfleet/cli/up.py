@@ -180,12 +180,17 @@ async def _carry_agents(node: Node, settings: Settings, extras: Extras) -> None:
 
 
 async def _watch_agents(node: Node, settings: Settings) -> None:
-    from meshfleet.runtimes.agents import watch_agents
+    from meshfleet.runtimes.machine import watch_machine
     from meshfleet.runtimes.settings import find_runtimes
 
     found = find_runtimes(os.environ, Path.home())
-    found = msgspec.structs.replace(found, exited_shown=settings.exited_shown)
-    await watch_agents(node, host=settings.host, settings=found, counts=node.counts)
+    found = msgspec.structs.replace(
+        found,
+        exited_shown=settings.exited_shown,
+        opencode=found.opencode if settings.opencode is None else settings.opencode,
+        ollama=found.ollama if settings.ollama is None else settings.ollama or None,
+    )
+    await watch_machine(node, host=settings.host, settings=found, counts=node.counts)
 
 
 async def _make_up_agents(node: Node, settings: Settings, count: int) -> None:

@@ -22,9 +22,12 @@ from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import NAME_LIMIT, Address, NodeName, node_name, parse_address
 from meshfleet.fleet.timing import PRESETS, Preset, Timing
 from meshfleet.node.invites import read_invite
+from meshfleet.node.nearby import OFF, local_url
 
 GOSSIP_PORT = 7878
 HTTP_PORT = 7879
+OPENCODE_PORT = 4096
+OLLAMA_PORT = 11434
 FILE_NAME = "meshfleet.toml"
 FILE_LIMIT = 1024 * 1024
 """Bytes of a meshfleet.toml. A real one has a few hundred; this keeps a wrong path from filling the memory."""
@@ -86,6 +89,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     discover: bool = True
     """Whether the agents of this machine are found and carried."""
 
+    opencode: tuple[str, ...] | None = None
+    """Where opencode's servers on this machine are looked for; empty for nowhere, None for its default port 4096."""
+
+    ollama: str | None = None
+    """Where this machine's Ollama is looked for; empty for nowhere, None for what OLLAMA_HOST says, else 11434."""
+
     exited_shown: float = 3600.0
     """Seconds that an agent which exited stays in the view. After that it counts in the totals only."""
 
@@ -112,6 +121,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     state_dir: str | None = None
     invite: str | None = None
     discover: bool | None = None
+    opencode: tuple[str, ...] | None = None
+    ollama: str | None = None
     exited_shown: float | None = None
     log_level: LogLevel | None = None
     timing: Mapping[str, float | str] | None = None
@@ -180,7 +191,7 @@ def read_environment(environment: Mapping[str, str]) -> Given:
         key = variable.removeprefix(PREFIX).lower()
         if key == "timing" or key.startswith("timing_"):
             timing[key.removeprefix("timing").removeprefix("_") or "preset"] = text
-        elif key in ("join", "http_name"):
+        elif key in ("join", "http_name", "opencode"):
             table[key] = [part.strip() for part in text.split(",") if part.strip()]
         elif key in Given.__struct_fields__:
             table[key] = text
@@ -214,10 +225,21 @@ def _settings(given: Given) -> Settings:
         state_dir=Path(given.state_dir).expanduser() if given.state_dir else plain.state_dir,
         invite=given.invite or None,
         discover=plain.discover if given.discover is None else given.discover,
+        opencode=_opencode(given.opencode),
+        ollama=None if given.ollama is None else _nearby(given.ollama, OLLAMA_PORT),
         exited_shown=plain.exited_shown if given.exited_shown is None else given.exited_shown,
         log_level=given.log_level or plain.log_level,
         timing=_timing(given.timing or {}),
     )
+
+
+def _opencode(given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(url for text in given if (url := _nearby(text, OPENCODE_PORT)))
+
+
+def _nearby(text: str, port: int) -> str:
+    """The URL of a server of this machine; empty for none."""
+    return "" if text == OFF else local_url(text, port)
 
 
 def _timing(table: Mapping[str, float | str]) -> Timing:
@@ -267,6 +289,13 @@ def _check(given: Given, named: str) -> None:
             raise ConfigError(
                 f"{_place(named, 'http_name')}: {text[:80]!r} is no host name or IP address; no port here."
             )
+    servers = [("opencode", text, OPENCODE_PORT) for text in given.opencode or ()]
+    servers += [("ollama", given.ollama, OLLAMA_PORT)] if given.ollama is not None else []
+    for key, text, port in servers:
+        try:
+            _nearby(text, port)
+        except ConfigError as error:
+            raise ConfigError(f"{_place(named, key)}: {error}") from error
     if given.exited_shown is not None and not 0 <= given.exited_shown < float("inf"):
         raise ConfigError(f"{_place(named, 'exited_shown')}: {given.exited_shown} is not 0 or more seconds.")
     for key, value in (given.timing or {}).items():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Seconds = float
+
+OPENCODE = "http://127.0.0.1:4096"
+"""Where `opencode serve` listens by default."""
+
+OLLAMA_PORT = 11434
 
 
 class RuntimesSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +31,15 @@ class RuntimesSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     gemini_dirs: tuple[Path, ...] = ()
     """Gemini CLI's folders: each has `tmp`, with a folder for each project."""
+
+    opencode: tuple[str, ...] = ()
+    """URLs of opencode's servers on this machine. They need not be there."""
+
+    opencode_password: str | None = None
+    """What those servers want to be shown, where they were started with one."""
+
+    ollama: str | None = None
+    """URL of this machine's Ollama. It need not be there."""
 
     history_after: Seconds = 3600.0
     """A session silent for longer than this is history, not an agent, unless its process is known to live."""
@@ -44,7 +60,7 @@ class RuntimesSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_runtimes(environment: Mapping[str, str], home: Path) -> RuntimesSettings:
-    """Settings with the folders where each runtime itself would look: CLAUDE_CONFIG_DIR, CODEX_HOME,
+    """Settings with the places where each runtime itself would look: CLAUDE_CONFIG_DIR, CODEX_HOME,
     GEMINI_CLI_HOME (which stands for the home folder itself), or its default.
 
     Without CLAUDE_CONFIG_DIR both of Claude Code's places are watched: `~/.claude`, and `~/.config/claude`, which some
@@ -55,5 +71,24 @@ def find_runtimes(environment: Mapping[str, str], home: Path) -> RuntimesSetting
     return RuntimesSettings(
         claude_dirs=(Path(claude),) if claude else (home / ".claude", home / ".config" / "claude"),
         codex_dirs=(Path(codex) if codex else home / ".codex",),
+        opencode=(OPENCODE,),
+        opencode_password=environment.get("OPENCODE_SERVER_PASSWORD") or None,
+        ollama=_ollama(environment.get("OLLAMA_HOST", "")),
         gemini_dirs=((Path(gemini) if gemini else home) / ".gemini",),
     )
+
+
+def _ollama(text: str) -> str | None:
+    """Where Ollama serves, as OLLAMA_HOST says it: a host, a port, both, or a URL. None where that is another machine,
+    or HTTPS: what it has loaded is not this machine's to show."""
+    split = urlsplit(text if "://" in text else f"http://{text}")
+    try:
+        host, port = split.hostname or "127.0.0.1", split.port or OLLAMA_PORT
+        here = host.lower() == "localhost" or ip_address(host).is_loopback
+        everywhere = not here and ip_address(host).is_unspecified
+    except ValueError:
+        return None
+    if split.scheme != "http" or not (here or everywhere):
+        return None
+    named = "127.0.0.1" if everywhere else host
+    return f"http://[{named}]:{port}" if ":" in named else f"http://{named}:{port}"

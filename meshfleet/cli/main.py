@@ -18,6 +18,7 @@ from meshfleet.cli.demo.commands import app as demo_app
 from meshfleet.cli.flags import AsJson, Ca, Config, Detector, KeyFile, NodeUrl, StateDir, chosen
 from meshfleet.cli.keys import app as keys_app
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
+from meshfleet.cli.run.command import run as run_command
 from meshfleet.cli.sim_commands import check, lifeguard, shrink, sweep
 
 app = typer.Typer(
@@ -242,6 +243,9 @@ def up(
     )
     settings = load(flags, os.environ, None if config is None else Path(config))
     become_node(settings, Extras(sample=sample, demo=demo, with_stdin=with_stdin, as_json=as_json))
+
+
+app.command("run", context_settings={"allow_interspersed_args": False})(run_command)
 
 
 @app.command()

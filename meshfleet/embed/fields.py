@@ -45,6 +45,8 @@ class Said(msgspec.Struct, frozen=True, gc=False):
     """Unix time."""
     tool_since: float | None = None
     """Unix time at which the active tool was set."""
+    sources: Mapping[str, str] = {}
+    """Where fields come from, if not from the agent itself."""
 
 
 def state_of(agent_id: str, runtime: str, said: Said) -> AgentState:
@@ -56,8 +58,15 @@ def state_of(agent_id: str, runtime: str, said: Said) -> AgentState:
     sources = {
         name: "reported:agent" for name in ("context_pct", "cost_usd", "tokens_in") if told.get(name) is not None
     }
+    sources.update(said.sources)
     return msgspec.convert(
-        {**told, "agent_id": agent_id, "runtime": runtime, "timestamp": rfc3339(said.at), "sources": sources},
+        {
+            **told,
+            "agent_id": agent_id,
+            "runtime": runtime,
+            "timestamp": rfc3339(said.at),
+            "sources": {**sources, **said.sources},
+        },
         AgentState,
     )
 

@@ -21,6 +21,8 @@ LINE_LIMIT = 65_536
 """Bytes of a line. A state has at most 4 KiB."""
 
 _Fraction = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+_QUOTED = re.compile(r"'.*'", re.DOTALL)
+"""A value in an error of msgspec's."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 
 
@@ -83,7 +85,7 @@ class Lines:
         try:
             decoded = _line.decode(line)
         except msgspec.ValidationError as error:
-            self._wrong(str(error))
+            self._wrong(_QUOTED.sub("…", str(error)))
             return {}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._wrong("a line is not JSON")

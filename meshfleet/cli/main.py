@@ -15,7 +15,7 @@ import typer
 from meshfleet import __version__
 from meshfleet.cli.api_keys import app as api_keys_app
 from meshfleet.cli.demo.commands import app as demo_app
-from meshfleet.cli.flags import AsJson, Ca, Config, Detector, KeyFile, NodeUrl, StateDir, chosen
+from meshfleet.cli.flags import AsJson, Ca, Config, Detector, KeyFile, NodeUrl, Ollama, Opencode, StateDir, chosen
 from meshfleet.cli.keys import app as keys_app
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
 from meshfleet.cli.run.command import run as run_command
@@ -29,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(demo_app, name="demo")
+app.command("run", context_settings={"allow_interspersed_args": False})(run_command)
 keys_app.add_typer(api_keys_app, name="api")
 app.add_typer(keys_app, name="keys")
 bench_app = typer.Typer(help="Measures what the mesh costs and how fast it is, on this machine.", rich_markup_mode=None)
@@ -199,13 +200,8 @@ def up(
     discover: Annotated[
         bool | None, typer.Option("--discover/--no-discover", help="Find and carry the agents of this machine.")
     ] = None,
-    opencode: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL", help="An opencode server of this machine, or off; may be given again. [port 4096]"),
-    ] = None,
-    ollama: Annotated[
-        str | None, typer.Option(metavar="URL", help="This machine's Ollama, or off. [OLLAMA_HOST, port 11434]")
-    ] = None,
+    opencode: Opencode = None,
+    ollama: Ollama = None,
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error. [warning]")
     ] = None,
@@ -243,9 +239,6 @@ def up(
     )
     settings = load(flags, os.environ, None if config is None else Path(config))
     become_node(settings, Extras(sample=sample, demo=demo, with_stdin=with_stdin, as_json=as_json))
-
-
-app.command("run", context_settings={"allow_interspersed_args": False})(run_command)
 
 
 @app.command()

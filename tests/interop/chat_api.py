@@ -67,7 +67,7 @@ class ChatApi:
                 request = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
                 said, why, usage = api.answer(request)
                 head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": request["model"]}
-                chunks = [
+                chunks: list[dict[str, object]] = [
                     {"choices": [{"index": 0, "delta": said, "finish_reason": None}]},
                     {"choices": [{"index": 0, "delta": {}, "finish_reason": why}]},
                     {"choices": [], "usage": usage},

@@ -11,6 +11,8 @@
 | rate limits | whoever spoke last | they change by the minute |
 | the rest | file, hooks, status line, OTLP | |
 
+A runtime's own server, that has the whole session, ranks beside the file; no runtime has both.
+
 A channel that fell silent while another went on does not speak for the present any more (OVERTAKEN). Sums of a channel
 that began to listen in the middle are used only where no other has any, or has seen less.
 """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import secrets
 import sys
 from typing import TYPE_CHECKING
 
@@ -33,7 +31,7 @@ def run(arguments: Arguments) -> int:
     from meshfleet.embed.finding import find
 
     node = find(arguments.node).url
-    host = platform.node().partition(".")[0] or "localhost"
+    host = os.uname().nodename.partition(".")[0] or "localhost"
     agent = _agent(arguments, host)
     listens = _listens(node)
     protobuf = listens and is_plain_loopback(node) and _reads_protobuf()
@@ -81,7 +79,7 @@ def _agent(arguments: Arguments, host: str) -> str:
         return arguments.agent if "/" in arguments.agent else f"{host}/{arguments.agent}"
     name = os.path.basename(arguments.command[0])
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).lstrip("._-")
-    return f"{host}/{kept[:NAME_LIMIT] or 'run'}-{secrets.token_hex(2)}"
+    return f"{host}/{kept[:NAME_LIMIT] or 'run'}-{os.urandom(2).hex()}"
 
 
 def _pipe() -> tuple[int, int]:

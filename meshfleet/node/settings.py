@@ -36,7 +36,7 @@ CERTIFICATE = "http.crt"
 OWN = "own"
 """What `tls` is where the node makes its certificate itself."""
 PREFIX = "MESHFLEET_"
-OF_CLIENTS = ("MESHFLEET_API_KEY", "MESHFLEET_CA", "MESHFLEET_CONFIG", "MESHFLEET_NODE")
+OF_CLIENTS = ("MESHFLEET_API_KEY", "MESHFLEET_CA", "MESHFLEET_CONFIG", "MESHFLEET_NODE", "MESHFLEET_RUN_ALONE")
 """Variables that are no settings of a node: where its file is, which node a command asks, and how."""
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
@@ -10,13 +11,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from meshfleet.cli.asking import Asked, reader
 from meshfleet.fleet.state import Status
-from tests.cli.processes import COMMAND, PATIENCE, environment, node, run, seen
+from tests.cli.processes import COMMAND, PATIENCE, environment, foreground, node, run, seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +101,29 @@ def test_without_a_node_it_is_said_once_that_nobody_watches() -> None:
         "meshfleet: no node answers at http://127.0.0.1:9: nobody watches this run, unless one is started. "
         "`meshfleet up` does.\n"
     )
+
+
+def test_a_machine_whose_node_rests_gets_it_beside_the_command(tmp_path: Path) -> None:
+    free = {"MESHFLEET_GOSSIP": "127.0.0.1:0", "MESHFLEET_HTTP": "127.0.0.1:0", "MESHFLEET_NAME": "rests"}
+    base = {**free, "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    with foreground("up", "--no-discover", **base) as (before, _):
+        before.terminate()
+        before.wait(PATIENCE)
+    running_json = next(tmp_path.rglob("rests")) / "running.json"
+    assert not running_json.exists()
+    with running("--id", "box/job", "--", "sh", "-c", "read x; exit 4", **base) as process:
+        assert process.stderr is not None
+        assert "one is started beside this run" in process.stderr.readline()
+        deadline = time.monotonic() + PATIENCE
+        while not running_json.exists():
+            assert time.monotonic() < deadline
+        told = json.loads(running_json.read_bytes())
+        views = reader(Asked(told["http"], str(running_json.parent))).views()
+        assert any(state_in(view, "box/job") is not None for view in views)
+        process.communicate("go\n", PATIENCE)
+        assert process.returncode == 4
+        while running_json.exists():  # it says goodbye, and ends
+            assert time.monotonic() < deadline
 
 
 def test_a_command_shows_while_it_runs_and_as_exited_with_its_code(tmp_path: Path) -> None:

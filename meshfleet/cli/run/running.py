@@ -10,11 +10,14 @@ from meshfleet.cli.run.process import Command, exit_code_of
 
 if TYPE_CHECKING:
     from meshfleet.cli.run.arguments import Arguments
+    from meshfleet.cli.run.companion import Companion
 
 REACH = 0.05
 """Seconds that finding out whether a node listens may take. On loopback it takes less than one thousandth."""
 
 NAME_LIMIT = 40
+
+NOBODY = "nobody watches this run, unless one is started. `meshfleet up` does."
 
 
 def run_words(words: list[str]) -> int | None:
@@ -47,9 +50,26 @@ def run(arguments: Arguments) -> int:
         _complain(f"{arguments.command[0]}: {(error.strerror or str(error)).lower()}. Nothing was run.")
         return exit_code_of(error)
     os.close(writing)
+    companion = None
     if not listens:
-        _complain(f"no node answers at {node}: nobody watches this run, unless one is started. `meshfleet up` does.")
-    return _beside(command, agent, arguments.node, reading)
+        companion = None if arguments.node or os.environ.get("MESHFLEET_NODE") else _companion()
+        watches = "one is started beside this run, and ends with it." if companion is not None else NOBODY
+        _complain(f"no node answers at {node}: {watches}")
+    code = _beside(command, agent, arguments.node, reading)
+    if companion is not None:
+        companion.end()
+    return code
+
+
+def _companion() -> Companion | None:
+    """A node of this machine's, if it has been in a fleet and no node runs now."""
+    try:
+        from meshfleet.cli.run.companion import Companion
+
+        companion = Companion()
+        return companion if companion.start() else None
+    except Exception:  # a configuration that is wrong, above all: `meshfleet up` tells
+        return None
 
 
 def _beside(command: Command, agent: str, node: str | None, reading: int) -> int:

@@ -40,6 +40,9 @@ POLL = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 15.0, 300.0
 """Seconds between two looks while it is not: one refused connection each, soon every five minutes."""
 
+PS_LIMIT = 256 * 1024
+"""Bytes of the list of what is loaded; a model takes some 500."""
+
 MODELS_LIMIT = 64
 """Loaded models that are shown."""
 
@@ -141,7 +144,7 @@ class _Models:
     async def look(self) -> None:
         """Ask what is loaded, and show it. Unanswered where no Ollama answers."""
         try:
-            loaded = _ps.decode(await ask(self._place, "/api/ps")).models
+            loaded = _ps.decode(await ask(self._place, "/api/ps", limit=PS_LIMIT)).models
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._counts["runtimes_bad_answers"] += 1
             raise Unanswered("something else serves there") from None

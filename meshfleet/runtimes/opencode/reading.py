@@ -44,6 +44,9 @@ MESSAGES = 4
 HISTORY = 3600.0
 """A session that changed longer ago is history when we meet it; as for those that are read from files."""
 
+LISTS = 1024 * 1024
+"""Bytes of a list: 200 sessions have some 150 KB. Objects take many times the bytes that they are written in."""
+
 OWNERS_LIMIT = 2048
 """Sessions for which it is kept which server speaks for them."""
 
@@ -169,8 +172,8 @@ class _Watched:
 
     async def _look(self) -> None:
         asked_at = self._wall()
-        sessions = telling.sessions, await ask(self._place, "/session?limit=200")
-        doing = telling.doing, await ask(self._place, "/session/status")
+        sessions = telling.sessions, await ask(self._place, "/session?limit=200", limit=LISTS)
+        doing = telling.doing, await ask(self._place, "/session/status", limit=LISTS // 8)
         try:
             listed = Listed(sessions[0](sessions[1]), doing[0](doing[1]), await self._waiting())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -187,8 +190,8 @@ class _Watched:
         """What waits for a person; older versions have no such list."""
         try:
             return [
-                *telling.requests(await ask(self._place, "/permission")),
-                *telling.requests(await ask(self._place, "/question")),
+                *telling.requests(await ask(self._place, "/permission", limit=LISTS)),
+                *telling.requests(await ask(self._place, "/question", limit=LISTS)),
             ]
         except Unanswered as error:
             if error.status is None:

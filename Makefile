@@ -12,6 +12,7 @@
 #   make traces                whether runs of the simulator are the same on every Python found here
 #   make mutants               breaks rules of the core one at a time; each must be noticed
 #   make fuzz                  feeds every decoder of network bytes, 10 minutes each (MINUTES=1, TARGET=packet, ARGS=--keep)
+#   make real-agents           the real Claude Code, Codex and Gemini CLI, offline, against a node (npm, 700 MB, once)
 #   make bench                 what the mesh costs and how fast it is, measured on loopback
 #
 # PYTHON=/path/to/python3.12 picks the interpreter.
@@ -38,7 +39,7 @@ $(RUN_STAMP): FORCE
 endif
 endif
 
-.PHONY: demo up test lint format bench sims lifeguard sweep traces mutants fuzz clean FORCE
+.PHONY: demo up test lint format bench sims lifeguard sweep traces mutants fuzz real-agents clean FORCE
 FORCE:
 
 demo: $(RUN_STAMP)
@@ -69,6 +70,12 @@ mutants: $(DEV_STAMP)
 fuzz: $(DEV_STAMP)
 	@$(PY) -c 'import atheris' 2>/dev/null || $(PY) -m pip install -q --only-binary :all: atheris || true
 	@$(PY) -m tests.fuzz.run --minutes $(MINUTES) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
+AGENTS := @anthropic-ai/claude-code @openai/codex @google/gemini-cli
+
+real-agents: $(DEV_STAMP)
+	@test -d $(VENV)/agents/node_modules || npm install --no-audit --no-fund --prefix $(VENV)/agents $(AGENTS)
+	@REAL_AGENTS="$(CURDIR)/$(VENV)/agents/node_modules/.bin" $(PY) -m pytest tests/interop $(ARGS)
 
 ifeq ($(T),)
 test: $(DEV_STAMP)

@@ -9,6 +9,9 @@
     ├── NoAnswer          no node answered where one was expected
     ├── Refused           the node answered that it won't, or can't
     ├── RuntimeDataError  a runtime's file can't be read at all (single bad lines are counted, never raised)
+    ├── TelemetryError    what a program sent as telemetry is none; the message shows nothing of what was in it
+    │   ├── NotInstalled  nobody here can read that encoding
+    │   └── Busy          as much is waiting to be read as may wait
     └── WireError         bytes from the network; never leaves the node: counted by cause and dropped
         ├── Malformed     authentic, but not a message of ours
         ├── Unsealed      not sealed with a key of this fleet: a stranger's, or damaged
@@ -57,6 +60,18 @@ class Refused(MeshfleetError):
 
 class RuntimeDataError(MeshfleetError):
     """A runtime's file can't be read. Other sessions are not affected."""
+
+
+class TelemetryError(MeshfleetError):
+    """What was sent as telemetry is none. Nothing of it was counted. The message shows nothing of what was in it."""
+
+
+class NotInstalled(TelemetryError):
+    """What reads that encoding is not installed."""
+
+
+class Busy(TelemetryError):
+    """As much is waiting to be read as may wait. The same may be sent again."""
 
 
 class WireError(MeshfleetError):

@@ -150,6 +150,11 @@ def running_here() -> list[tuple[Path, Running]]:
     return list(found.items())
 
 
+def url_of(node: str | None) -> str:
+    """The base URL of the node that `--node`, the environment or the state dirs here name. It need not run."""
+    return _whom(node, None)[0]
+
+
 def path_of(prefix: str, name: str) -> str:
     """`prefix` and a name that may have any characters in it."""
     return f"{prefix}/{quote(name, safe='/:@')}"

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from meshfleet.cli import showing
 from meshfleet.cli.asking import elsewhere, socket_dir
+from meshfleet.cli.connect.command import Connection, connections
+from meshfleet.cli.files import running_in
 from meshfleet.cli.local import administer
 from meshfleet.node.admin import Doctor
 
@@ -23,10 +25,28 @@ def doctor(*, node: str | None, state_dir: str | None, as_json: bool) -> None:
     folder = socket_dir(node, state_dir)
     reply = administer(folder, Doctor(), f"no node runs in {folder}. {elsewhere()}")
     assert reply.diagnosis is not None
+    running = running_in(folder)
+    runtimes = connections(running.http) if running is not None else []
     if as_json:
-        print(msgspec.json.encode(reply.diagnosis).decode())
-    else:
-        showing.console().print(render(reply.diagnosis))
+        whole = {**msgspec.to_builtins(reply.diagnosis), "runtimes": runtimes}
+        print(msgspec.json.encode(whole).decode())
+        return
+    console = showing.console()
+    console.print(render(reply.diagnosis))
+    if runtimes:
+        console.print()
+        console.print(of_runtimes(runtimes))
+
+
+def of_runtimes(told: list[Connection]) -> RenderableType:
+    """The runtimes of this machine, and whether they tell this node."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("RUNTIME", no_wrap=True)
+    table.add_column("CONNECTED")
+    for each in told:
+        hint = "yes" if each.connected else f"no: `meshfleet connect {each.runtime}` has it tell more than its files do"
+        table.add_row(each.runtime, each.problem or hint)
+    return table
 
 
 def render(told: Diagnosis) -> RenderableType:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import Annotated
 
 import typer
 
 from meshfleet import __version__
 from meshfleet.cli.api_keys import app as api_keys_app
+from meshfleet.cli.bench_commands import app as bench_app
 from meshfleet.cli.demo.commands import app as demo_app
-from meshfleet.cli.flags import AsJson, Ca, Config, Detector, KeyFile, NodeUrl, Ollama, Opencode, StateDir, chosen
+from meshfleet.cli.flags import AsJson, Ca, Config, KeyFile, NodeUrl, Ollama, Opencode, StateDir
 from meshfleet.cli.keys import app as keys_app
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
 from meshfleet.cli.run.command import run as run_command
-from meshfleet.cli.sim_commands import check, lifeguard, shrink, sweep
+from meshfleet.cli.sim_commands import app as sim_app
 
 app = typer.Typer(
     help="Shows every AI agent of a fleet, from any node, without a hub.",
@@ -32,143 +32,8 @@ app.add_typer(demo_app, name="demo")
 app.command("run", context_settings={"allow_interspersed_args": False})(run_command)
 keys_app.add_typer(api_keys_app, name="api")
 app.add_typer(keys_app, name="keys")
-bench_app = typer.Typer(help="Measures what the mesh costs and how fast it is, on this machine.", rich_markup_mode=None)
 app.add_typer(bench_app, name="bench")
-
-
-@bench_app.callback()
-def bench() -> None:
-    """Measure what the mesh costs and how fast it is, on this machine."""
-
-
-@bench_app.command("mesh")
-def bench_mesh(
-    nodes: Annotated[int, typer.Option(min=2, max=512, metavar="N", help="Node processes.")] = 16,
-    update_every: Annotated[float, typer.Option(min=0.05, metavar="S", help="Seconds between a node's updates.")] = 2.0,
-    seconds: Annotated[float, typer.Option(min=1.0, metavar="S", help="How long each phase is measured.")] = 20.0,
-    payload: Annotated[int, typer.Option(min=200, max=4096, metavar="BYTES", help="Size of a snapshot.")] = 400,
-    runs: Annotated[int, typer.Option(min=1, max=99, metavar="N", help="How often, for medians.")] = 1,
-    sealed_only: Annotated[bool, typer.Option("--sealed-only", help="No unsealed mesh to compare with.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Bytes, datagrams, CPU and memory of each node, and how late news arrives, over loopback."""
-    from functools import partial
-
-    import msgspec
-    import trio
-
-    from meshfleet.cli.bench import mesh, summary
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    run = partial(mesh, nodes, update_every=update_every, seconds=seconds, payload=payload, runs=runs)
-    result = trio.run(partial(run, beside_unsealed=not sealed_only, say=say))
-    print(msgspec.json.encode(result).decode() if as_json else summary(result))
-
-
-@bench_app.command("sim")
-def bench_sim(
-    quick: Annotated[bool, typer.Option("--quick", help="Seconds instead of minutes, without 1,000 nodes.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """How fast virtual time passes in the simulator, on one core, and in how much memory."""
-    import msgspec
-
-    from meshfleet.cli.bench_sim import CASES, QUICK, bench, summary
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    results = bench(QUICK if quick else CASES, say)
-    print(msgspec.json.encode(results).decode() if as_json else summary(results))
-
-
-@bench_app.command("view")
-def bench_view(
-    agents: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Agents in the fleet.")] = 1_000,
-    readers: Annotated[int, typer.Option(min=1, max=500, metavar="N", help="Readers of the event stream.")] = 500,
-    as_json: AsJson = False,
-) -> None:
-    """How long a node takes to show a large fleet, to one reader and to hundreds."""
-    import msgspec
-
-    from meshfleet.cli.bench_view import bench, summary
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    result = bench(agents, readers, say)
-    print(msgspec.json.encode(result).decode() if as_json else summary(result))
-
-
-sim_app = typer.Typer(help="Runs outages in virtual time.", rich_markup_mode=None)
 app.add_typer(sim_app, name="sim")
-
-
-@sim_app.callback()
-def sim() -> None:
-    """Run outages in virtual time, and see whether the truth was told of them."""
-
-
-@sim_app.command("run")
-def sim_run(
-    scenario: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A scenario file, or a name from `sim list`.")],
-    seed: Annotated[int | None, typer.Option(metavar="N", help="What everything random is drawn from. [0]")] = None,
-    detector: Detector = None,
-    mode: Annotated[
-        str | None, typer.Option(metavar="MODE", help="core or stack (the real node), instead of the file's.")
-    ] = None,
-    report: Annotated[str | None, typer.Option(metavar="FILE.html", help="Write a page of what happened.")] = None,
-    timeline: Annotated[bool, typer.Option("--timeline", help="Draw the swimlanes in characters.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Run one scenario. Exits 1 where an expectation did not hold or somebody alive was called dead."""
-    from pathlib import Path
-
-    from meshfleet.cli.sim import run as run_sim
-
-    if mode not in (None, "core", "stack"):
-        complain(f"--mode: {mode!r} is neither core nor stack.")
-        raise typer.Exit(WRONG_USAGE)
-    if timeline and as_json:
-        complain("--timeline is drawn for people, and --json prints one object: give one of them.")
-        raise typer.Exit(WRONG_USAGE)
-    page = None if report is None else Path(report)
-    raise typer.Exit(run_sim(scenario, seed, chosen(detector), mode, as_json=as_json, page=page, timeline=timeline))
-
-
-@sim_app.command("list")
-def sim_list(as_json: AsJson = False) -> None:
-    """The scenarios that come with the project."""
-    from meshfleet.cli.sim import catalogue
-
-    catalogue(as_json=as_json)
-
-
-@sim_app.command("table")
-def sim_table(
-    seeds: Annotated[str, typer.Option(metavar="FROM:TO", help="Which seeds: from the first up to before TO.")] = "0:3",
-    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes. [one for each core]")] = None,
-    write: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the table between the marks of FILE.")
-    ] = None,
-    slow: Annotated[bool, typer.Option("--slow", help="Also the scenarios that take minutes.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Run the catalogue with every detector, and put them side by side. Exits 1 where meshfleet did not hold."""
-    from pathlib import Path
-
-    from meshfleet.cli.sim_table import table
-
-    target = None if write is None else Path(write)
-    raise typer.Exit(table(seeds, jobs, target, slow=slow, as_json=as_json))
-
-
-sim_app.command("sweep")(sweep)
-sim_app.command("check")(check)
-sim_app.command("shrink")(shrink)
-sim_app.command("lifeguard")(lifeguard)
 
 
 @app.command()
@@ -303,6 +168,20 @@ def doctor(node: NodeUrl = None, state_dir: StateDir = None, as_json: AsJson = F
 
 
 @app.command()
+def connect(
+    runtime: Annotated[str, typer.Argument(metavar="RUNTIME", help="claude, codex, gemini or opencode.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Take it back: settings are as they were.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    node: NodeUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set a runtime up to tell a node of this machine what it does, and leave the rest of its settings as they are."""
+    from meshfleet.cli.connect.command import connect as run_connect
+
+    raise typer.Exit(run_connect(runtime, undo=undo, dry_run=dry_run, node=node, as_json=as_json))
+
+
+@app.command()
 def link(
     node: NodeUrl = None,
     state_dir: StateDir = None,
@@ -362,6 +241,23 @@ def invite(
     from meshfleet.cli.trusting import invite as run_invite
 
     run_invite(role, expires, uses, node=node, state_dir=state_dir, as_json=as_json)
+
+
+@app.command()
+def proxy(
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where it listens; loopback only.")
+    ] = "127.0.0.1:7880",
+    to: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=URL", help="One more upstream: /NAME/… goes to URL/…")
+    ] = None,
+    node: NodeUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pass agents' requests to their model providers on, and show what is left of each API key."""
+    from meshfleet.cli.proxying import proxy as run_proxy
+
+    raise typer.Exit(run_proxy(listen, to or (), node, as_json=as_json))
 
 
 @app.command()

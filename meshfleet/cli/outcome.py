@@ -16,8 +16,10 @@ NO_ANSWER = 4
 INTERRUPTED = 130
 
 EXTRAS = {
+    "certifi": "proxy",
     "genai_prices": "runtimes",
     "h11": "runtimes",
+    "httpcore": "proxy",
     "hypercorn": "serve",
     "rich": "cli",
     "starlette": "serve",

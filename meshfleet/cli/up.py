@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import trio
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
     from meshfleet.cli.handover import Extras
     from meshfleet.node.settings import LogLevel, Settings
+    from meshfleet.runtimes.desk import Desk
+    from meshfleet.runtimes.hooks.intake import Hooks
+    from meshfleet.runtimes.otlp.intake import Telemetry
+    from meshfleet.runtimes.settings import RuntimesSettings
 
 FAREWELL_PATIENCE = 5.0
 """Seconds that the goodbyes may take. After them the node ends anyway, and the fleet finds out by itself."""
@@ -68,11 +72,12 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
     async with open_node(_node_config(settings, extras, seeds)) as node:
         node.attending.exited_shown = settings.exited_shown
         left = trio.Event()
+        told = _told(node, settings) if settings.discover else None
         try:
             async with working_until(asked) as nursery:
-                running, link = await _serve(node, settings, left, nursery)
+                running, link = await _serve(node, settings, told, left, nursery)
                 _introduce(running, link, settings, extras)
-                nursery.start_soon(_carry_agents, node, settings, extras)
+                nursery.start_soon(_carry_agents, node, settings, told, extras)
                 if settings.discover and not extras.as_json:
                     nursery.start_soon(_tell_what_was_found, node)
                 if extras.with_stdin:
@@ -101,7 +106,9 @@ def _node_config(settings: Settings, extras: Extras, seeds: tuple[Address, ...])
     )
 
 
-async def _serve(node: Node, settings: Settings, left: trio.Event, nursery: trio.Nursery) -> tuple[Running, str]:
+async def _serve(
+    node: Node, settings: Settings, told: _Told | None, left: trio.Event, nursery: trio.Nursery
+) -> tuple[Running, str]:
     """Start view and local socket, and tell where they are: the fleet, and whoever looks into the state dir. Also a
     first link to the page."""
     keys = KeyFile(settings.state_dir)
@@ -110,7 +117,14 @@ async def _serve(node: Node, settings: Settings, left: trio.Event, nursery: trio
     tls = _tls(settings)
     chronicle = Chronicle(node, time.time, settings.state_dir)
     nursery.start_soon(node.supervise, "events", chronicle.run)
-    start = partial(serve, tls=tls, names=_names(settings), history=chronicle)
+    start = partial(
+        serve,
+        tls=tls,
+        names=_names(settings),
+        history=chronicle,
+        intake=told.telemetry if told is not None else None,
+        hooks=told.hooks if told is not None else None,
+    )
     base_url: str = await nursery.start(start, node, readers, settings.http)
     node.advertise(_for_others(base_url, settings))
 
@@ -170,27 +184,50 @@ async def _check_peers(settings: Settings) -> None:
             ) from error
 
 
-async def _carry_agents(node: Node, settings: Settings, extras: Extras) -> None:
+async def _carry_agents(node: Node, settings: Settings, told: _Told | None, extras: Extras) -> None:
     """Publish what the agents of this machine do, and made-up ones if asked for."""
     async with trio.open_nursery() as nursery:
-        if settings.discover:
-            nursery.start_soon(node.supervise, "runtimes", partial(_watch_agents, node, settings))
+        if told is not None:
+            nursery.start_soon(node.supervise, "runtimes", partial(_watch_agents, node, settings, told))
+            nursery.start_soon(node.supervise, "accounts", told.hooks.run)
         if extras.sample:
             nursery.start_soon(node.supervise, "sample", partial(_make_up_agents, node, settings, extras.sample))
 
 
-async def _watch_agents(node: Node, settings: Settings) -> None:
-    from meshfleet.runtimes.machine import watch_machine
+class _Told(NamedTuple):
+    """Where runtimes tell of their sessions, and where they keep their files."""
+
+    desk: Desk
+    hooks: Hooks
+    telemetry: Telemetry
+    found: RuntimesSettings
+
+
+def _told(node: Node, settings: Settings) -> _Told:
+    from meshfleet.runtimes.desk import Desk
+    from meshfleet.runtimes.hooks.intake import Hooks
+    from meshfleet.runtimes.otlp.intake import Telemetry
     from meshfleet.runtimes.settings import find_runtimes
 
     found = find_runtimes(os.environ, Path.home())
     found = msgspec.structs.replace(
         found,
         exited_shown=settings.exited_shown,
+        windows=settings.windows,
         opencode=found.opencode if settings.opencode is None else settings.opencode,
         ollama=found.ollama if settings.ollama is None else settings.ollama or None,
     )
-    await watch_machine(node, host=settings.host, settings=found, counts=node.counts)
+    desk = Desk(node.counts)
+    hooks = Hooks(desk, host=settings.host, counts=node.counts, wall=time.time, folders=found.claude_dirs)
+    # `host.name` says which machine telemetry is from: this one has several names.
+    telemetry = Telemetry(desk, {settings.host, machine_name(), platform.node()}, node.counts)
+    return _Told(desk, hooks, telemetry, found)
+
+
+async def _watch_agents(node: Node, settings: Settings, told: _Told) -> None:
+    from meshfleet.runtimes.machine import watch_machine
+
+    await watch_machine(node, host=settings.host, settings=told.found, counts=node.counts, desk=told.desk)
 
 
 async def _make_up_agents(node: Node, settings: Settings, count: int) -> None:

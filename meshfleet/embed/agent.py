@@ -16,18 +16,27 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack, cast
 from weakref import WeakSet
 
+import msgspec
+
+from meshfleet.embed.activity import Activity, Kind
 from meshfleet.embed.courier import Courier
 from meshfleet.embed.fields import KNOWN, Fields, Said
 from meshfleet.embed.mailbox import Mailbox
+from meshfleet.embed.quiet import quietly
+from meshfleet.embed.readings import Readings
+from meshfleet.embed.tally import Request, Tally
+from meshfleet.embed.work import Work
+from meshfleet.fleet.state import Status
 from meshfleet.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from types import TracebackType
 
+    from meshfleet.fleet.state import RateLimit
     from meshfleet.node.trust import Identity
 
 FAREWELL = 0.5
@@ -43,7 +52,7 @@ class Agent:
     machine wants `key`, an API key with scope `agent` (default: MESHFLEET_API_KEY). With `member=True` the process
     becomes a gossip member of its own instead: then `invite` is the line that `meshfleet invite` printed, and what it
     brings is kept in `state_dir` if there is one; or an `identity` shows that it belongs to the fleet, and `join` names
-    nodes of it.
+    nodes of it. `origin` is whose word its fields are, where it is not the agent's own.
     """
 
     def __init__(
@@ -59,17 +68,25 @@ class Agent:
         identity: Identity | None = None,
         invite: str | None = None,
         state_dir: str | Path | None = None,
+        origin: str = "agent",
         **fields: Unpack[Fields],
     ) -> None:
         host = platform.node().partition(".")[0] or "localhost"
         self.agent_id = name if "/" in name else f"{host}/{name}"
         self.counts: Counter[str] = Counter()
         """`sent`, and what did not work: `unknown_field`, `invalid`, `unsent`, `refused`."""
-        self._lock = threading.Lock()
-        self._said = Said({"session": str(os.getpid())}, time.time())
+        # Reentrant: a generator that the collector ends while the lock is held may end something of this agent.
+        self._lock = threading.RLock()
+        self._tally = Tally()
+        self._readings = Readings()
+        self._activity = Activity()
+        session = {"session": str(os.getpid())}
+        self._said = Said(session, time.time(), origin=origin, tally=self._tally, readings=self._readings)
         self._mailbox: Mailbox[Said] = Mailbox()
         self._thread: threading.Thread | None = None
         self._over = False
+        self._runs = False
+        """Whether it said of anything but a tool that it begins."""
         self._run = self._way(runtime, node, key, member, join, gossip, identity, invite, state_dir)
         self.update(**fields)
 
@@ -115,8 +132,104 @@ class Agent:
             since = before.tool_since
             if "active_tool" in fields and fields["active_tool"] != before.fields.get("active_tool"):
                 since = now
-            self._said = said = Said({**before.fields, **fields}, now, since)
+            self._said = said = msgspec.structs.replace(
+                before, fields={**before.fields, **fields}, at=now, tool_since=since
+            )
             self._mailbox.put(said)
+
+    # What it does, said as it happens
+
+    def tool(self, name: str) -> Work:
+        """`with agent.tool("bash"):` shows the tool while the block runs; `async with` does the same. Tools may run
+        side by side: the one that has run longest shows."""
+        return Work(self, Kind.TOOL, name)
+
+    def run(self) -> Work:
+        """`with agent.run():` is one piece of work: `working` in it, `idle` after it, `error` after an exception."""
+        return Work(self, Kind.RUN)
+
+    def used(
+        self,
+        *,
+        input: int | None = None,
+        output: int | None = None,
+        cache_read: int | None = None,
+        cache_write: int | None = None,
+        model: str | None = None,
+        provider: str | None = None,
+        cost: float | None = None,
+    ) -> None:
+        """A model answered: what it took, in tokens, is added up. `input` is the whole prompt, with what the cache gave
+        (`cache_read`) and took (`cache_write`); it is also how full the context is. `cost` in USD, where it is known;
+        else it is priced, where genai-prices is installed and knows `model`, by default the agent's."""
+        if model is None:
+            said = self._said.fields.get("model")
+            model = said if isinstance(said, str) else None
+        self.count(
+            Request(
+                input=input,
+                output=output,
+                cache_read=cache_read,
+                cache_write=cache_write,
+                model=model,
+                provider=provider,
+                cost=cost,
+            )
+        )
+
+    # The same, for who has begin and end in two places
+
+    @quietly
+    def begin(self, key: Hashable, kind: Kind, tool: str | None = None) -> None:
+        """Something begins, that `end(key)` ends."""
+        if self._over:  # in a forked child, too, where somebody may hold the lock who is not there
+            return
+        with self._lock:
+            self._activity.begin(key, kind, time.time(), tool)
+            self._show()
+
+    @quietly
+    def end(self, key: Hashable, failed: Status | None = None) -> None:
+        """It ends, well or as `failed` says. Unknown keys change nothing."""
+        if self._over:
+            return
+        with self._lock:
+            self._activity.end(key, failed)
+            self._show()
+
+    @quietly
+    def count(self, request: Request) -> None:
+        """A request to a model was answered."""
+        if self._over:
+            return
+        with self._lock:
+            self._tally.add(request, time.time())
+            self.update(**cast("Fields", self._tally.fields()))
+
+    @quietly
+    def limited(self, provider: str, key: str, limits: tuple[RateLimit, ...]) -> None:
+        """`provider` said of the API key `key` how much of its limits is used. The key goes no further than its
+        fingerprint: docs/security.md."""
+        self._readings.add(provider, key, limits)
+        self.update()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has said its last word."""
+        return self._over
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run, a request or a tool has begun and not ended."""
+        return self._activity.busy
+
+    def _show(self) -> None:
+        # An agent that never spoke of runs is at work whenever it has no tool: only it knows when it is idle.
+        self._runs = self._runs or self._activity.busy_with_other_than_tools
+        fields = self._activity.fields(Status.IDLE if self._runs else Status.WORKING)
+        said = self._said.fields
+        if any(said.get(name, self) != value for name, value in fields.items()):
+            self.update(**cast("Fields", fields))
 
     def _leave_out_unknown(self, fields: Fields) -> None:
         unknown = sorted(fields.keys() - KNOWN)
@@ -139,6 +252,12 @@ class Agent:
         self._end(exit_code)
         if self._thread is not None:
             self._thread.join(FAREWELL)
+
+    def finish(self, exit_code: int = 0) -> None:
+        """As `close`, without waiting: the word gets out by itself, at the latest in the process's last half second."""
+        self._end(exit_code)
+        if self._thread is not None:
+            _ENDING.add(self._thread)
 
     def _end(self, exit_code: int) -> None:
         if not self._over:
@@ -168,9 +287,7 @@ class Agent:
     ) -> None:
         # Not waited for: an event loop may run here. The thread sends the last word; at the process's end it gets its
         # half second.
-        self._end(_exit_code(error))
-        if self._thread is not None:
-            _ENDING.add(self._thread)
+        self.finish(_exit_code(error))
 
 
 def _exit_code(error: BaseException | None) -> int:

@@ -8,6 +8,8 @@ from typing import TypedDict
 
 import msgspec
 
+from meshfleet.embed.readings import Readings
+from meshfleet.embed.tally import Tally
 from meshfleet.fleet.state import AgentState, RateLimit, Status
 
 
@@ -37,7 +39,11 @@ class Fields(TypedDict, total=False):
 KNOWN = frozenset(Fields.__annotations__)
 
 
-class Said(msgspec.Struct, frozen=True, gc=False):
+TOLD_BY_AGENT = ("model", "context_pct", "context_tokens", "context_limit", "cost_usd", "tokens_in", "tokens_out")
+"""Fields whose source is worth telling."""
+
+
+class Said(msgspec.Struct, frozen=True):
     """All that an agent has said so far, and when it said the last of it."""
 
     fields: Mapping[str, object]
@@ -45,20 +51,36 @@ class Said(msgspec.Struct, frozen=True, gc=False):
     """Unix time."""
     tool_since: float | None = None
     """Unix time at which the active tool was set."""
+    origin: str = "agent"
+    """Whose word it is: the agent's own, or that of the instrumentation that listens to it."""
+    tally: Tally | None = None
+    readings: Readings | None = None
     sources: Mapping[str, str] = {}
     """Where fields come from, if not from the agent itself."""
 
 
 def state_of(agent_id: str, runtime: str, said: Said) -> AgentState:
-    """The state that it comes to. msgspec.ValidationError where a value is of the wrong type."""
+    """The state that it comes to. msgspec.ValidationError where a value is of the wrong type.
+
+    For the thread that sends: prices, windows and fingerprints are looked up here, at their first use for a while.
+    """
     told = dict(said.fields)
     told.setdefault("status", Status.STARTING.value)
-    if told.get("active_tool") is not None and said.tool_since is not None:
-        told.setdefault("active_tool_since", rfc3339(said.tool_since))
-    sources = {
-        name: "reported:agent" for name in ("context_pct", "cost_usd", "tokens_in") if told.get(name) is not None
-    }
-    sources.update(said.sources)
+    if told.get("active_tool") is not None and said.tool_since is not None and told.get("active_tool_since") is None:
+        told["active_tool_since"] = rfc3339(said.tool_since)
+    sources = {name: f"reported:{said.origin}" for name in TOLD_BY_AGENT if told.get(name) is not None}
+    if said.tally is not None:
+        known, whence = said.tally.settle()
+        sources.update({name: source for name, source in whence.items() if name not in told})
+        told = {**known, **told}
+    limits = () if said.readings is None else said.readings.settle()
+    if limits and "rate_limits" not in told:
+        told["rate_limits"] = limits
+        sources["rate_limits"] = "reported:headers"
+    tokens, limit = told.get("context_tokens"), told.get("context_limit")
+    if "context_pct" not in told and isinstance(tokens, int) and isinstance(limit, int) and limit > 0:
+        told["context_pct"] = round(100 * tokens / limit, 1)
+    sources = {name: source for name, source in sources.items() if told.get(name) is not None}
     return msgspec.convert(
         {
             **told,

@@ -84,7 +84,7 @@ class Inside:
             while True:
                 said = await trio.to_thread.run_sync(self._mailbox.wait, LOOK_EVERY)
                 if said is not None:
-                    self._publish(node, said)
+                    await self._publish(node, said)
                 elif self._mailbox.closed:
                     break
             await node.leave()
@@ -100,9 +100,11 @@ class Inside:
                 return known.name
         return NodeName(f"{self._agent_id.replace('/', '-')[:50]}-{os.getpid()}")
 
-    def _publish(self, node: Node, said: Said) -> None:
+    async def _publish(self, node: Node, said: Said) -> None:
         try:
-            node.publish(state_of(self._agent_id, self._runtime, said))
+            # In a thread: prices and fingerprints take longer than the member's own work may wait.
+            state = await trio.to_thread.run_sync(state_of, self._agent_id, self._runtime, said)
+            node.publish(state)
         except (MeshfleetError, msgspec.ValidationError, TypeError, ValueError) as error:
             self._counts["invalid"] += 1
             log.warning("a state was not understood and is not shown", agent=self._agent_id, why=error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshfleet.fleet.headroom import headroom
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.view import AgentView, FleetView, NodeView, Period, ServedBy, Totals
 
@@ -73,6 +74,7 @@ def totals(agents: list[AgentView], now: str) -> Totals:
         tokens_out=_sum(a.state.tokens_out for a in agents),
         cost_usd=_money(a.state.cost_usd for a in agents),
         period=Period(start=f"{now[:7]}-01", cost_usd=None),
+        rate_limits=headroom((a.state for a in agents), now),
     )
 
 

@@ -37,11 +37,14 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
     """Headroom of one API key in one window, as its provider reports it."""
 
     key: Text
-    """A fingerprint such as `anthropic:9f2e`; never the key."""
+    """A fingerprint such as `anthropic:9f2e41`; never the key. What comes as `anthropic:` and 64 hexadecimal digits is
+    made one by the node that publishes it (docs/security.md)."""
     window: Text
     """`5h`, `7d`, `requests/min`, …"""
     used_pct: float | None = None
     resets_at: Text | None = None
+    read_at: Text | None = None
+    """When the provider said so, RFC 3339 UTC; None: when the state was made."""
 
 
 class AgentState(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from meshfleet.fleet.headroom import Headroom
 from meshfleet.fleet.islands import Cut
 from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.presence import Certainty, Presence
@@ -94,6 +95,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     tokens_out: int | None
     cost_usd: float | None
     period: Period
+    rate_limits: tuple[Headroom, ...] = ()
+    """What each API key has left, from all agents that share it."""
 
 
 class FleetView(msgspec.Struct, frozen=True, kw_only=True):

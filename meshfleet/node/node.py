@@ -30,6 +30,7 @@ from meshfleet.node.diagnosis import Diagnosis, diagnose
 from meshfleet.node.driver import Driver
 from meshfleet.node.entrance import Entrance
 from meshfleet.node.invites import Book
+from meshfleet.node.keyprints import with_short_keys
 from meshfleet.node.machine import Machine
 from meshfleet.node.office import Office
 from meshfleet.node.rejoining import join_seeds, remember_peers
@@ -189,7 +190,7 @@ class Node:
 
     def publish(self, state: AgentState) -> None:
         """Spread an agent's state. PublishError when it is over 4 KiB encoded, or one agent too many."""
-        body = encode_state(state)
+        body = encode_state(with_short_keys(state, self.keyring))
         if len(body) > SNAPSHOT_LIMIT:
             raise PublishError(
                 f"the state of {state.agent_id} has {len(body)} bytes encoded; at most {SNAPSHOT_LIMIT} travel. "

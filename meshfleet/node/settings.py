@@ -23,6 +23,7 @@ from meshfleet.fleet.names import NAME_LIMIT, Address, NodeName, node_name, pars
 from meshfleet.fleet.timing import PRESETS, Preset, Timing
 from meshfleet.node.invites import read_invite
 from meshfleet.node.nearby import OFF, local_url
+from meshfleet.node.windows import check_window, windows_of
 
 GOSSIP_PORT = 7878
 HTTP_PORT = 7879
@@ -101,6 +102,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: LogLevel = "warning"
     """Least severe lines that the log on standard error has: `debug`, `info`, `warning` or `error`."""
 
+    windows: Mapping[str, int] = {}
+    """Tokens that the context of a model holds, by the model's name, for models that no list has. What the runtime says
+    itself comes first."""
+
     timing: Timing = PRESETS["lan"]
     """How patient the mesh is. `timing.preset` picks `local`, `lan` or `wan`; any field of it can be set beside that.
     All nodes of a fleet should have the same."""
@@ -125,6 +130,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ollama: str | None = None
     exited_shown: float | None = None
     log_level: LogLevel | None = None
+    windows: Mapping[str, int] | None = None
+    """By model."""
     timing: Mapping[str, float | str] | None = None
     """`preset`, and fields of Timing."""
 
@@ -193,6 +200,8 @@ def read_environment(environment: Mapping[str, str]) -> Given:
             timing[key.removeprefix("timing").removeprefix("_") or "preset"] = text
         elif key in ("join", "http_name", "opencode"):
             table[key] = [part.strip() for part in text.split(",") if part.strip()]
+        elif key == "windows":
+            table[key] = windows_of(text, variable)
         elif key in Given.__struct_fields__:
             table[key] = text
         elif near := get_close_matches(key, Given.__struct_fields__, 1, 0.8):
@@ -203,8 +212,10 @@ def read_environment(environment: Mapping[str, str]) -> Given:
 
 
 def _over(best: Given, other: Given) -> Given:
-    """`best`, and what `other` says where `best` says nothing. Of timing each field counts by itself."""
+    """`best`, and what `other` says where `best` says nothing. Of timing and windows each field counts by itself."""
     said = {key: value for key in Given.__struct_fields__ if (value := getattr(best, key)) is not None}
+    if best.windows is not None and other.windows is not None:
+        said["windows"] = {**other.windows, **best.windows}
     if best.timing is not None and other.timing is not None:
         said["timing"] = {**other.timing, **best.timing}
     return msgspec.structs.replace(other, **said)
@@ -229,6 +240,7 @@ def _settings(given: Given) -> Settings:
         ollama=None if given.ollama is None else _nearby(given.ollama, OLLAMA_PORT),
         exited_shown=plain.exited_shown if given.exited_shown is None else given.exited_shown,
         log_level=given.log_level or plain.log_level,
+        windows=given.windows or {},
         timing=_timing(given.timing or {}),
     )
 
@@ -298,6 +310,8 @@ def _check(given: Given, named: str) -> None:
             raise ConfigError(f"{_place(named, key)}: {error}") from error
     if given.exited_shown is not None and not 0 <= given.exited_shown < float("inf"):
         raise ConfigError(f"{_place(named, 'exited_shown')}: {given.exited_shown} is not 0 or more seconds.")
+    for model, tokens in (given.windows or {}).items():
+        check_window(_place(named, "windows"), model, tokens)
     for key, value in (given.timing or {}).items():
         _check_known(f"timing.{key}", key, ("preset", *Timing.__struct_fields__), named)
         _check_timing(key, value, named)

@@ -321,7 +321,7 @@ class _Watching:
         if not records:
             return  # a file without a record says nothing yet
         archived = followed is not None and followed.archived
-        told = self._windows.fill(merged(records))
+        told = self._windows.fill(merged(records, self._settings.windows))
         if not self._sessions.see(key, told, presence, self._wall(), archived=archived):
             self._desk.forget(key)
             if followed is not None:

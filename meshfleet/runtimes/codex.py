@@ -17,6 +17,7 @@ from __future__ import annotations
 import msgspec
 
 from meshfleet.fleet.state import RateLimit, Status
+from meshfleet.runtimes.ratelimits import window_name
 from meshfleet.runtimes.record import (
     Running,
     SessionRecord,
@@ -368,21 +369,12 @@ class CodexSession:
             self._limits.pop((key, place), None)
             self._limits[key, place] = RateLimit(
                 key=key,
-                window=_window_name(limit.window_minutes) or place,
+                window=window_name(limit.window_minutes) or place,
                 used_pct=limit.used_percent,
                 resets_at=rfc3339(resets) if known and resets is not None else None,
             )
         while len(self._limits) > LIMITS_LIMIT:
             del self._limits[next(iter(self._limits))]
-
-
-def _window_name(minutes: int | None) -> str | None:
-    """300 -> 5h, 10080 -> 7d."""
-    if minutes is None or minutes <= 0:
-        return None
-    if minutes % 1440 == 0:
-        return f"{minutes // 1440}d"
-    return f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}m"
 
 
 def _time_of(turn: str | None) -> float | None:

@@ -55,15 +55,16 @@ class Merged(msgspec.Struct, frozen=True):
     sources: dict[str, str]
 
 
-def merged(records: Mapping[Channel, SessionRecord]) -> Merged:
-    """All channels' words of one session as one. `records` has at least one."""
+def merged(records: Mapping[Channel, SessionRecord], windows: Mapping[str, int] | None = None) -> Merged:
+    """All channels' words of one session as one. `records` has at least one; `windows` are those configured, by
+    model."""
     newest = max((record.last_at or 0.0) for record in records.values())
     present = {c: r for c, r in records.items() if newest - (r.last_at or 0.0) <= OVERTAKEN}
-    doing = _doing(present, records)
+    doing = _doing(records)
     context = _first(present, _CONTEXT, lambda r: r.context_tokens)
-    limit = _limit(records)
     tokens, cost = _tokens(records), _cost(records)
     model = _first(present, _MODEL, lambda r: r.model) or _first(records, _MODEL, lambda r: r.model)
+    limit, limit_source = _limit(records, (windows or {}).get(model.model or "") if model is not None else None)
     rates = max((r for r in records.values() if r.rate_limits), key=lambda r: r.last_at or 0.0, default=None)
     first = next(iter(records.values()))
     record = SessionRecord(
@@ -71,6 +72,7 @@ def merged(records: Mapping[Channel, SessionRecord]) -> Merged:
         session=first.session,
         source=doing.source,
         agent=_value(records, lambda r: r.agent),
+        host=_value(records, lambda r: r.host),
         parent=_value(records, lambda r: r.parent),
         project=_value(records, lambda r: r.project),
         model=model.model if model is not None else None,
@@ -83,8 +85,8 @@ def merged(records: Mapping[Channel, SessionRecord]) -> Merged:
         tool=doing.tool,
         tool_at=doing.tool_at,
         context_tokens=context.context_tokens if context is not None else None,
-        context_limit=limit.context_limit if limit is not None else None,
-        context_limit_source=limit.context_limit_source if limit is not None else None,
+        context_limit=limit,
+        context_limit_source=limit_source,
         usage=tokens.usage if tokens is not None else None,
         cost=cost.cost if cost is not None else None,
         rate_limits=rates.rate_limits if rates is not None else (),
@@ -93,22 +95,28 @@ def merged(records: Mapping[Channel, SessionRecord]) -> Merged:
     return Merged(record, _sources(record, model, context, tokens, cost, rates))
 
 
-def _doing(present: Mapping[Channel, SessionRecord], records: Mapping[Channel, SessionRecord]) -> SessionRecord:
-    """Who says what the session does now."""
-    told = [present[c] for c in _PRESENT if c in present and present[c].status is not None]
-    if told:
-        return max(told, key=lambda record: record.status_at)  # of several at one moment the first by rank
-    left = _first(records, (Channel.OTLP, *_PRESENT), lambda r: r.status)
-    return left if left is not None else next(iter(records.values()))
+def _doing(records: Mapping[Channel, SessionRecord]) -> SessionRecord:
+    """Who says what the session does now: the newest word. Nobody is overtaken here by mere signs of life: while a tool
+    runs for minutes, a status line and metrics go on, and say nothing of what is going on."""
+    told = [records[c] for c in _PRESENT if c in records and records[c].status is not None]
+    otlp = records.get(Channel.OTLP)
+    if not told:
+        return otlp if otlp is not None and otlp.status is not None else next(iter(records.values()))
+    best = max(told, key=lambda record: record.status_at)  # of several at one moment the first by rank
+    if otlp is not None and otlp.status is not None and otlp.status_at > (best.last_at or 0.0) + OVERTAKEN:
+        return otlp
+    return best
 
 
-def _limit(records: Mapping[Channel, SessionRecord]) -> SessionRecord | None:
+def _limit(records: Mapping[Channel, SessionRecord], configured: int | None) -> tuple[int | None, str | None]:
     for kind in _LIMITS:
         for channel in _CONTEXT:
             record = records.get(channel)
             if record is not None and record.context_limit and (record.context_limit_source or "").startswith(kind):
-                return record
-    return None
+                return record.context_limit, record.context_limit_source
+        if kind == "configured" and configured:
+            return configured, kind
+    return None, None
 
 
 def _tokens(records: Mapping[Channel, SessionRecord]) -> SessionRecord | None:

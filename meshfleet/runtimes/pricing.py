@@ -38,9 +38,10 @@ class _Rates(msgspec.Struct, frozen=True, gc=False):
 
 
 class Prices:
-    """Answers for one provider; models that it doesn't have are looked for with all others. One thread at a time."""
+    """Answers for one provider; models that it doesn't have are looked for with all others, and so are all where it is
+    None. One thread at a time."""
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str | None) -> None:
         self._provider = provider
         # One entry per model, day and step: a node sees a handful.
         self._rates = lru_cache(maxsize=256)(self._find_rates)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from meshfleet.fleet.state import RateLimit, Status
 from meshfleet.runtimes.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 TOOLS_LIMIT = 64
 """Tool calls kept as running at once, per session. Runtimes run some ten in parallel; a file that never ends its calls
@@ -43,6 +47,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How `sources` names the channel: `transcript`, `rollout`, `hooks`, `otlp`, …"""
     agent: str | None = None
     """The id that this agent was given by who runs it (resource attribute `meshfleet.agent`), where it was."""
+    host: str | None = None
+    """Machine that it runs on, where that is another than this."""
     parent: str | None = None
     """Session that started this one."""
     project: str | None = None
@@ -103,6 +109,14 @@ class Running:
     def oldest(self) -> tuple[str | None, float | None]:
         """Name and begin of the call that has run longest."""
         return next(iter(self._calls.values()), (None, None))
+
+    def of(self, call: str) -> str | None:
+        """The tool of a call that runs."""
+        return self._calls.get(call, (None, 0.0))[0]
+
+    def newest_of(self, tool: str, besides: Container[str]) -> str | None:
+        """The call of that tool that began last, of those not in `besides`."""
+        return next((c for c in reversed(self._calls) if self._calls[c][0] == tool and c not in besides), None)
 
     def any_of(self, tools: frozenset[str]) -> bool:
         """Whether one of these tools runs."""

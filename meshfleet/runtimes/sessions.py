@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from meshfleet.errors import MeshfleetError
+from meshfleet.fleet.names import AgentId
 from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
 from meshfleet.logs import get_logger
 from meshfleet.runtimes import gemini_cli
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
 
-    from meshfleet.fleet.names import AgentId
     from meshfleet.runtimes.merging import Merged
     from meshfleet.runtimes.processes import Presence
     from meshfleet.runtimes.record import SessionRecord
     from meshfleet.runtimes.settings import RuntimesSettings
     from meshfleet.runtimes.sink import Sink
+
+SUB_AGENT_SHOWN = 60.0
+"""Seconds that a sub-agent stays after its end whose tokens count for its parent. Some sessions start dozens."""
 
 log = get_logger("meshfleet.runtimes")
 
@@ -60,6 +63,8 @@ class _Shown:
         self.ended_at: float | None = None
         """When its process was first missed."""
         self.trend = Trend()
+        self.refused: str | None = None
+        """The id that it was given, where another session has it."""
 
     def process(self, presence: Presence | None, heard_at: float, now: float) -> Presence | Process:
         """What is to be thought of its process."""
@@ -99,7 +104,10 @@ class Sessions:
                 return False
             if not self._make_room(heard_at):
                 return False
-            shown = self._shown[key] = _Shown(self._new_id(key, record))
+            shown = self._shown[key] = _Shown(self._new_id(key, record, heard_at))
+        elif record.agent not in (None, shown.agent_id, shown.refused):
+            self._rename(key, shown, self._new_id(key, record, heard_at))
+            shown.refused = record.agent if shown.agent_id != record.agent else None
         process = Process.ARCHIVED if archived else shown.process(presence, heard_at, now)
         shown.heard_at = heard_at
         judged = judge(record, process, now, self._settings)
@@ -107,7 +115,7 @@ class Sessions:
             shown.exited_at = None
         elif shown.exited_at is None:
             shown.exited_at = shown.ended_at if shown.ended_at is not None else judged.at
-        if shown.exited_at is not None and now - shown.exited_at > self._settings.exited_shown:
+        if shown.exited_at is not None and now - shown.exited_at > self._shown_for(record):
             self._retire(key, record)
             return False
         parent = self._parent(record)
@@ -155,12 +163,40 @@ class Sessions:
         if record.cost is not None:
             self._counts["runtimes_retired_cost_microusd"] += round(record.cost * 1e6)
 
-    def _new_id(self, key: Key, record: SessionRecord) -> AgentId:
+    def _shown_for(self, record: SessionRecord) -> float:
+        part = record.parent is not None and record.usage is None
+        return min(SUB_AGENT_SHOWN, self._settings.exited_shown) if part else self._settings.exited_shown
+
+    def _new_id(self, key: Key, record: SessionRecord, heard_at: float) -> AgentId:
+        """The id that it was given; else one made of its own. A program that begins a new session, as `/clear` does,
+        gives that the id of its old one: then the one that spoke last has it, and the other gets one of its own."""
+        other = self._ids.get(AgentId(record.agent)) if record.agent is not None else None
+        if other is None or other == key:
+            return self._free_id(key, record)
+        owner = self._shown[other]
+        own = msgspec.structs.replace(record, agent=None)
+        if owner.heard_at > heard_at:
+            return self._free_id(key, own)
+        owner.refused = record.agent
+        self._rename(other, owner, self._free_id(other, msgspec.structs.replace(own, session=other.session)))
+        return self._free_id(key, record)
+
+    def _free_id(self, key: Key, record: SessionRecord) -> AgentId:
         agent_id = agent_id_of(self._host, record)
         if self._ids.get(agent_id, key) != key:
-            agent_id = agent_id_of(self._host, record, digits=32)
+            agent_id = agent_id_of(self._host, msgspec.structs.replace(record, agent=None), digits=32)
         self._ids[agent_id] = key
         return agent_id
+
+    def _rename(self, key: Key, shown: _Shown, agent_id: AgentId) -> None:
+        """Show it under another id. It is published again when it is next looked at."""
+        if agent_id == shown.agent_id:
+            return
+        if self._ids.get(shown.agent_id) == key:
+            del self._ids[shown.agent_id]
+        self._sink.withdraw(shown.agent_id)
+        self._ids[agent_id] = key
+        shown.agent_id, shown.state = agent_id, None
 
     def _parent(self, record: SessionRecord) -> AgentId | None:
         if record.parent is None:

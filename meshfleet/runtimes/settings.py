@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Seconds = float
 
@@ -40,6 +37,10 @@ class RuntimesSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ollama: str | None = None
     """URL of this machine's Ollama. It need not be there."""
+
+    windows: Mapping[str, int] = {}
+    """Tokens that the context of a model holds, by its name, for models that no list has: what the runtime itself says
+    comes before it, what lists say after."""
 
     history_after: Seconds = 3600.0
     """A session silent for longer than this is history, not an agent, unless its process is known to live."""

@@ -6,6 +6,7 @@ The status is what the file says, unless something knows better:
     process says `waiting`                                   waiting: a permission prompt or a question
     process says `idle` after the file's last word           idle: a turn that was broken off, a command of the terminal
     process says `busy` after the file said idle             working
+    process says `busy` after hooks said that it asks        the tool runs that was asked for
     answered, with no word on the turn's end, quiet          idle
     a run that is not interactive, and its turn is over      exited
     process not known, and silent for long                   exited
@@ -71,7 +72,7 @@ def agent_id_of(host: str, record: SessionRecord, digits: int = 8) -> AgentId:
     )
     part = bare[-digits:] if last else bare[:digits]
     short = f"{_SHORT.get(record.runtime, record.runtime)}-{part}"
-    clean = re.sub(r"[^A-Za-z0-9._:@-]", "-", host).lstrip("._:@-") or "host"
+    clean = re.sub(r"[^A-Za-z0-9._:@-]", "-", record.host or host).lstrip("._:@-") or "host"
     return AgentId(f"{clean[: AGENT_ID_LIMIT - len(short) - 1]}/{short}")
 
 
@@ -115,6 +116,10 @@ def _said(record: SessionRecord, process: Presence) -> Judged | None:
             return Judged(Status.IDLE, "reported:process file", process.status_at)
         case "busy" if later and record.status in (Status.STARTING, Status.IDLE):
             return Judged(Status.WORKING, "reported:process file", process.status_at)
+        case "busy" if later and record.status is Status.WAITING and record.tool not in claude_code.ASKING:
+            # Hooks tell that a person is asked, and not that it was granted.
+            doing = Status.TOOL if record.tool is not None else Status.WORKING
+            return Judged(doing, "reported:process file", process.status_at)
     return None
 
 
@@ -133,6 +138,8 @@ def agent_state(
     sources = {"status": judged.source, **told.sources}
     if growth.slope is not None:
         sources["context_trend_pct_per_min"] = "inferred"
+    granted = judged.status is Status.TOOL and record.status is Status.WAITING
+    tool_at = judged.at if granted else record.tool_at  # what a person took to answer is no time of the tool's
     busy = judged.status in (Status.TOOL, Status.WAITING) and record.tool is not None
     usage = record.usage
     return AgentState(
@@ -155,7 +162,7 @@ def agent_state(
         tokens_cache_write=usage.cache_write if usage is not None else None,
         cost_usd=round(record.cost, 6) if record.cost is not None else None,
         active_tool=record.tool if busy else None,
-        active_tool_since=rfc3339(record.tool_at) if busy and record.tool_at else None,
+        active_tool_since=rfc3339(tool_at) if busy and tool_at else None,
         rate_limits=record.rate_limits,
         exit_code=record.exit_code if judged.status is Status.EXITED else None,
         sources=sources,

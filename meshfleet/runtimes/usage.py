@@ -69,8 +69,9 @@ class Ledger:
         """USD of all that was counted; None where a single response could not be priced, since the sum would lie."""
         return None if self._unpriced else max(0.0, round(self._cost, 9))
 
-    def count(self, response: str, model: str | None, usage: Usage, at: float) -> None:
-        """Count a response. Counted before, the more complete of both usages stays; `model` None is not priceable."""
+    def count(self, response: str, model: str | None, usage: Usage, at: float, *, cost: float | None = None) -> None:
+        """Count a response. Counted before, the more complete of both usages stays; `model` None is not priceable.
+        `cost` is USD where the runtime itself says so; else the price list does."""
         key = hash(response)
         before = self._recent.pop(key, None)
         if before is not None and before[0].output > usage.output:
@@ -78,7 +79,8 @@ class Ledger:
             return
         if before is not None:
             self._book(before[0], before[1], -1)
-        cost = self._price(model, usage, at)
+        if cost is None:
+            cost = self._price(model, usage, at)
         self._book(usage, cost, 1)
         self._recent[key] = (usage, cost)
         if len(self._recent) > RECENT:

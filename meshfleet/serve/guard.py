@@ -9,11 +9,13 @@ machine too, in somebody's browser:
   addresses, the one that a connection came to is a name, too.
 - It could send requests across sites. No CORS header is ever sent, so it can't read answers; browsers mark such
   requests with Sec-Fetch-Site, and marked ones are refused, so that it can't take up anything either.
-- It could post a form. Bodies must be application/json, which no form sends and no browser sends across sites unasked.
+- It could post a form. Bodies must be application/json, or application/x-protobuf where telemetry is taken, which no
+  form sends and no browser sends across sites unasked.
 """
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import trio
@@ -21,12 +23,26 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.websockets import WebSocket
 
 from meshfleet.serve.answers import Refusal, quoted
-from meshfleet.serve.limits import BODY_LIMIT, BODY_SECONDS, DISCARD_LIMIT, DISCARD_SECONDS, Counts
+from meshfleet.serve.limits import (
+    BODY_LIMIT,
+    BODY_SECONDS,
+    DISCARD_LIMIT,
+    DISCARD_SECONDS,
+    HOOK_DISCARD,
+    HOOK_LIMIT,
+    HOOKS,
+    LARGE_BODIES,
+    TELEMETRY_LIMIT,
+    Counts,
+)
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OWN_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+LARGER = (("/otlp/v1/", TELEMETRY_LIMIT),)
+"""Where bodies may be larger than elsewhere: how these paths begin, and how large."""
 
 POLICY = "; ".join(
     (
@@ -65,6 +81,8 @@ class Guard:
         self._counts = counts
         self._names = names
         self._any_address = any_address
+        self._large = {True: 0, False: 0}
+        """Large bodies that are here now, from this machine and from elsewhere: the one can't crowd out the other."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI asks for it. Anything but HTTP is turned away."""
@@ -75,10 +93,22 @@ class Guard:
             return
         send = _complete(send)
         headers = Headers(scope=scope)
+        room = _Room(self._large, _is_near(scope), _limit(scope["path"]))
         try:
-            body = await self._body(receive)
+            body = await self._admitted(scope, receive, send, headers, room)
+            if body is not None:
+                await self._app(scope, _replay(body, receive), send)
+        finally:
+            room.leave()
+
+    async def _admitted(
+        self, scope: Scope, receive: Receive, send: Send, headers: Headers, room: _Room
+    ) -> bytes | None:
+        """The body of a request that is let through; None where it was answered, or there is nobody to answer."""
+        try:
+            body = await (self._hook(receive) if _is_hook(scope) else self._body(receive, room))
             if body is None:
-                return  # gone before it said all
+                return None  # gone before it said all
             self._check_host(headers, scope)
             self._check_site(headers, scope["method"])
         except Refusal as refusal:
@@ -87,8 +117,8 @@ class Guard:
                 nursery.start_soon(_discard, receive)
                 await refusal.answer()(scope, receive, send)
                 nursery.cancel_scope.cancel()
-            return
-        await self._app(scope, _replay(body, receive), send)
+            return None
+        return body
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The same for one that would become a WebSocket. Browsers let any page open one to anywhere, and say of which
@@ -108,7 +138,7 @@ class Guard:
             return
         await self._app(scope, receive, send)
 
-    async def _body(self, receive: Receive) -> bytes | None:
+    async def _body(self, receive: Receive, room: _Room) -> bytes | None:
         """The whole body; None where the sender went away. It is read for every method: Hypercorn hands it over through
         a queue of ten pieces, and an answer to a request whose queue is full would wait for ever."""
         chunks: list[bytes] = []
@@ -120,15 +150,17 @@ class Guard:
                     return None
                 chunks.append(message.get("body", b""))
                 size += len(chunks[-1])
-                if size > BODY_LIMIT:
+                if size > room.limit:
                     self._counts.bodies_refused += 1
-                    with trio.move_on_after(DISCARD_SECONDS):
-                        await _discard(receive, message)
-                    raise Refusal(
-                        413,
-                        f"The body has more than {BODY_LIMIT} bytes. A state is a status line, not a log: send less.",
-                        headers={"Connection": "close"},
+                    what = "A state is a status line, not a log: send less."
+                    what = what if room.limit == BODY_LIMIT else "Send smaller batches, or set the exporter to gzip."
+                    raise await _turned_away(
+                        413, f"The body has more than {room.limit} bytes. {what}", receive, message
                     )
+                if size > BODY_LIMIT and not room.enter():
+                    self._counts.bodies_put_off += 1
+                    problem = "This node has as many large bodies to read as may wait. Send it again in a moment."
+                    raise await _turned_away(503, problem, receive, message)
                 if not message.get("more_body", False):
                     return b"".join(chunks)
         self._counts.bodies_refused += 1
@@ -137,6 +169,27 @@ class Guard:
             f"The body did not arrive within {BODY_SECONDS:.0f} s. Send it in one go, with its Content-Length.",
             headers={"Connection": "close"},
         )
+
+    async def _hook(self, receive: Receive) -> bytes | None:
+        """The body of a hook; empty where it is too large or late. Whoever sends it must not hear of a failure."""
+        chunks: list[bytes] = []
+        size, whole = 0, False
+        with trio.move_on_after(BODY_SECONDS):
+            while not whole and size <= HOOK_DISCARD:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size <= HOOK_LIMIT:
+                    chunks.append(chunk)
+                else:
+                    chunks.clear()
+                whole = not message.get("more_body", False)
+        if not whole or size > HOOK_LIMIT:
+            self._counts.hooks_dropped += 1
+            chunks.clear()
+        return b"".join(chunks)
 
     def _check_host(self, headers: Headers, scope: Scope) -> None:
         given = headers.getlist("host")
@@ -169,9 +222,59 @@ class Guard:
             )
 
 
+class _Room:
+    """The place that a large body takes while it is here."""
+
+    def __init__(self, taken: dict[bool, int], near: bool, limit: int) -> None:
+        self._taken = taken
+        self._near = near
+        self._inside = False
+        self.limit = limit
+
+    def enter(self) -> bool:
+        """Take one of the places. False where all are taken."""
+        if not self._inside and self._taken[self._near] < LARGE_BODIES:
+            self._taken[self._near] += 1
+            self._inside = True
+        return self._inside
+
+    def leave(self) -> None:
+        """Give it back."""
+        self._taken[self._near] -= self._inside
+        self._inside = False
+
+
+def _limit(path: str) -> int:
+    return next((limit for beginning, limit in LARGER if path.startswith(beginning)), BODY_LIMIT)
+
+
+def _is_near(scope: Scope) -> bool:
+    try:
+        return ip_address((scope.get("client") or ("",))[0]).is_loopback
+    except ValueError:
+        return False
+
+
+async def _turned_away(status: int, problem: str, receive: Receive, message: Message) -> Refusal:
+    """The refusal of a body that is still coming."""
+    with trio.move_on_after(DISCARD_SECONDS):
+        await _discard(receive, message)
+    headers = {"Connection": "close"} | ({"Retry-After": "2"} if status == 503 else {})
+    return Refusal(status, problem, headers=headers)
+
+
 def in_url(host: str) -> str:
     """`host` as it stands in URLs and Host headers: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def _is_hook(scope: Scope) -> bool:
+    """Whether it is a hook of an agent on this machine."""
+    try:
+        near = ip_address((scope.get("client") or ("",))[0]).is_loopback
+    except ValueError:
+        return False
+    return near and scope["method"] == "POST" and str(scope["path"]).startswith(HOOKS)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -34,6 +34,30 @@ STREAMS_LIMIT = 512
 BODY_LIMIT = 4 * SNAPSHOT_LIMIT
 """Bytes of a request's body; 413 beyond. JSON with indentation takes up to four times the room of the encoded state."""
 
+TELEMETRY_LIMIT = 4 * 1024 * 1024
+"""Bytes of a body under /otlp/; 413 beyond. Exporters send 512 records at once, and a record may hold what a tool
+printed. Whatever is of use to us has some 300 bytes a record."""
+
+INFLATED_LIMIT = TELEMETRY_LIMIT
+"""Bytes that such a body may have when it is inflated; 413 beyond. While the readers of JSON and protobuf, which are C,
+look at them, nothing else runs: some 5 ms for 512 spans with 1.5 KB each, up to 110 ms for what is made to be dear."""
+
+INLINE_LIMIT = 1024
+"""Bytes of gzip up to which it is inflated at once: 1 MiB at most, which takes 2 ms. In a thread beyond."""
+
+LARGE_BODIES = 8
+"""Bodies over BODY_LIMIT that are here at once from this machine, and as many from elsewhere; 503 beyond. They bound
+the memory that bodies take: 96 MiB for bombs from this machine, a few in practice."""
+HOOKS = "/hooks/"
+"""Paths whose bodies may be larger, where they come from this machine."""
+
+HOOK_LIMIT = 4 * 1024 * 1024
+"""Bytes of a hook's body that are looked at: it holds what a tool was given and what came out, which is skipped. Beyond
+it the hook is read to its end and dropped, counted, and answered like any other."""
+
+HOOK_DISCARD = 64 * 1024 * 1024
+"""Bytes of such a body that are read to get to its end."""
+
 EXCHANGE_LIMIT = 1024
 """Bytes of the body that asks for a session; 413 beyond. Whoever comes may send one, and it is read whole before
 anything is believed, so that it must cost less than 1 ms and 64 KiB. A proof has some 300."""
@@ -82,6 +106,8 @@ class Counts:
     hosts_refused: int = 0
     cross_site_refused: int = 0
     bodies_refused: int = 0
+    bodies_put_off: int = 0
+    """Large ones that came while as many as may were here."""
     tokens_missing: int = 0
     tokens_refused: int = 0
     scopes_refused: int = 0
@@ -91,5 +117,7 @@ class Counts:
     slow_readers_cut: int = 0
     updates_merged: int = 0
     """Updates that a slow reader never got, because a newer one replaced them."""
+    hooks_dropped: int = 0
+    """Hooks that were too large, not JSON, or came to a node that carries no agents of its machine."""
     failed: int = 0
     """Requests and connections that ended in an error of ours. Each is in the log."""

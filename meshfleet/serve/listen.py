@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 BACKLOG = 128
 
 
-async def listen(bind: Address, *, tls: bool) -> trio.SocketListener:
-    """Listen on `bind`; port 0 takes a free one. ConfigError says what stands in the way: without TLS, all but
-    loopback."""
+async def listen(bind: Address, *, tls: bool, flag: str = "--http") -> trio.SocketListener:
+    """Listen on `bind`, which `flag` told; port 0 takes a free one. ConfigError says what stands in the way: without
+    TLS, all but loopback."""
     host = allowed_host(bind, tls=tls)
     try:
         return (await trio.open_tcp_listeners(bind.port, host=host, backlog=BACKLOG))[0]
     except OSError as error:
-        raise ConfigError(_why_not(Address(host, bind.port), error)) from error
+        raise ConfigError(_why_not(Address(host, bind.port), error, flag)) from error
 
 
 def allowed_host(bind: Address, *, tls: bool) -> str:
@@ -52,7 +52,7 @@ def is_wildcard(host: str) -> bool:
     return ip_address(host).is_unspecified
 
 
-def _why_not(address: Address, error: OSError) -> str:
+def _why_not(address: Address, error: OSError, flag: str) -> str:
     # Trio reports several failed addresses as one error; the first of them tells what happened.
     cause: BaseException | None = error
     while isinstance(cause, OSError) and cause.errno is None and cause.__cause__ is not None:
@@ -61,11 +61,11 @@ def _why_not(address: Address, error: OSError) -> str:
     if number == errno.EADDRINUSE:
         return (
             f"HTTP port {address.port} of {address.host} is in use, perhaps by another node. Stop that program, or "
-            f"choose another port: --http {Address(address.host, address.port + 1)}, or port 0 for any free one."
+            f"choose another port: {flag} {Address(address.host, address.port + 1)}, or port 0 for any free one."
         )
     if number == errno.EACCES:
         return f"HTTP port {address.port} needs more rights than this process has. Choose one above 1023."
-    return f"HTTP can't be bound to {address}: {error.strerror or error}. Choose another address with --http."
+    return f"HTTP can't be bound to {address}: {error.strerror or error}. Choose another address with {flag}."
 
 
 class BoundedStream(trio.abc.HalfCloseableStream):

@@ -29,10 +29,10 @@ REFUSALS = {
     404: "Not known here; `near` lists what resembles it.",
     409: "The body is about another agent than the path; or this node carries as many agents as a node may, and the "
     "new one was not added.",
-    415: "The body is not application/json.",
+    415: "The body is not application/json, or of another kind that is taken there; the sentence says which are.",
     426: "Only to be had over a WebSocket.",
     429: "Too many at once from there; Retry-After says when the next may come.",
-    503: "All event streams are in use.",
+    503: "As much as there may be is in use or waiting; Retry-After says when the next may come.",
 }
 EVERYWHERE = {
     403: "The Host header is no name of this node, the request comes from another site's page, or the token's scope is "
@@ -54,7 +54,7 @@ PARAMETERS: dict[str, Json] = {"id": {"type": "string", "pattern": AGENT_ID_PATT
 def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Json]:
     """The OpenAPI 3.1 document of `endpoints`."""
     types: list[type[msgspec.Struct]] = [Problem]
-    types += [t for e in endpoints for t in (e.answers, e.takes) if t is not None]
+    types += [t for e in endpoints for t in (e.answers, e.takes, e.refuses_with) if t is not None]
     types = list(dict.fromkeys(types))
     refs, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     by_type: dict[type[msgspec.Struct], Json] = dict(zip(types, refs, strict=True))
@@ -127,7 +127,8 @@ def _operation(endpoint: Endpoint, by_type: dict[type[msgspec.Struct], Json]) ->
     for status, description in sorted(told.items()):
         responses[str(status)] = {"description": description}
         if status != 304:
-            responses[str(status)] = {"description": description, "content": {JSON: {"schema": problem}}}
+            shape = by_type[endpoint.refuses_with] if status in endpoint.refuses else problem
+            responses[str(status)] = {"description": description, "content": {JSON: {"schema": shape}}}
     operation: dict[str, Json] = {
         "operationId": f"{endpoint.method.lower()}_{re.sub(r'[^a-z0-9]+', '_', endpoint.path).strip('_') or 'page'}",
         "summary": endpoint.summary,
@@ -144,5 +145,10 @@ def _operation(endpoint: Endpoint, by_type: dict[type[msgspec.Struct], Json]) ->
         operation["requestBody"] = {
             "required": endpoint.takes is not SessionRequest,
             "content": {JSON: {"schema": by_type[endpoint.takes]}},
+        }
+    if endpoint.also_takes is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {JSON: {"schema": {"type": "object"}}, endpoint.also_takes: {}},
         }
     return operation

@@ -12,7 +12,8 @@ from meshfleet.fleet.access import Scope
 from meshfleet.fleet.state import AgentState
 from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView
 from meshfleet.serve.access import Challenge, Session, SessionRequest
-from meshfleet.serve.answers import JSON, Accepted, OwnAgents, Refusal, Story, quoted
+from meshfleet.serve.answers import JSON, Accepted, OwnAgents, Problem, Refusal, Story, quoted
+from meshfleet.serve.exports import PROTOBUF, Exported, Exports, RpcStatus
 from meshfleet.serve.federation import Target
 from meshfleet.serve.history import Happenings
 from meshfleet.serve.near import near
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from meshfleet.serve.files import Page
     from meshfleet.serve.gate import Client, Gate
     from meshfleet.serve.history import Telling
+    from meshfleet.serve.hooks import Hooks
     from meshfleet.serve.metrics import Metrics
     from meshfleet.serve.openapi import Contract
     from meshfleet.serve.pushing import Pushing
@@ -67,6 +69,10 @@ class Endpoint:
     """Statuses of its own, beside those that any request may meet."""
     socket: Callable[[WebSocket, Client], Awaitable[None]] | None = None
     """What answers a WebSocket that is asked for here."""
+    refuses_with: type[msgspec.Struct] = Problem
+    """The JSON of these. What any request may meet is told as everywhere."""
+    also_takes: str | None = None
+    """Another media type than JSON that a body may have, as nothing but bytes to the contract."""
     slashes: bool = False
     """Whether its parameter may contain '/', as agents' ids do."""
 
@@ -76,45 +82,54 @@ class Endpoint:
         return self.path.replace("}", ":path}") if self.slashes else self.path
 
 
-def table(
-    reading: Reading,
-    pushing: Pushing,
-    sessions: Sessions,
-    metrics: Metrics,
-    page: Page,
-    contract: Contract,
-    sockets: Sockets,
-    federation: Federation,
-    telling: Telling,
-) -> tuple[Endpoint, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """Who answers: each part takes some of the endpoints."""
+
+    reading: Reading
+    sockets: Sockets
+    pushing: Pushing
+    hooks: Hooks
+    exports: Exports
+    sessions: Sessions
+    telling: Telling
+    metrics: Metrics
+    federation: Federation
+    page: Page
+    contract: Contract
+
+
+def table(parts: Answering) -> tuple[Endpoint, ...]:
     """All endpoints. The first that fits a request answers it."""
     return (
-        *_of_sessions(sessions),
-        *_of_the_fleet(reading),
+        *_of_sessions(parts.sessions),
+        *_of_the_fleet(parts.reading),
         Endpoint(
             path="/v1/fleet/ws",
-            answer_with=sockets.plain,
-            socket=sockets.answer,
+            answer_with=parts.sockets.plain,
+            socket=parts.sockets.answer,
             scopes=READERS,
             media=None,
             status=101,
             refuses=(400, 426, 429, 503),
             summary="The stream of events over a WebSocket; subprotocol meshfleet.v1.json or meshfleet.v1.cbor",
         ),
-        *_of_agents(reading, pushing),
+        *_of_agents(parts.reading, parts.pushing),
+        *_of_telemetry(parts.exports),
+        *_of_hooks(parts.hooks),
         Endpoint(
             path="/v1/events",
-            answer_with=telling.events,
+            answer_with=parts.telling.events,
             scopes=READERS,
             answers=Happenings,
             refuses=(400,),
             summary="What happened in the fleet, as this node saw it: the newest, or after=ID; limit, kind, subject",
         ),
-        *_for_collectors(metrics, federation),
-        Endpoint(path="/openapi.json", answer_with=contract.answer, scopes=PUBLIC, summary="This contract"),
+        *_for_collectors(parts.metrics, parts.federation),
+        Endpoint(path="/openapi.json", answer_with=parts.contract.answer, scopes=PUBLIC, summary="This contract"),
         Endpoint(
             path="/",
-            answer_with=page.index,
+            answer_with=parts.page.index,
             scopes=PUBLIC,
             media="text/html",
             refuses=(304,),
@@ -122,7 +137,7 @@ def table(
         ),
         Endpoint(
             path="/page/{file}",
-            answer_with=page.file,
+            answer_with=parts.page.file,
             scopes=PUBLIC,
             media="*/*",
             refuses=(304, 404),
@@ -242,6 +257,46 @@ def _of_agents(reading: Reading, pushing: Pushing) -> tuple[Endpoint, ...]:
             refuses=(400, 404),
             slashes=True,
             summary="An agent that this node carries is no longer there; from this machine also without a token",
+        ),
+    )
+
+
+def _of_telemetry(exports: Exports) -> tuple[Endpoint, ...]:
+    ways = {"metrics": exports.metrics, "logs": exports.logs, "traces": exports.traces}
+    return tuple(
+        Endpoint(
+            method="POST",
+            path=f"/otlp/v1/{signal}",
+            answer_with=answer_with,
+            scopes=AGENTS,
+            loopback_without=True,
+            answers=Exported,
+            refuses=(400, 404, 415, 503),
+            refuses_with=RpcStatus,
+            also_takes=PROTOBUF,
+            summary=f"OpenTelemetry {signal}, as OTLP/HTTP has it; from this machine also without a token",
+        )
+        for signal, answer_with in ways.items()
+    )
+
+
+def _of_hooks(hooks: Hooks) -> tuple[Endpoint, ...]:
+    return (
+        Endpoint(
+            method="POST",
+            path="/hooks/claude/statusline",
+            answer_with=hooks.statusline,
+            scopes=AGENTS,
+            loopback_without=True,
+            summary="What Claude Code gives its status line, as JSON; answered with {} whatever it holds",
+        ),
+        Endpoint(
+            method="POST",
+            path="/hooks/{runtime}",
+            answer_with=hooks.hook,
+            scopes=AGENTS,
+            loopback_without=True,
+            summary="A hook of `claude`, `codex` or `gemini`, as JSON; answered with {} whatever it holds",
         ),
     )
 

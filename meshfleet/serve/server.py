@@ -19,11 +19,13 @@ from hypercorn.utils import wrap_app
 from meshfleet.fleet.names import Address
 from meshfleet.logs import get_logger
 from meshfleet.serve.encoded import Encoding
+from meshfleet.serve.exports import Exports
 from meshfleet.serve.federation import Federation
 from meshfleet.serve.files import Page
 from meshfleet.serve.gate import Gate
 from meshfleet.serve.guard import OWN_NAMES, Guard, in_url
 from meshfleet.serve.history import Nothing, Telling
+from meshfleet.serve.hooks import HookIntake, Hooks
 from meshfleet.serve.limits import (
     CLOSING_SECONDS,
     CONNECTIONS_LIMIT,
@@ -39,7 +41,7 @@ from meshfleet.serve.metrics import Metrics
 from meshfleet.serve.openapi import Contract
 from meshfleet.serve.pushing import Pushing
 from meshfleet.serve.reading import Reading
-from meshfleet.serve.routes import application, table
+from meshfleet.serve.routes import Answering, application, table
 from meshfleet.serve.sessions import Sessions
 from meshfleet.serve.stream import Broadcast
 from meshfleet.serve.websocket import Sockets
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from meshfleet.serve.access import Access
     from meshfleet.serve.feed import Feed
     from meshfleet.serve.history import History
+    from meshfleet.serve.intake import Intake
 
 _log = get_logger("meshfleet.serve")
 
@@ -65,21 +68,24 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     names: Collection[str] = (),
     history: History | None = None,
+    intake: Intake | None = None,
+    hooks: HookIntake | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `feed` over HTTP on `bind` until cancelled, to whom `access` lets in.
 
     Port 0 takes a free port. Without `tls` only loopback is possible. `names`: under which the node is asked, besides
-    its address and localhost. `history`: what `/v1/events` tells of. `task_status` is given the base URL, such as
-    `http://127.0.0.1:7879`, once requests are answered. ConfigError where the address can't be had. After a
-    cancellation answers and streams end within a second.
+    its address and localhost. `history`: what `/v1/events` tells of; `intake` takes telemetry, `hooks` what runtimes
+    post; without one it is told so. `task_status` is given the base URL, such as `http://127.0.0.1:7879`, once requests
+    are answered. ConfigError where the address can't be had. After a cancellation answers and streams end within a
+    second.
     """
     listener = await listen(bind, tls=tls is not None)
     host, port = listener.socket.getsockname()[:2]
     counts = Counts()
     broadcast = Broadcast(feed, encoding := Encoding(feed), counts)
     app = Guard(
-        assemble(feed, access, encoding, broadcast, counts, history or Nothing()),
+        assemble(feed, access, encoding, broadcast, counts, history=history, intake=intake, hooks=hooks),
         counts,
         OWN_NAMES | {in_url(name.lower()) for name in names} | (set() if is_wildcard(host) else {in_url(host)}),
         any_address=is_wildcard(host),
@@ -102,22 +108,34 @@ async def serve(
 
 
 def assemble(
-    feed: Feed, access: Access, encoding: Encoding, broadcast: Broadcast, counts: Counts, history: History
+    feed: Feed,
+    access: Access,
+    encoding: Encoding,
+    broadcast: Broadcast,
+    counts: Counts,
+    *,
+    history: History | None = None,
+    intake: Intake | None = None,
+    hooks: HookIntake | None = None,
 ) -> ASGIApp:
     """The application behind the guard: all endpoints, each behind the gate."""
     contract = Contract()
     sessions = Sessions(access, counts)
     reading = Reading(feed, encoding, broadcast)
     endpoints = table(
-        reading,
-        Pushing(feed),
-        sessions,
-        Metrics(feed, counts),
-        Page(),
-        contract,
-        Sockets(broadcast),
-        Federation(feed),
-        Telling(history),
+        Answering(
+            reading=reading,
+            sockets=Sockets(broadcast),
+            pushing=Pushing(feed),
+            hooks=Hooks(hooks, counts),
+            exports=Exports(intake),
+            sessions=sessions,
+            telling=Telling(Nothing() if history is None else history),
+            metrics=Metrics(feed, counts),
+            federation=Federation(feed),
+            page=Page(),
+            contract=contract,
+        )
     )
     contract.describe(endpoints, feed.health().version)
     return application(endpoints, Gate(access, counts))

@@ -45,8 +45,9 @@ FIELD_NUMBERS = MappingProxyType(
     }
 )
 
-RATE_LIMIT_FIELDS = ("key", "window", "used_pct", "resets_at")
-"""A rate limit is an array of these, in this order; later versions may append."""
+RATE_LIMIT_FIELDS = ("key", "window", "used_pct", "resets_at", "read_at")
+"""A rate limit is an array of these, in this order; later versions may append. The last is left out where it is not
+known."""
 
 _NAMES: dict[object, str] = {number: name for name, number in FIELD_NUMBERS.items()}
 _MAX_DEPTH = 5
@@ -100,7 +101,8 @@ def _plain(state: AgentState) -> dict[int, object]:
             plain[number] = value
     if state.rate_limits:
         plain[FIELD_NUMBERS["rate_limits"]] = [
-            [getattr(limit, name) for name in RATE_LIMIT_FIELDS] for limit in state.rate_limits
+            [getattr(limit, name) for name in RATE_LIMIT_FIELDS[: None if limit.read_at is not None else -1]]
+            for limit in state.rate_limits
         ]
     return plain
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
         (("status", "--node", "a:b:c"), "--node: address 'a:b:c' is ambiguous"),
         (("join", "127.0.0.1"), "address '127.0.0.1' lacks a port"),
         (("leave", "--node", "http://127.0.0.1:1"), "no state dir here belongs to it"),
+        (("proxy", "--listen", "0.0.0.0:7880"), "--listen 0.0.0.0:7880: the proxy listens on loopback alone"),
+        (("proxy", "--to", "gateway"), "--to gateway: write NAME=URL"),
         (("demo", "--timing", "fast"), "'fast' is not a preset"),
         (("demo", "--nodes", "99"), "--nodes"),
     ],

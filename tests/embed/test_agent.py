@@ -292,8 +292,10 @@ def test_the_agent_s_host_comes_first_in_its_id() -> None:
 
 def test_the_way_through_a_node_brings_neither_trio_nor_sockets_of_ours() -> None:
     story = (
-        "import sys, meshfleet; meshfleet.Agent('a')\n"
-        "print([m for m in ('trio', 'cryptography', 'httpx') if m in sys.modules])"
+        "import sys, meshfleet; meshfleet.Agent('a').used(input=1, output=1)\n"
+        "meshfleet.otel, meshfleet.openai_agents, meshfleet.langchain, meshfleet.httpx, meshfleet.agent('a')\n"
+        "heavy = 'trio cryptography httpx opentelemetry genai_prices agents langchain_core starlette asyncio'.split()\n"
+        "print([m for m in heavy if m in sys.modules])"
     )
     said = subprocess.run([sys.executable, "-c", story], capture_output=True, text=True, check=True, env={**os.environ})
     assert said.stdout.strip() == "[]"

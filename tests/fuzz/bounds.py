@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from meshfleet.serve.limits import INFLATED_LIMIT
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -35,6 +37,13 @@ MEMBERS = Cost(1e-3, 0.5e-6, ROOM, 80)
 as dear as the datagrams that would bring the same. A value in Python takes up to 72 bytes where CBOR has one (an empty
 list), and 8 more in the list that holds it: hence 80. Half a microsecond is what a message of four bytes takes, for
 each of them. What matters is that both are constants: no input is dearer than its size allows."""
+
+LOCAL = Cost(20e-3, 4e-6, 256 * 1024, 160)
+"""Of telemetry, from programs of this machine or with a key, read in a thread of its own: 4 us for each of its bytes,
+which is what the smallest record takes that means nothing (3 bytes), up to OBJECTS_LIMIT of them."""
+
+INFLATING = Cost(60e-3, 0.1e-6, 2 * INFLATED_LIMIT + 1024 * 1024, 2)
+"""Of gzip: what it takes to inflate as much as is ever inflated."""
 
 ANY = Cost(math.inf, 0.0, 1 << 62, 0)
 """No bound: where an input changes what is held, which has its own in `gossip/limits.py`."""

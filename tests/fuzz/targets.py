@@ -5,29 +5,31 @@ A decoder answers with a value, or with the errors that are named here. Anything
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from hypothesis import strategies as st
 
 from meshfleet.errors import WireError
 from meshfleet.fleet.state import SNAPSHOT_LIMIT
 from meshfleet.gossip.limits import DATAGRAM_BYTES
 from meshfleet.node.entrance import QUESTION_LIMIT
 from meshfleet.node.invites import LINE_LIMIT
-from meshfleet.serve.limits import BODY_LIMIT, EXCHANGE_LIMIT, HEAD_LIMIT
+from meshfleet.runtimes.otlp.plain import Signal
+from meshfleet.serve.limits import BODY_LIMIT, EXCHANGE_LIMIT, HEAD_LIMIT, INFLATED_LIMIT
 from meshfleet.wire import entrance, ring
 from meshfleet.wire.beattable import pack, unpack
 from meshfleet.wire.codec import decode_packet, decode_state, encode_packet, encode_state
 from meshfleet.wire.identity import CERTIFICATE_LIMIT
 from meshfleet.wire.seal import FRAME_LIMIT
-from tests.fuzz import certificates, datagrams, frames, members, readers, told, words
-from tests.fuzz.bounds import ANY, MEMBERS, STRANGERS, Cost
+from tests.fuzz import certificates, datagrams, frames, members, providers, readers, telemetry, told, words
+from tests.fuzz.bounds import ANY, INFLATING, LOCAL, MEMBERS, STRANGERS, Cost
 from tests.fuzz.dear import cbor_of, state_of
 from tests.wire.strategies import packets, states, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from hypothesis import strategies as st
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class Target:
             return False
         return True
 
+
+TELEMETRY_BYTES = 64 * 1024
+"""Of telemetry much more may come; what it costs is in proportion, up to limits that have tests of their own."""
 
 large, wide = cbor_of(FRAME_LIMIT), state_of(SNAPSHOT_LIMIT)
 
@@ -83,6 +88,41 @@ TARGETS: dict[str, Target] = {
         Target("answered", readers.answered, readers.REFUSES, readers.answers, FRAME_LIMIT, MEMBERS),
         Target("stream", told.stream, (), told.streams, told.LONGEST, MEMBERS),
         Target("lines", told.lines, (), told.written, told.LONGEST, MEMBERS),
+        *(
+            Target(
+                f"otlp-{signal.value}",
+                telemetry.take(signal, protobuf=False),
+                telemetry.REFUSES,
+                telemetry.JSON[signal],
+                TELEMETRY_BYTES,
+                LOCAL,
+                telemetry.dear_json(TELEMETRY_BYTES),
+            )
+            for signal in Signal
+        ),
+        *(
+            Target(
+                f"otlp-{signal.value}-protobuf",
+                telemetry.take(signal, protobuf=True),
+                telemetry.REFUSES,
+                telemetry.as_protobuf(signal),
+                TELEMETRY_BYTES,
+                LOCAL,
+                telemetry.dear_protobuf(TELEMETRY_BYTES),
+            )
+            for signal in Signal
+        ),
+        Target(
+            "gzip",
+            telemetry.gunzip,
+            telemetry.REFUSES,
+            st.binary(max_size=300).map(gzip.compress),
+            TELEMETRY_BYTES,
+            INFLATING,
+            st.just(gzip.compress(bytes(INFLATED_LIMIT + 1))),
+        ),
         Target("headers", readers.headers, readers.REFUSES, readers.heads, HEAD_LIMIT),
+        Target("limits", providers.limits, (), providers.heads, HEAD_LIMIT, MEMBERS),
+        Target("counts", providers.counts, (), providers.answers, FRAME_LIMIT, MEMBERS),
     )
 }

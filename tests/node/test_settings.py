@@ -65,6 +65,13 @@ def test_several_peers_are_given_with_commas_in_the_environment() -> None:
     )
 
 
+def test_windows_of_models_are_laid_over_each_other(tmp_path: Path) -> None:
+    path = file(tmp_path, '[windows]\n"qwen3:32b" = 32768\nmine = 8192')
+    assert load(Given(), {}, path).windows == {"qwen3:32b": 32768, "mine": 8192}
+    environment = {"MESHFLEET_WINDOWS": "mine=16384, a=b=1"}
+    assert load(Given(), environment, path).windows == {"qwen3:32b": 32768, "mine": 16384, "a=b": 1}
+
+
 def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
     path = file(tmp_path, 'zone = "east"')
     assert load(Given(), {"MESHFLEET_CONFIG": str(path)}).zone == "east"
@@ -111,6 +118,10 @@ def test_a_host_name_becomes_a_name_that_is_allowed(monkeypatch: pytest.MonkeyPa
         ('gossip = "1:2:3"', r"gossip: address '1:2:3' is ambiguous"),
         ('name = "x y"', r"name: 'x y' is not a valid node name"),
         ('zone = ""', r"zone: '' is not 1 to 64 printable characters"),
+        ("[windows]\nm = 0", r"windows: 0 for 'm' is not a number of tokens"),
+        ("[windows]\nm = 1_000_000_000", r"windows: 1000000000 for 'm' is not a number of tokens"),
+        ('[windows]\nm = "200k"', r"windows: expected a whole number, got text"),
+        ('[windows]\n"" = 1', r"windows: '' is no model's name"),
         ("exited_shown = -1", r"exited_shown: -1\.0 is not 0 or more seconds"),
         ("a = = 3", r"is not valid TOML: .*line 1"),
     ],
@@ -132,6 +143,9 @@ def test_a_mistake_in_the_file_is_told_with_its_place_and_value(tmp_path: Path, 
         ({"MESHFLEET_TIMING": "lann"}, r"MESHFLEET_TIMING: 'lann' is not a preset"),
         ({"MESHFLEET_HTTP": "h:99999"}, r"MESHFLEET_HTTP: address 'h:99999': '99999' is not a port"),
         ({"MESHFLEET_DISCOVER": "perhaps"}, r"MESHFLEET_DISCOVER: expected true or false"),
+        ({"MESHFLEET_WINDOWS": "m"}, r"MESHFLEET_WINDOWS: 'm' is not MODEL=TOKENS, such as qwen3:32b=32768"),
+        ({"MESHFLEET_WINDOWS": "m=many"}, r"MESHFLEET_WINDOWS: expected a whole number"),
+        ({"MESHFLEET_WINDOWS": "a=1,m=-5"}, r"MESHFLEET_WINDOWS: -5 for 'm' is not a number of tokens"),
         ({"MESHFLEET_CONFIG": "/there/is/none.toml"}, r"/there/is/none\.toml: there is no such file"),
     ],
 )

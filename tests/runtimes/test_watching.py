@@ -15,6 +15,7 @@ import trio
 
 from meshfleet.fleet.state import AgentState, Status
 from meshfleet.runtimes.agents import SLICE, watch_agents
+from meshfleet.runtimes.desk import Desk
 from meshfleet.runtimes.followed import PREVIEW_FROM
 from meshfleet.runtimes.settings import RuntimesSettings, find_runtimes
 from meshfleet.runtimes.tail import Lines, Tail
@@ -52,6 +53,7 @@ class Home:
         self.folder = folder
         self.sink = Recorder()
         self.counts: Counter[str] = Counter()
+        self.desk = Desk(self.counts)
         self.table = Living()
         self.now = T0 + 10
         # Looking and scanning so rarely that only the watching of files can bring what a test waits for.
@@ -90,6 +92,7 @@ class Home:
             counts=self.counts,
             tariffs=TARIFFS,
             table=self.table,
+            desk=self.desk,
         )
 
 

@@ -9,16 +9,18 @@ import pytest
 from starlette.routing import Route
 
 from meshfleet.serve.encoded import Encoding
+from meshfleet.serve.exports import Exports
 from meshfleet.serve.federation import Federation
 from meshfleet.serve.files import Page
 from meshfleet.serve.gate import Gate
 from meshfleet.serve.history import Nothing, Telling
+from meshfleet.serve.hooks import Hooks
 from meshfleet.serve.limits import Counts
 from meshfleet.serve.metrics import Metrics
 from meshfleet.serve.openapi import Contract, Json
 from meshfleet.serve.pushing import Pushing
 from meshfleet.serve.reading import Reading
-from meshfleet.serve.routes import application, table
+from meshfleet.serve.routes import Answering, application, table
 from meshfleet.serve.sessions import Sessions
 from meshfleet.serve.stream import Broadcast
 from meshfleet.serve.websocket import Sockets
@@ -124,18 +126,20 @@ async def test_every_route_is_in_the_contract_and_nothing_else(
     counts = Counts()
     encoding = Encoding(feed)
     broadcast = Broadcast(feed, encoding, counts)
-    endpoints = table(
-        Reading(feed, encoding, broadcast),
-        Pushing(feed),
-        Sessions(readers, counts),
-        Metrics(feed, counts),
-        Page(),
-        Contract(),
-        Sockets(broadcast),
-        Federation(feed),
-        Telling(Nothing()),
+    parts = Answering(
+        reading=Reading(feed, encoding, broadcast),
+        sockets=Sockets(broadcast),
+        pushing=Pushing(feed),
+        hooks=Hooks(None, counts),
+        exports=Exports(None),
+        sessions=Sessions(readers, counts),
+        telling=Telling(Nothing()),
+        metrics=Metrics(feed, counts),
+        federation=Federation(feed),
+        page=Page(),
+        contract=Contract(),
     )
-    routes = [r for r in application(endpoints, Gate(readers, counts)).routes if isinstance(r, Route)]
+    routes = [r for r in application(table(parts), Gate(readers, counts)).routes if isinstance(r, Route)]
     routed = {(r.path.replace(":path", ""), m) for r in routes for m in (r.methods or set()) - {"HEAD"}}
     described = {(path, m.upper()) for path, item in at(document, "paths").items() for m in cast("Document", item)}
     assert described == routed

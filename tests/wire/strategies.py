@@ -151,7 +151,15 @@ states = st.builds(
     active_tool=st.none() | _texts,
     active_tool_since=st.none() | _texts,
     rate_limits=st.lists(
-        st.builds(RateLimit, key=_texts, window=_texts, used_pct=_floats, resets_at=st.none() | _texts), max_size=3
+        st.builds(
+            RateLimit,
+            key=_texts,
+            window=_texts,
+            used_pct=_floats,
+            resets_at=st.none() | _texts,
+            read_at=st.none() | _texts,
+        ),
+        max_size=3,
     ).map(tuple),
     exit_code=st.none() | st.integers(-128, 255),
     note=st.none() | _texts,

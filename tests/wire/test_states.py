@@ -50,7 +50,12 @@ def test_zero_is_not_the_same_as_unknown() -> None:
 
 
 def test_fields_of_later_versions_are_ignored() -> None:
-    written = cbor2.loads(encode_state(SMALL)) | {999: ["new"], -1: None, "name": 1, 21: [["k", "5h", 3, None, "new"]]}
+    written = cbor2.loads(encode_state(SMALL)) | {
+        999: ["new"],
+        -1: None,
+        "name": 1,
+        21: [["k", "5h", 3, None, None, "new"]],
+    }
     assert decode_state(cbor2.dumps(written)) == msgspec.structs.replace(
         SMALL, rate_limits=(RateLimit(key="k", window="5h", used_pct=3.0),)
     )

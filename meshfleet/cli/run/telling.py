@@ -42,7 +42,7 @@ class Telling:
         self.counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         fields = {"status": Status.WORKING.value, "session": str(pid), "project": project}
-        self._said = Said(fields, time.time(), None, {"status": RUNS})
+        self._said = Said(fields, time.time(), sources={"status": RUNS})
         self._mailbox: Mailbox[Said] = Mailbox()
         self._mailbox.put(self._said)
         courier = Courier(agent, RUNTIME, node, self._mailbox, self.counts, process=process_of(pid))
@@ -92,5 +92,5 @@ class Telling:
             if "active_tool" in fields and fields["active_tool"] != before.fields.get("active_tool"):
                 since = now
             sources = {**before.sources, **{name: "reported:agent" for name in fields if name in before.sources}}
-            self._said = Said({**before.fields, **fields}, now, since, sources)
+            self._said = Said({**before.fields, **fields}, now, since, sources=sources)
             self._mailbox.put(self._said)

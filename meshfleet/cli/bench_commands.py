@@ -1,0 +1,78 @@
+"""`meshfleet bench …` as typed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from meshfleet.cli.flags import AsJson
+
+app = typer.Typer(help="Measures what the mesh costs and how fast it is, on this machine.", rich_markup_mode=None)
+
+
+@app.callback()
+def bench() -> None:
+    """Measure what the mesh costs and how fast it is, on this machine."""
+
+
+@app.command("mesh")
+def bench_mesh(
+    nodes: Annotated[int, typer.Option(min=2, max=512, metavar="N", help="Node processes.")] = 16,
+    update_every: Annotated[float, typer.Option(min=0.05, metavar="S", help="Seconds between a node's updates.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=1.0, metavar="S", help="How long each phase is measured.")] = 20.0,
+    payload: Annotated[int, typer.Option(min=200, max=4096, metavar="BYTES", help="Size of a snapshot.")] = 400,
+    runs: Annotated[int, typer.Option(min=1, max=99, metavar="N", help="How often, for medians.")] = 1,
+    sealed_only: Annotated[bool, typer.Option("--sealed-only", help="No unsealed mesh to compare with.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bytes, datagrams, CPU and memory of each node, and how late news arrives, over loopback."""
+    from functools import partial
+
+    import msgspec
+    import trio
+
+    from meshfleet.cli.bench import mesh, summary
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    run = partial(mesh, nodes, update_every=update_every, seconds=seconds, payload=payload, runs=runs)
+    result = trio.run(partial(run, beside_unsealed=not sealed_only, say=say))
+    print(msgspec.json.encode(result).decode() if as_json else summary(result))
+
+
+@app.command("sim")
+def bench_sim(
+    quick: Annotated[bool, typer.Option("--quick", help="Seconds instead of minutes, without 1,000 nodes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How fast virtual time passes in the simulator, on one core, and in how much memory."""
+    import msgspec
+
+    from meshfleet.cli.bench_sim import CASES, QUICK, bench, summary
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    results = bench(QUICK if quick else CASES, say)
+    print(msgspec.json.encode(results).decode() if as_json else summary(results))
+
+
+@app.command("view")
+def bench_view(
+    agents: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Agents in the fleet.")] = 1_000,
+    readers: Annotated[int, typer.Option(min=1, max=500, metavar="N", help="Readers of the event stream.")] = 500,
+    as_json: AsJson = False,
+) -> None:
+    """How long a node takes to show a large fleet, to one reader and to hundreds."""
+    import msgspec
+
+    from meshfleet.cli.bench_view import bench, summary
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    result = bench(agents, readers, say)
+    print(msgspec.json.encode(result).decode() if as_json else summary(result))

@@ -12,6 +12,12 @@ def main() -> int:
         found = ".".join(str(part) for part in sys.version_info[:3])
         sys.stderr.write("meshfleet: needs Python 3.11 or newer; this is %s (%s).\n" % (found, sys.executable))  # noqa: UP031 - runs on any Python 3
         return 2
+    if sys.argv[1:2] == ["run"]:
+        from meshfleet.cli.run.running import run_words  # not the command's parser, which loads longer than the rest
+
+        code = run_words(sys.argv[2:])
+        if code is not None:
+            return code
     try:
         from meshfleet.cli.main import run
     except ModuleNotFoundError as error:

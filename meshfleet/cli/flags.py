@@ -19,6 +19,13 @@ Ca = Annotated[
     str | None, typer.Option("--ca", metavar="FILE", help="What vouches for the node's TLS certificate: its http.crt.")
 ]
 Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="A meshfleet.toml.")]
+Opencode = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URL", help="An opencode server of this machine, or off; may be given again. [port 4096]"),
+]
+Ollama = Annotated[
+    str | None, typer.Option(metavar="URL", help="This machine's Ollama, or off. [OLLAMA_HOST, port 11434]")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Detector = Annotated[
     str | None,

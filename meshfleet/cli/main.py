@@ -16,9 +16,10 @@ from meshfleet.cli.api_keys import app as api_keys_app
 from meshfleet.cli.bench_commands import app as bench_app
 from meshfleet.cli.cost import cost
 from meshfleet.cli.demo.commands import app as demo_app
-from meshfleet.cli.flags import AsJson, Ca, Config, KeyFile, NodeUrl, StateDir
+from meshfleet.cli.flags import AsJson, Ca, Config, KeyFile, NodeUrl, Ollama, Opencode, StateDir
 from meshfleet.cli.keys import app as keys_app
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
+from meshfleet.cli.run.command import run as run_command
 from meshfleet.cli.sim_commands import app as sim_app
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(demo_app, name="demo")
+app.command("run", context_settings={"allow_interspersed_args": False})(run_command)
 keys_app.add_typer(api_keys_app, name="api")
 app.add_typer(keys_app, name="keys")
 app.add_typer(bench_app, name="bench")
@@ -64,6 +66,8 @@ def up(
     discover: Annotated[
         bool | None, typer.Option("--discover/--no-discover", help="Find and carry the agents of this machine.")
     ] = None,
+    opencode: Opencode = None,
+    ollama: Ollama = None,
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error. [warning]")
     ] = None,
@@ -95,6 +99,8 @@ def up(
         invite=invite,
         timing=None if timing is None else {"preset": timing},
         discover=discover,
+        opencode=opencode,
+        ollama=ollama,
         log_level=log_level,
     )
     settings = load(flags, os.environ, None if config is None else Path(config))

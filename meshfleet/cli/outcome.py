@@ -18,6 +18,7 @@ INTERRUPTED = 130
 EXTRAS = {
     "certifi": "proxy",
     "genai_prices": "runtimes",
+    "h11": "runtimes",
     "httpcore": "proxy",
     "hypercorn": "serve",
     "rich": "cli",

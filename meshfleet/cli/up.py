@@ -26,6 +26,7 @@ from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address, parse_address
 from meshfleet.node.admin import serve_admin
 from meshfleet.node.billing import Billing
+from meshfleet.node.checking import HOST_NAME
 from meshfleet.node.chronicle import Chronicle
 from meshfleet.node.config import NodeConfig
 from meshfleet.node.entering import enter_once
@@ -33,7 +34,7 @@ from meshfleet.node.invites import read_invite
 from meshfleet.node.keyfile import KeyFile
 from meshfleet.node.node import Node, open_node
 from meshfleet.node.readers import Readers
-from meshfleet.node.settings import CERTIFICATE, HOST_NAME, default_state_base, machine_name
+from meshfleet.node.settings import CERTIFICATE, default_state_base, machine_name
 from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.viewing import rfc3339
 from meshfleet.serve import serve
@@ -227,7 +228,13 @@ def _told(node: Node, settings: Settings) -> _Told:
     from meshfleet.runtimes.settings import find_runtimes
 
     found = find_runtimes(os.environ, Path.home())
-    found = msgspec.structs.replace(found, exited_shown=settings.exited_shown, windows=settings.windows)
+    found = msgspec.structs.replace(
+        found,
+        exited_shown=settings.exited_shown,
+        windows=settings.windows,
+        opencode=found.opencode if settings.opencode is None else settings.opencode,
+        ollama=found.ollama if settings.ollama is None else settings.ollama or None,
+    )
     desk = Desk(node.counts)
     hooks = Hooks(desk, host=settings.host, counts=node.counts, wall=time.time, folders=found.claude_dirs)
     # `host.name` says which machine telemetry is from: this one has several names.
@@ -236,9 +243,9 @@ def _told(node: Node, settings: Settings) -> _Told:
 
 
 async def _watch_agents(node: Node, settings: Settings, told: _Told) -> None:
-    from meshfleet.runtimes.agents import watch_agents
+    from meshfleet.runtimes.machine import watch_machine
 
-    await watch_agents(node, host=settings.host, settings=told.found, counts=node.counts, desk=told.desk)
+    await watch_machine(node, host=settings.host, settings=told.found, counts=node.counts, desk=told.desk)
 
 
 async def _make_up_agents(node: Node, settings: Settings, count: int) -> None:

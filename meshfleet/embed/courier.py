@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from meshfleet.client.session import Session
     from meshfleet.embed.mailbox import Mailbox
+    from meshfleet.node.process import Process
 
 PATIENCE = 2.0
 """Seconds that a node may take to answer. Only this thread waits for them."""
@@ -50,7 +51,10 @@ class Courier:
         mailbox: Mailbox[Said],
         counts: Counter[str],
         key: str | None = None,
+        process: Process | None = None,
     ) -> None:
+        """`process`: the agent's, where it is not this one."""
+        self._process = process
         self._agent_id = agent_id
         self._runtime = runtime
         self._node = node
@@ -107,9 +111,9 @@ class Courier:
         headers = {"Content-Type": "application/json"}
         if self._session is not None:
             headers["Authorization"] = f"Bearer {self._session.token()}"
-        me = this_process()
-        if me is not None:
-            headers[PROCESS_HEADER] = str(me)
+        process = self._process or this_process()
+        if process is not None:
+            headers[PROCESS_HEADER] = str(process)
         self._connection.request("POST", f"/v1/agents/{quote(self._agent_id)}/state", body, headers)
         answer = self._connection.getresponse()
         said = answer.read(4_096)

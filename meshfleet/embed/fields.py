@@ -55,6 +55,8 @@ class Said(msgspec.Struct, frozen=True):
     """Whose word it is: the agent's own, or that of the instrumentation that listens to it."""
     tally: Tally | None = None
     readings: Readings | None = None
+    sources: Mapping[str, str] = {}
+    """Where fields come from, if not from the agent itself."""
 
 
 def state_of(agent_id: str, runtime: str, said: Said) -> AgentState:
@@ -80,7 +82,13 @@ def state_of(agent_id: str, runtime: str, said: Said) -> AgentState:
         told["context_pct"] = round(100 * tokens / limit, 1)
     sources = {name: source for name, source in sources.items() if told.get(name) is not None}
     return msgspec.convert(
-        {**told, "agent_id": agent_id, "runtime": runtime, "timestamp": rfc3339(said.at), "sources": sources},
+        {
+            **told,
+            "agent_id": agent_id,
+            "runtime": runtime,
+            "timestamp": rfc3339(said.at),
+            "sources": {**sources, **said.sources},
+        },
         AgentState,
     )
 

@@ -28,9 +28,14 @@ class Process(msgspec.Struct, frozen=True):
 
 def this_process() -> Process | None:
     """Who I am to a witness; None where the system doesn't tell."""
+    return process_of(os.getpid())
+
+
+def process_of(pid: int) -> Process | None:
+    """Who the process with that pid is to a witness; None where there is none, or the system doesn't tell."""
     machine = _machine()
-    began = started(os.getpid())
-    return None if machine is None or began is None else Process(machine, os.getpid(), began)
+    began = started(pid)
+    return None if machine is None or began is None else Process(machine, pid, began)
 
 
 def parse(text: str | None) -> Process | None:

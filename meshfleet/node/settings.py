@@ -7,11 +7,9 @@ each other. docs/configuration.md has every setting in words, and a test holds i
 from __future__ import annotations
 
 import platform
-import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -20,14 +18,13 @@ import platformdirs
 
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.attention import Rules
-from meshfleet.fleet.names import NAME_LIMIT, Address, NodeName, node_name, parse_address
-from meshfleet.fleet.timing import PRESETS, Preset, Timing
-from meshfleet.node.billing import Billing, check_billing
+from meshfleet.fleet.names import Address, NodeName, node_name, parse_address
+from meshfleet.fleet.timing import PRESETS, Timing
+from meshfleet.node.checking import OLLAMA_PORT, OPENCODE_PORT, check, check_known, nearby, preset_named
 from meshfleet.node.delivery import Delivery
-from meshfleet.node.invites import read_invite
-from meshfleet.node.saying import place_of, wrong
-from meshfleet.node.tables import TABLES, laid_over, wrong_in
-from meshfleet.node.windows import check_window, windows_of
+from meshfleet.node.saying import wrong
+from meshfleet.node.tables import TABLES, laid_over
+from meshfleet.node.windows import windows_of
 
 GOSSIP_PORT = 7878
 HTTP_PORT = 7879
@@ -39,9 +36,8 @@ CERTIFICATE = "http.crt"
 OWN = "own"
 """What `tls` is where the node makes its certificate itself."""
 PREFIX = "MESHFLEET_"
-OF_CLIENTS = ("MESHFLEET_API_KEY", "MESHFLEET_CA", "MESHFLEET_CONFIG", "MESHFLEET_NODE")
+OF_CLIENTS = ("MESHFLEET_API_KEY", "MESHFLEET_CA", "MESHFLEET_CONFIG", "MESHFLEET_NODE", "MESHFLEET_RUN_ALONE")
 """Variables that are no settings of a node: where its file is, which node a command asks, and how."""
-HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 Role = Literal["agent", "observer"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -92,6 +88,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     discover: bool = True
     """Whether the agents of this machine are found and carried."""
 
+    opencode: tuple[str, ...] | None = None
+    """Where opencode's servers on this machine are looked for; empty for nowhere, None for its default port 4096."""
+
+    ollama: str | None = None
+    """Where this machine's Ollama is looked for; empty for nowhere, None for what OLLAMA_HOST says, else 11434."""
+
     exited_shown: float = 3600.0
     """Seconds that an agent which exited stays in the view. After that it counts in the totals only."""
 
@@ -137,6 +139,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     state_dir: str | None = None
     invite: str | None = None
     discover: bool | None = None
+    opencode: tuple[str, ...] | None = None
+    ollama: str | None = None
     exited_shown: float | None = None
     billing_day: int | None = None
     billing_zone: str | None = None
@@ -216,7 +220,7 @@ def read_environment(environment: Mapping[str, str]) -> Given:
             timing[key.removeprefix("timing").removeprefix("_") or "preset"] = text
         elif (name := key.partition("_")[0]) in TABLES and key != name:
             tables.setdefault(name, {})[key.removeprefix(f"{name}_")] = text
-        elif key in ("join", "http_name"):
+        elif key in ("join", "http_name", "opencode"):
             table[key] = [part.strip() for part in text.split(",") if part.strip()]
         elif key == "windows":
             table[key] = windows_of(text, variable)
@@ -258,6 +262,8 @@ def _settings(given: Given) -> Settings:
         state_dir=Path(given.state_dir).expanduser() if given.state_dir else plain.state_dir,
         invite=given.invite,
         discover=plain.discover if given.discover is None else given.discover,
+        opencode=_opencode(given.opencode),
+        ollama=None if given.ollama is None else nearby(given.ollama, OLLAMA_PORT),
         exited_shown=plain.exited_shown if given.exited_shown is None else given.exited_shown,
         billing_day=given.billing_day or plain.billing_day,
         billing_zone=given.billing_zone or plain.billing_zone,
@@ -269,113 +275,24 @@ def _settings(given: Given) -> Settings:
     )
 
 
+def _opencode(given: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(url for text in given if (url := nearby(text, OPENCODE_PORT)))
+
+
 def _timing(table: Mapping[str, float | str]) -> Timing:
     """The preset that `table` names, with its other fields over it. The types were checked before."""
     fields = dict(table)
     preset = fields.pop("preset", "lan")
-    return msgspec.convert(msgspec.to_builtins(PRESETS[_preset(preset)]) | fields, Timing, strict=False)
-
-
-def _preset(value: float | str) -> Preset:
-    for preset in PRESETS:
-        if value == preset:
-            return preset
-    raise ConfigError(f"{value!r} is not a preset. There are: {', '.join(PRESETS)}.")
+    return msgspec.convert(msgspec.to_builtins(PRESETS[preset_named(preset)]) | fields, Timing, strict=False)
 
 
 def _convert(table: Mapping[str, object], named: str, *, strict: bool) -> Given:
     """`table` as what a source says. `named` is how that source calls a setting, such as `meshfleet.toml: {path}`."""
     for key in table:
-        _check_known(key, key, Given.__struct_fields__, named)
+        check_known(key, key, Given.__struct_fields__, named)
     try:
         given = msgspec.convert(table, Given, strict=strict)
     except msgspec.ValidationError as error:
         raise ConfigError(wrong(error, named, CHOICES)) from error
-    _check(given, named)
+    check(given, named)
     return given
-
-
-def _check(given: Given, named: str) -> None:
-    """Whether each of what one source says can be used. ConfigError names the place."""
-    for key, text in (("name", given.name), ("gossip", given.gossip), ("http", given.http), *_each_join(given)):
-        if text is not None:
-            try:
-                node_name(text) if key == "name" else parse_address(text, 0)
-            except ConfigError as error:
-                raise ConfigError(f"{place_of(named, key)}: {error}") from error
-    for key, text in (("zone", given.zone), ("host", given.host)):
-        if text is not None and not (0 < len(text) <= NAME_LIMIT and text.isprintable()):
-            raise ConfigError(f"{place_of(named, key)}: {text[:80]!r} is not 1 to {NAME_LIMIT} printable characters.")
-    if given.invite is not None:
-        try:
-            read_invite(given.invite)
-        except ConfigError as error:
-            raise ConfigError(f"{place_of(named, 'invite')}: {error}") from error
-    for text in given.http_name or ():
-        if not HOST_NAME.fullmatch(text) and not _is_ip(text):
-            raise ConfigError(
-                f"{place_of(named, 'http_name')}: {text[:80]!r} is no host name or IP address; no port here."
-            )
-    if given.exited_shown is not None and not 0 <= given.exited_shown < float("inf"):
-        raise ConfigError(f"{place_of(named, 'exited_shown')}: {given.exited_shown} is not 0 or more seconds.")
-    _check_billing(given, named)
-    for name in TABLES:
-        wrong = wrong_in(name, getattr(given, name) or {})
-        if wrong is not None:
-            place = place_of(named, f"{name}.{wrong[0]}")
-            raise ConfigError(f"{place}{' ' if wrong[1].startswith('is ') else ': '}{wrong[1]}")
-    for model, tokens in (given.windows or {}).items():
-        check_window(place_of(named, "windows"), model, tokens)
-    for key, value in (given.timing or {}).items():
-        _check_known(f"timing.{key}", key, ("preset", *Timing.__struct_fields__), named)
-        _check_timing(key, value, named)
-
-
-def _check_billing(given: Given, named: str) -> None:
-    plain = Billing()
-    for key, billing in (
-        ("billing_day", Billing(day=plain.day if given.billing_day is None else given.billing_day)),
-        ("billing_zone", Billing(zone=given.billing_zone or plain.zone)),
-    ):
-        try:
-            check_billing(billing)
-        except ConfigError as error:
-            raise ConfigError(f"{place_of(named, key)}: {error}") from error
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_timing(key: str, value: float | str, named: str) -> None:
-    where = place_of(named, f"timing.{key}")
-    if key == "preset":
-        try:
-            _preset(value)
-        except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from error
-        return
-    kind = type(getattr(PRESETS["lan"], key))
-    try:
-        number = msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError:
-        number = None
-    if number is None or not 0 < number < float("inf"):
-        a_number = "a whole number" if kind is int else "a number"
-        raise ConfigError(f"{where}: {value!r} is not {a_number} greater than 0.")
-
-
-def _each_join(given: Given) -> list[tuple[str, str]]:
-    return [("join", text) for text in given.join or ()]
-
-
-def _check_known(path: str, key: str, known: tuple[str, ...], named: str) -> None:
-    if key in known:
-        return
-    near = get_close_matches(key, known, 1, 0.5)
-    hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
-    raise ConfigError(f"{place_of(named, path)} is not a setting. {hint}")

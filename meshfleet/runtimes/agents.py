@@ -1,4 +1,4 @@
-"""Claude Code and Codex sessions of this machine, as agents: `await watch_agents(node, host=…, settings=…)`.
+"""Sessions of Claude Code, Codex and Gemini CLI as agents: `await watch_agents(node, host=…, settings=…)`.
 
 One task owns all sessions. Files are read in a thread, one slice after the other, so that the Trio loop is never kept
 waiting and nothing needs a lock. A long file is first read at both ends, which tells status, model and context at once;
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from meshfleet.logs import get_logger
-from meshfleet.runtimes import claude_code, codex
+from meshfleet.runtimes import claude_code, codex, gemini_cli
 from meshfleet.runtimes.desk import Desk
 from meshfleet.runtimes.followed import Followed
 from meshfleet.runtimes.merging import merged
@@ -27,6 +27,7 @@ from meshfleet.runtimes.processes import Presence, ProcessTable, presences, proc
 from meshfleet.runtimes.record import Channel
 from meshfleet.runtimes.sessions import Key, Sessions
 from meshfleet.runtimes.watch import Found, classify, process_folders, scan, session_folders, stamped, watch
+from meshfleet.runtimes.windows import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,17 +65,22 @@ async def watch_agents(
     tariffs: dict[str, Tariff] | None = None,
     table: ProcessTable | None = None,
     desk: Desk | None = None,
+    windows: Windows | None = None,
 ) -> None:
     """Publish the sessions of this machine to `sink` as they change, until cancelled.
 
-    `host` begins the agents' ids. `desk` is where everything but files tells of sessions. `counts` gets the counters,
-    all named `runtimes_…`. `wall` (seconds since 1970), `tariffs` (by runtime) and `table` are what tests put in place
-    of the clock, the price list and the process table.
+    `host` begins the agents' ids. `desk` is where everything but files tells of sessions, `windows` knows those of
+    local models. `counts` gets the counters, all named `runtimes_…`. `wall` (seconds since 1970), `tariffs` (by
+    runtime) and `table` are what tests put in place of the clock, the price list and the process table.
     No file and no folder makes it raise: what can't be read is said once, counted, and left out.
     """
     counts = Counter() if counts is None else counts
     if tariffs is None:
-        tariffs = {claude_code.RUNTIME: Prices("anthropic"), codex.RUNTIME: Prices("openai")}
+        tariffs = {
+            claude_code.RUNTIME: Prices("anthropic"),
+            codex.RUNTIME: Prices("openai"),
+            gemini_cli.RUNTIME: Prices("google"),
+        }
     watching = _Watching(
         Sessions(sink, host=host, settings=settings, counts=counts),
         settings,
@@ -83,6 +89,7 @@ async def watch_agents(
         tariffs,
         table,
         Desk(counts) if desk is None else desk,
+        Windows() if windows is None else windows,
     )
     async with trio.open_nursery() as nursery:
         for folder in session_folders(settings):
@@ -104,8 +111,10 @@ class _Watching:
         tariffs: dict[str, Tariff],
         table: ProcessTable | None,
         desk: Desk,
+        windows: Windows,
     ) -> None:
         self._sessions = sessions
+        self._windows = windows
         self._desk = desk
         desk.wake = self._wake_up
         self._settings = settings
@@ -312,9 +321,8 @@ class _Watching:
         if not records:
             return  # a file without a record says nothing yet
         archived = followed is not None and followed.archived
-        if not self._sessions.see(
-            key, merged(records, self._settings.windows), presence, self._wall(), archived=archived
-        ):
+        told = self._windows.fill(merged(records, self._settings.windows))
+        if not self._sessions.see(key, told, presence, self._wall(), archived=archived):
             self._desk.forget(key)
             if followed is not None:
                 self._let_it_go(followed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshfleet.runtimes.sessions import canonical
+
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Mapping
@@ -27,6 +29,7 @@ class Desk:
 
     def hear(self, key: Key, channel: Channel, record: SessionRecord) -> None:
         """A channel's newest word; it replaces the one before. Never waits, never raises."""
+        key = canonical(key)
         told = self._told.get(key)
         if told is None:
             if len(self._told) >= DESK_LIMIT:
@@ -39,11 +42,11 @@ class Desk:
 
     def told(self, key: Key, channel: Channel) -> SessionRecord | None:
         """What that channel said last."""
-        return self._told.get(key, {}).get(channel)
+        return self._told.get(canonical(key), {}).get(channel)
 
     def records(self, key: Key) -> Mapping[Channel, SessionRecord]:
         """All channels' newest words about a session; empty where nothing was told."""
-        return self._told.get(key, {})
+        return self._told.get(canonical(key), {})
 
     def keys(self) -> set[Key]:
         """Sessions that something is known of."""
@@ -56,6 +59,7 @@ class Desk:
 
     def forget(self, key: Key) -> None:
         """The session is no agent any more."""
+        key = canonical(key)
         self._told.pop(key, None)
         self._changed.discard(key)
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshfleet.runtimes import codex
+from meshfleet.runtimes import codex, gemini_cli
 from meshfleet.runtimes.claude_code import ClaudeSession
 from meshfleet.runtimes.codex import CodexSession
+from meshfleet.runtimes.gemini_cli import GeminiSession
 from meshfleet.runtimes.tail import CHUNK, Tail
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ ENDING = 256 * 1024
 """Bytes of a file's end in which every record is looked at; before that only those that count for the sums."""
 
 
+Parser = ClaudeSession | CodexSession | GeminiSession
+
+
 class _File:
     """A file of the session, and how far it was read."""
 
@@ -50,10 +54,12 @@ class Followed:
         self.main: Path | None = None
         """The session's own file; None before it is there, and after it went."""
         self._tariff = tariff
+        self._parent: str | None = None
+        self._project: str | None = None
         self._parser = self._new_parser()
         self._files: dict[Path, _File] = {}
         self._unread: dict[Path, None] = {}
-        self._preview: ClaudeSession | CodexSession | None = None
+        self._preview: Parser | None = None
         self._preview_tail: Tail | None = None
 
     @property
@@ -91,6 +97,10 @@ class Followed:
                     self._restart()
                 self.main = found.path
                 self.archived = found.archived
+            if found.parent != self._parent:
+                self._parent = found.parent
+                self._parser = self._new_parser()
+            self._project = found.project or self._project
             self._files[found.path] = _File(found)
             if not found.agent and found.size > PREVIEW_FROM:
                 self._look_ahead(found)
@@ -141,8 +151,9 @@ class Followed:
         record = parser.record()
         if self.behind:
             record = msgspec.structs.replace(record, usage=None, cost=None)
-        if presence is not None and record.project is None:
-            record = msgspec.structs.replace(record, project=presence.project)
+        if record.project is None:
+            project = presence.project if presence is not None else self._project
+            record = msgspec.structs.replace(record, project=project)
         return record
 
     def _read(self, path: Path, most: int) -> None:
@@ -184,6 +195,8 @@ class Followed:
             return  # reading it in earnest will say what is wrong
         self._preview, self._preview_tail = preview, ending
 
-    def _new_parser(self) -> ClaudeSession | CodexSession:
+    def _new_parser(self) -> Parser:
+        if self.key.runtime == gemini_cli.RUNTIME:
+            return GeminiSession(self.key.session, self._tariff, self._parent)
         made = CodexSession if self.key.runtime == codex.RUNTIME else ClaudeSession
         return made(self.key.session, self._tariff)

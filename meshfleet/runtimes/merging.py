@@ -11,6 +11,8 @@
 | rate limits | whoever spoke last | they change by the minute |
 | the rest | file, hooks, status line, OTLP | |
 
+A runtime's own server, that has the whole session, ranks beside the file; no runtime has both.
+
 A channel that fell silent while another went on does not speak for the present any more (OVERTAKEN). Sums of a channel
 that began to listen in the middle are used only where no other has any, or has seen less.
 """
@@ -36,12 +38,12 @@ sends its telemetry in batches of 5 s, metrics each minute."""
 PART = 0.9
 """What of another's cost a channel must have seen to count as having seen all: list prices are off by some per cent."""
 
-_PRESENT = (Channel.HOOKS, Channel.FILE, Channel.PUSHED, Channel.STATUSLINE)
-_MODEL = (Channel.FILE, Channel.STATUSLINE, Channel.OTLP, Channel.PUSHED, Channel.HOOKS)
-_CONTEXT = (Channel.STATUSLINE, Channel.FILE, Channel.PUSHED, Channel.OTLP, Channel.HOOKS)
-_TOKENS = (Channel.FILE, Channel.PUSHED, Channel.OTLP, Channel.STATUSLINE, Channel.HOOKS)
-_COST = (Channel.STATUSLINE, Channel.PUSHED, Channel.OTLP, Channel.FILE, Channel.HOOKS)
-_REST = (Channel.FILE, Channel.HOOKS, Channel.STATUSLINE, Channel.PUSHED, Channel.OTLP)
+_PRESENT = (Channel.HOOKS, Channel.SERVER, Channel.FILE, Channel.PUSHED, Channel.STATUSLINE)
+_MODEL = (Channel.FILE, Channel.SERVER, Channel.STATUSLINE, Channel.OTLP, Channel.PUSHED, Channel.HOOKS)
+_CONTEXT = (Channel.STATUSLINE, Channel.SERVER, Channel.FILE, Channel.PUSHED, Channel.OTLP, Channel.HOOKS)
+_TOKENS = (Channel.FILE, Channel.SERVER, Channel.PUSHED, Channel.OTLP, Channel.STATUSLINE, Channel.HOOKS)
+_COST = (Channel.STATUSLINE, Channel.SERVER, Channel.PUSHED, Channel.OTLP, Channel.FILE, Channel.HOOKS)
+_REST = (Channel.FILE, Channel.SERVER, Channel.HOOKS, Channel.STATUSLINE, Channel.PUSHED, Channel.OTLP)
 
 _LIMITS = ("reported", "configured", "inferred")
 

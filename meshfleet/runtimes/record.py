@@ -28,6 +28,8 @@ class Channel(str, Enum):
 
     FILE = "file"
     """What the runtime writes anyway: transcript, rollout."""
+    SERVER = "server"
+    """The runtime's own server, which has the whole session, as a file has."""
     HOOKS = "hooks"
     STATUSLINE = "statusline"
     OTLP = "otlp"
@@ -94,6 +96,11 @@ class Running:
     def end(self, call: str) -> bool:
         """A call ends. Whether it was known to run."""
         return self._calls.pop(call, None) is not None
+
+    def restart(self, call: str, at: float) -> None:
+        """A call begins only now; what it was said to have run before, it waited."""
+        if call in self._calls:
+            self._calls[call] = (self._calls[call][0], at)
 
     def clear(self) -> None:
         """All calls have ended, one way or another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ from meshfleet.errors import MeshfleetError
 from meshfleet.fleet.names import AgentId
 from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
 from meshfleet.logs import get_logger
+from meshfleet.runtimes import gemini_cli
 from meshfleet.runtimes.states import Process, agent_id_of, agent_state, judge, percent
 from meshfleet.runtimes.trend import Trend
 
@@ -29,11 +31,22 @@ SUB_AGENT_SHOWN = 60.0
 log = get_logger("meshfleet.runtimes")
 
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
 class Key(NamedTuple):
     """One session of one runtime."""
 
     runtime: str
     session: str
+
+
+def canonical(key: Key) -> Key:
+    """The one key of a session. Gemini CLI's files are named for the first digits of the id that its telemetry and its
+    hooks have in full."""
+    if key.runtime == gemini_cli.RUNTIME and _UUID.fullmatch(key.session):
+        return Key(key.runtime, key.session[:8])
+    return key
 
 
 class _Shown:
@@ -188,8 +201,8 @@ class Sessions:
     def _parent(self, record: SessionRecord) -> AgentId | None:
         if record.parent is None:
             return None
-        parent = self._shown.get(Key(record.runtime, record.parent))
-        named = msgspec.structs.replace(record, session=record.parent, agent=None)
+        parent = self._shown.get(canonical(Key(record.runtime, record.parent)))
+        named = msgspec.structs.replace(record, session=record.parent, parent=None, agent=None)
         return parent.agent_id if parent is not None else agent_id_of(self._host, named)
 
 

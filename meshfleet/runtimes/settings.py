@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
 Seconds = float
+
+OPENCODE = "http://127.0.0.1:4096"
+"""Where `opencode serve` listens by default."""
+
+OLLAMA_PORT = 11434
 
 
 class RuntimesSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +25,18 @@ class RuntimesSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     codex_dirs: tuple[Path, ...] = ()
     """Codex's homes: each has `sessions` and `archived_sessions`."""
+
+    gemini_dirs: tuple[Path, ...] = ()
+    """Gemini CLI's folders: each has `tmp`, with a folder for each project."""
+
+    opencode: tuple[str, ...] = ()
+    """URLs of opencode's servers on this machine. They need not be there."""
+
+    opencode_password: str | None = None
+    """What those servers want to be shown, where they were started with one."""
+
+    ollama: str | None = None
+    """URL of this machine's Ollama. It need not be there."""
 
     windows: Mapping[str, int] = {}
     """Tokens that the context of a model holds, by its name, for models that no list has: what the runtime itself says
@@ -42,13 +61,35 @@ class RuntimesSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_runtimes(environment: Mapping[str, str], home: Path) -> RuntimesSettings:
-    """Settings with the folders where each runtime itself would look: CLAUDE_CONFIG_DIR, CODEX_HOME, or its default.
+    """Settings with the places where each runtime itself would look: CLAUDE_CONFIG_DIR, CODEX_HOME,
+    GEMINI_CLI_HOME (which stands for the home folder itself), or its default.
 
     Without CLAUDE_CONFIG_DIR both of Claude Code's places are watched: `~/.claude`, and `~/.config/claude`, which some
     of its versions used.
     """
     claude, codex = environment.get("CLAUDE_CONFIG_DIR"), environment.get("CODEX_HOME")
+    gemini = environment.get("GEMINI_CLI_HOME")
     return RuntimesSettings(
         claude_dirs=(Path(claude),) if claude else (home / ".claude", home / ".config" / "claude"),
         codex_dirs=(Path(codex) if codex else home / ".codex",),
+        opencode=(OPENCODE,),
+        opencode_password=environment.get("OPENCODE_SERVER_PASSWORD") or None,
+        ollama=_ollama(environment.get("OLLAMA_HOST", "")),
+        gemini_dirs=((Path(gemini) if gemini else home) / ".gemini",),
     )
+
+
+def _ollama(text: str) -> str | None:
+    """Where Ollama serves, as OLLAMA_HOST says it: a host, a port, both, or a URL. None where that is another machine,
+    or HTTPS: what it has loaded is not this machine's to show."""
+    split = urlsplit(text if "://" in text else f"http://{text}")
+    try:
+        host, port = split.hostname or "127.0.0.1", split.port or OLLAMA_PORT
+        here = host.lower() == "localhost" or ip_address(host).is_loopback
+        everywhere = not here and ip_address(host).is_unspecified
+    except ValueError:
+        return None
+    if split.scheme != "http" or not (here or everywhere):
+        return None
+    named = "127.0.0.1" if everywhere else host
+    return f"http://[{named}]:{port}" if ":" in named else f"http://{named}:{port}"

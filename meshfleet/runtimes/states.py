@@ -22,7 +22,7 @@ import msgspec
 
 from meshfleet.fleet.names import AGENT_ID_LIMIT, AgentId
 from meshfleet.fleet.state import AgentState, Status
-from meshfleet.runtimes import claude_code, codex
+from meshfleet.runtimes import claude_code, codex, gemini_cli, opencode
 from meshfleet.runtimes.processes import SINCE, Presence
 from meshfleet.runtimes.record import SessionRecord, rfc3339
 from meshfleet.runtimes.trend import Growth
@@ -39,7 +39,7 @@ UNREGISTERED = 300.0
 """Seconds of silence after which a session exited that should have a process file and has none. Not at once: some ways
 of running Claude Code may not write one."""
 
-_SHORT = {claude_code.RUNTIME: "claude", "gemini-cli": "gemini"}
+_SHORT = {claude_code.RUNTIME: "claude", gemini_cli.RUNTIME: "gemini"}
 """How agents' ids begin, where not with the name of their runtime."""
 
 
@@ -62,12 +62,15 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def agent_id_of(host: str, record: SessionRecord, digits: int = 8) -> AgentId:
-    """`HOST/claude-1f3c9a02`, or the id that the agent was given. Most session ids are random throughout; Codex's begin
-    with the time."""
+    """`HOST/claude-1f3c9a02`, or the id that the agent was given. Most session ids are random throughout; Codex's and
+    opencode's begin with the time, and those of Gemini CLI's sub-agents with what the agent is called."""
     if record.agent is not None:
         return AgentId(record.agent)
     bare = re.sub(r"[^A-Za-z0-9._:@]", "", record.session) or "0"
-    part = bare[-digits:] if record.runtime == codex.RUNTIME else bare[:digits]
+    last = record.runtime in (codex.RUNTIME, opencode.RUNTIME) or (
+        record.runtime == gemini_cli.RUNTIME and record.parent is not None
+    )
+    part = bare[-digits:] if last else bare[:digits]
     short = f"{_SHORT.get(record.runtime, record.runtime)}-{part}"
     clean = re.sub(r"[^A-Za-z0-9._:@-]", "-", record.host or host).lstrip("._:@-") or "host"
     return AgentId(f"{clean[: AGENT_ID_LIMIT - len(short) - 1]}/{short}")

@@ -15,7 +15,8 @@ import msgspec
 import trio
 
 from meshfleet.logs import get_logger
-from meshfleet.runtimes import claude_code, codex
+from meshfleet.runtimes import claude_code, codex, gemini_cli
+from meshfleet.runtimes.record import project_of
 from meshfleet.runtimes.sessions import Key
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ log = get_logger("meshfleet.runtimes")
 
 _CODEX_NAME = re.compile(r"rollout-.+?-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.jsonl")
 _CLAUDE_NAME = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.jsonl")
+_GEMINI_NAME = re.compile(r"session-[0-9T-]{10,32}-([0-9A-Za-z_-]{8})\.jsonl")
+_GEMINI_PARENT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_GEMINI_AGENT = re.compile(r"([0-9A-Za-z_-]{8,100})\.jsonl")
+_HASH = re.compile(r"[0-9a-f]{64}")
 _AGENT_NAME = re.compile(r"agent-([A-Za-z0-9_-]{1,64})\.jsonl")
 
 
@@ -53,6 +58,10 @@ class Found(msgspec.Struct, frozen=True):
     agent: str = ""
     """The sub-agent whose file it is; empty for the session's own."""
     archived: bool = False
+    parent: str | None = None
+    """The session that it is a sub-agent of, where its place tells."""
+    project: str | None = None
+    """What its folder is called, where that is the project's name."""
     changed_at: float = 0.0
     """Its modification time, seconds since 1970."""
     size: int = 0
@@ -62,6 +71,8 @@ def classify(path: Path) -> Found | None:
     """Whose file this is, by its place and name alone; None where it is none of ours."""
     if (codex_file := _CODEX_NAME.fullmatch(path.name)) is not None:
         return Found(path, Key(codex.RUNTIME, codex_file[1]), archived="archived_sessions" in path.parts)
+    if (gemini_file := _gemini(path)) is not None:
+        return gemini_file
     if (claude_file := _CLAUDE_NAME.fullmatch(path.name)) is not None:
         return Found(path, Key(claude_code.RUNTIME, claude_file[1]))
     if (agent_file := _AGENT_NAME.fullmatch(path.name)) is not None and "subagents" in path.parts:
@@ -71,10 +82,31 @@ def classify(path: Path) -> Found | None:
     return None
 
 
+def _gemini(path: Path) -> Found | None:
+    """`tmp/PROJECT/chats/session-….jsonl`, or a sub-agent's `tmp/PROJECT/chats/PARENT/….jsonl`."""
+    parts = path.parts
+    parent = None
+    if len(parts) > 4 and parts[-3] == "chats" and _GEMINI_PARENT.fullmatch(parts[-2]):
+        parent = parts[-2]
+    elif len(parts) < 3 or parts[-2] != "chats":
+        return None
+    named = (_GEMINI_NAME if parent is None else _GEMINI_AGENT).fullmatch(path.name)
+    if named is None:
+        return None
+    folder = parts[-3 if parent is None else -4]
+    project = None if _HASH.fullmatch(folder) else project_of(folder)  # older versions hash the project's path
+    return Found(path, Key(gemini_cli.RUNTIME, named[1]), parent=parent, project=project)
+
+
 def session_folders(settings: RuntimesSettings) -> list[Path]:
     """Where session files are."""
     claude = [folder / "projects" for folder in settings.claude_dirs]
-    return claude + [folder / part for folder in settings.codex_dirs for part in ("sessions", "archived_sessions")]
+    gemini = [folder / "tmp" for folder in settings.gemini_dirs]
+    return (
+        claude
+        + gemini
+        + [folder / part for folder in settings.codex_dirs for part in ("sessions", "archived_sessions")]
+    )
 
 
 def process_folders(settings: RuntimesSettings) -> list[Path]:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # Field names that are told back to a sender who misspelt them; a body may have thousands.
 IGNORED_SHOWN = 16
 
+PROCESS = "process"
+"""The runtime of a command of which nothing else is known."""
+
 
 class Pushing:
     """Hands agents' own words to the feed. What is refused leaves the last accepted state as it was."""
@@ -42,8 +45,11 @@ class Pushing:
                 f"The body is about agent {quoted(state.agent_id)}, the path about {quoted(name)}. "
                 "Send each agent's state to its own path.",
             )
+        known = next((agent.state for agent in self._feed.own_agents() if agent.agent_id == name), None)
+        taken = beside(known, state)
         try:
-            self._feed.publish(state)
+            if taken is not None:
+                self._feed.publish(taken)
         except PublishError as error:
             cannot = isinstance(error, CarriesNone) or self._is_full(name)
             raise Refusal(409 if cannot else 413, f"The state was not taken: {error}") from error
@@ -70,6 +76,27 @@ class Pushing:
             )
         self._feed.withdraw(name)
         return Response(status_code=204)
+
+
+def beside(known: AgentState | None, pushed: AgentState) -> AgentState | None:
+    """What is to be shown after `pushed`; None where nothing changes.
+
+    Who only runs an agent (`meshfleet run`) knows its process and no more. Where the agent itself is told of under the
+    same id, by its telemetry or its session file, that stays, and only its end is taken over.
+    """
+    if pushed.runtime != PROCESS or known is None or known.runtime == PROCESS or known.status is Status.EXITED:
+        return pushed
+    if pushed.status is not Status.EXITED:
+        return None
+    return msgspec.structs.replace(
+        known,
+        status=Status.EXITED,
+        timestamp=pushed.timestamp,
+        exit_code=pushed.exit_code,
+        active_tool=None,
+        active_tool_since=None,
+        sources={**known.sources, "status": "reported:process"},
+    )
 
 
 def _valid(text: str) -> AgentId:

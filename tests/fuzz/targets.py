@@ -23,7 +23,7 @@ from meshfleet.wire.beattable import pack, unpack
 from meshfleet.wire.codec import decode_packet, decode_state, encode_packet, encode_state
 from meshfleet.wire.identity import CERTIFICATE_LIMIT
 from meshfleet.wire.seal import FRAME_LIMIT
-from tests.fuzz import certificates, datagrams, frames, members, providers, readers, telemetry, words
+from tests.fuzz import certificates, datagrams, frames, members, providers, readers, telemetry, told, words
 from tests.fuzz.bounds import ANY, INFLATING, LOCAL, MEMBERS, STRANGERS, Cost
 from tests.fuzz.dear import cbor_of, state_of
 from tests.wire.strategies import packets, states, tables
@@ -86,6 +86,8 @@ TARGETS: dict[str, Target] = {
         Target("session", readers.session, readers.REFUSES, readers.sessions, EXCHANGE_LIMIT + 1),
         Target("pushed", readers.pushed, readers.REFUSES, readers.pushes, BODY_LIMIT, MEMBERS),
         Target("answered", readers.answered, readers.REFUSES, readers.answers, FRAME_LIMIT, MEMBERS),
+        Target("stream", told.stream, (), told.streams, told.LONGEST, MEMBERS),
+        Target("lines", told.lines, (), told.written, told.LONGEST, MEMBERS),
         *(
             Target(
                 f"otlp-{signal.value}",

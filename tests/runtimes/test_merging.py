@@ -13,14 +13,16 @@ from meshfleet.runtimes.record import Channel, SessionRecord
 from meshfleet.runtimes.usage import Usage
 from tests.runtimes.writing import SESSION, T0
 
-FILE, HOOKS, STATUSLINE, OTLP, PUSHED = (
+FILE, SERVER, HOOKS, STATUSLINE, OTLP, PUSHED = (
     Channel.FILE,
+    Channel.SERVER,
     Channel.HOOKS,
     Channel.STATUSLINE,
     Channel.OTLP,
     Channel.PUSHED,
 )
-NAMES = {FILE: "transcript", HOOKS: "hooks", STATUSLINE: "status line", OTLP: "otlp", PUSHED: "pushed"}
+NAMES = {FILE: "transcript", SERVER: "opencode", HOOKS: "hooks"}
+NAMES |= {STATUSLINE: "status line", OTLP: "otlp", PUSHED: "pushed"}
 
 
 def told(channel: Channel, at: float = 0.0, **fields: object) -> tuple[Channel, SessionRecord]:

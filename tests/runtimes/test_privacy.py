@@ -33,7 +33,8 @@ async def test_no_canary_is_ever_published_or_logged(tmp_path: Path, caplog: pyt
     caplog.set_level("DEBUG", "meshfleet")
     shutil.copytree(DATA / "claude-code", tmp_path / ".claude" / "projects")
     shutil.copytree(DATA / "codex", tmp_path / ".codex" / "sessions")
-    files = [path for folder in (".claude", ".codex") for path in sessions_in(tmp_path / folder)]
+    shutil.copytree(DATA / "gemini-cli" / "resumed", tmp_path / ".gemini" / "tmp")
+    files = [path for folder in (".claude", ".codex", ".gemini") for path in sessions_in(tmp_path / folder)]
     assert all(b"canary" in path.read_bytes().lower() for path in files)
     for path in files:
         os.utime(path, (RECORDED, RECORDED))
@@ -45,7 +46,7 @@ async def test_no_canary_is_ever_published_or_logged(tmp_path: Path, caplog: pyt
             await watch_agents(sink, host="box", settings=settings, wall=lambda: RECORDED, table=Living())
 
         nursery.start_soon(watch)
-        await sink.until(lambda now: len(now) == 8)
+        await sink.until(lambda now: len(now) == 9)
         nursery.cancel_scope.cancel()
     said = msgspec.json.encode(sink.states).decode() + caplog.text
     assert "canary" not in said.lower()

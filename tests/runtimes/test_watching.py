@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from meshfleet.runtimes.usage import Tariff
 
 AGENT = "box/claude-1f3c9a02"
-TARIFFS: dict[str, Tariff] = {"claude-code": Flat(), "codex": Flat()}
+TARIFFS: dict[str, Tariff] = {"claude-code": Flat(), "codex": Flat(), "gemini-cli": Flat()}
 
 
 class Home:

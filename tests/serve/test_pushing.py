@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from meshfleet.fleet.state import AGENTS_LIMIT
+from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
 from meshfleet.serve.limits import BODY_LIMIT
+from meshfleet.serve.pushing import beside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -155,3 +156,22 @@ async def test_another_nodes_agent_can_not_be_withdrawn_here(client: httpx.Async
     answer = await client.delete("/v1/agents/box-2/codex-77aa")
     assert (answer.status_code, feed.withdrawn) == (404, [])
     assert "Only the node that carries" in answer.json()["error"]
+
+
+def state(runtime: str, status: Status, **more: object) -> AgentState:
+    plain = {"agent_id": "box/a", "timestamp": "2026-11-26T00:00:00.000Z", "status": status, "runtime": runtime}
+    return msgspec.convert({**plain, **more}, AgentState)
+
+
+def test_who_only_runs_an_agent_does_not_hide_what_the_agent_itself_tells() -> None:
+    itself = state("claude-code", Status.TOOL, tokens_in=7, active_tool="Bash")
+    runs, ended = state("process", Status.WORKING), state("process", Status.EXITED, exit_code=3)
+    assert beside(None, runs) == runs
+    assert beside(runs, ended) == ended
+    assert beside(runs, itself) == itself
+    assert beside(itself, runs) is None
+    over = beside(itself, ended)
+    assert over is not None
+    assert (over.runtime, over.status, over.exit_code) == ("claude-code", Status.EXITED, 3)
+    assert (over.tokens_in, over.active_tool) == (7, None)
+    assert beside(over, runs) == runs  # the same id is run once more

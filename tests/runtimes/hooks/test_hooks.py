@@ -18,7 +18,7 @@ from meshfleet.runtimes.hooks import accounts
 from meshfleet.runtimes.hooks.doing import LATE
 from meshfleet.runtimes.hooks.intake import SESSIONS_LIMIT, Hooks
 from meshfleet.runtimes.record import Channel, SessionRecord
-from meshfleet.runtimes.sessions import Key
+from meshfleet.runtimes.sessions import Key, canonical
 
 DATA = Path(__file__).parent.parent / "data" / "hooks"
 T0 = 1_795_000_000.0
@@ -66,7 +66,8 @@ def played(name: str) -> tuple[Telling, list[str]]:
     telling, seen = Telling(), [""]
     for path, body in recorded(name):
         telling.post(path, body)
-        key = next(k for k in sorted(telling.desk.keys()) if k.session == body["session_id"])
+        session = str(body["session_id"])
+        key = next(k for k in sorted(telling.desk.keys()) if k == canonical(Key(k.runtime, session)))
         if "statusline" not in path and "agent_id" not in body:
             status, tool = telling.is_(key)
             seen.append(f"{status} {tool}" if tool else str(status))

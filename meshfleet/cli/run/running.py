@@ -1,0 +1,150 @@
+"""`meshfleet run`: starts the command, then tells of it, then passes its exit code on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from meshfleet.cli.run.process import Command, exit_code_of
+
+if TYPE_CHECKING:
+    from meshfleet.cli.run.arguments import Arguments
+    from meshfleet.cli.run.companion import Companion
+
+REACH = 0.05
+"""Seconds that finding out whether a node listens may take. On loopback it takes less than one thousandth."""
+
+NAME_LIMIT = 40
+
+NOBODY = "nobody watches this run, unless one is started. `meshfleet up` does."
+
+
+def run_words(words: list[str]) -> int | None:
+    """Run what the words after `meshfleet run` say; None where it takes the command's parser to understand them."""
+    from meshfleet.cli.run.arguments import read
+
+    arguments = read(words)
+    return None if arguments is None else run(arguments)
+
+
+def run(arguments: Arguments) -> int:
+    """Run the command to its end; its exit code, 128 + N after signal N, 127 or 126 where it could not be started."""
+    from meshfleet.cli.run.environment import environment, is_plain_loopback
+    from meshfleet.embed.finding import find
+
+    node = find(arguments.node).url
+    host = os.uname().nodename.partition(".")[0] or "localhost"
+    agent = _agent(arguments, host)
+    listens = _listens(node)
+    protobuf = listens and is_plain_loopback(node) and _reads_protobuf()
+    inside = environment(
+        os.environ, arguments.command[0], agent, node=node, host=host, listens=listens, protobuf=protobuf
+    )
+    reading, writing = _pipe()
+    inside["MESHFLEET_FD"] = str(writing)
+    command = Command()
+    try:
+        command.start(arguments.command, inside)
+    except OSError as error:
+        _complain(f"{arguments.command[0]}: {(error.strerror or str(error)).lower()}. Nothing was run.")
+        return exit_code_of(error)
+    os.close(writing)
+    companion = None
+    if not listens:
+        companion = None if arguments.node or os.environ.get("MESHFLEET_NODE") else _companion()
+        watches = "one is started beside this run, and ends with it." if companion is not None else NOBODY
+        _complain(f"no node answers at {node}: {watches}")
+    code = _beside(command, agent, arguments.node, reading)
+    if companion is not None:
+        companion.end()
+    return code
+
+
+def _companion() -> Companion | None:
+    """A node of this machine's, if it has been in a fleet and no node runs now."""
+    try:
+        from meshfleet.cli.run.companion import Companion
+
+        companion = Companion()
+        return companion if companion.start() else None
+    except Exception:  # a configuration that is wrong, above all: `meshfleet up` tells
+        return None
+
+
+def _beside(command: Command, agent: str, node: str | None, reading: int) -> int:
+    """Tell of the command while it runs. Whatever goes wrong with that, it is waited for."""
+    telling = None
+    try:
+        from meshfleet.cli.run.telling import Telling
+        from meshfleet.runtimes.record import project_of
+
+        _be_quiet()
+        telling = Telling(agent, node, command.pid, reading, project_of(os.getcwd()))
+        telling.start()
+    except Exception as error:  # nothing of ours may end the command, or our waiting for it
+        _complain(f"this run is not told of: {error!r}")
+    code = command.wait()
+    if telling is not None:
+        telling.close(code)
+        lines = telling.lines
+        if lines.bad:
+            _complain(f"{lines.bad} lines of MESHFLEET_FD were not understood; the first: {lines.why}.")
+    return code
+
+
+def _agent(arguments: Arguments, host: str) -> str:
+    """The agent's id: the one given, with this host's name before it, or one made of the command's name."""
+    if arguments.agent is not None:
+        return arguments.agent if "/" in arguments.agent else f"{host}/{arguments.agent}"
+    name = os.path.basename(arguments.command[0])
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).lstrip("._-")
+    return f"{host}/{kept[:NAME_LIMIT] or 'run'}-{os.urandom(2).hex()}"
+
+
+def _pipe() -> tuple[int, int]:
+    """The descriptors of MESHFLEET_FD. The command holds both ends: where we are killed, writing to it must not kill
+    the command, too. And it must not wait: a full pipe refuses."""
+    reading, writing = os.pipe()
+    os.set_inheritable(reading, True)
+    os.set_inheritable(writing, True)
+    os.set_blocking(writing, False)
+    return reading, writing
+
+
+def _listens(node: str) -> bool:
+    """Whether somebody accepts connections there."""
+    import socket
+    from urllib.parse import urlsplit
+
+    split = urlsplit(node)
+    try:
+        with socket.create_connection((split.hostname or "", split.port or 443), REACH):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def _reads_protobuf() -> bool:
+    """Whether nodes of this installation read OTLP as protobuf."""
+    from importlib.util import find_spec
+
+    try:
+        return find_spec("opentelemetry.proto") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _be_quiet() -> None:
+    """The terminal is the command's: what the courier has to say of nodes that come and go is not for it."""
+    import logging
+
+    log = logging.getLogger("meshfleet")
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+
+
+def _complain(text: str) -> None:
+    """One line on standard error."""
+    sys.stderr.write(f"meshfleet: {' '.join(text.split())}\n")
+    sys.stderr.flush()

@@ -76,3 +76,23 @@ def bench_view(
 
     result = bench(agents, readers, say)
     print(msgspec.json.encode(result).decode() if as_json else summary(result))
+
+
+@app.command("runtimes")
+def bench_runtimes(
+    files: Annotated[int, typer.Option(min=1, max=250, metavar="N", help="Session files.")] = 200,
+    size: Annotated[
+        float, typer.Option(min=0.1, metavar="MB", help="Size of each; they lie in a temporary folder.")
+    ] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """What following session files costs, and how soon a new line shows."""
+    import msgspec
+
+    from meshfleet.cli.bench_runtimes import bench, summary
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    result = bench(files, size, say)
+    print(msgspec.json.encode(result).decode() if as_json else summary(result))

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from meshfleet.cli import bench, bench_view
+from meshfleet.cli import bench, bench_runtimes, bench_view
 from meshfleet.cli.bench_unsealed import Unsealed
 from meshfleet.errors import JoinError
 from meshfleet.node.node import open_node
@@ -98,3 +98,14 @@ def test_the_benchmark_of_views_measures_what_readers_see(monkeypatch: pytest.Mo
     assert 0 < result.unchanged_p50_ms < result.fleet_p99_ms
     assert 0 < result.sse_fanout_p50_ms <= result.sse_fanout_500_p99_ms
     assert "300 agents" in bench_view.summary(result)
+
+
+@pytest.mark.processes
+def test_the_benchmark_of_runtimes_reads_real_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_runtimes, "LINES", 3)
+    monkeypatch.setattr(bench_runtimes, "IDLE_S", 0.2)
+    result = bench_runtimes.bench(3, 2.5, lambda _: None)
+    assert (result.files, result.megabytes) == (3, 2.5)
+    assert 0 < result.startup_s <= result.read_s
+    assert 0 < result.new_line_p50_ms <= result.new_line_p99_ms
+    assert "3 session files" in bench_runtimes.summary(result)

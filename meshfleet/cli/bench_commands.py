@@ -81,9 +81,7 @@ def bench_view(
 @app.command("runtimes")
 def bench_runtimes(
     files: Annotated[int, typer.Option(min=1, max=250, metavar="N", help="Session files.")] = 200,
-    size: Annotated[
-        float, typer.Option(min=0.1, metavar="MB", help="Size of each; they lie in a temporary folder.")
-    ] = 50,
+    size: Annotated[float, typer.Option(min=0.1, metavar="MB", help="Size of each, in a temporary folder.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """What following session files costs, and how soon a new line shows."""

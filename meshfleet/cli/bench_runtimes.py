@@ -23,7 +23,7 @@ from meshfleet.cli.bench_runtimes_node import STAMP, Told
 from meshfleet.errors import MeshfleetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 LINES = 100
 """New lines whose way is measured."""
@@ -171,7 +171,7 @@ def _answer(session: str, tool: str | None, out: int, text: str = "") -> bytes:
         "cache_creation_input_tokens": 300,
         "output_tokens": out,
     }
-    call = {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex}", "name": tool, "input": {}}
+    call: dict[str, object] = {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex}", "name": tool, "input": {}}
     message = {
         "id": f"msg_{uuid.uuid4().hex}",
         "role": "assistant",
@@ -183,7 +183,7 @@ def _answer(session: str, tool: str | None, out: int, text: str = "") -> bytes:
     return _line(session, "assistant", message)
 
 
-def _line(session: str, kind: str, message: dict[str, object]) -> bytes:
+def _line(session: str, kind: str, message: Mapping[str, object]) -> bytes:
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     record = {
         "type": kind, "sessionId": session, "timestamp": now, "cwd": "/home/me/shop", "version": "2.0.0",

@@ -23,6 +23,7 @@ from meshfleet.fleet.state import Snapshot
 from meshfleet.gossip.limits import CHAIN
 from meshfleet.gossip.messages import Alive, Finding, Row, Statement
 from meshfleet.wire import cbor
+from meshfleet.wire.accounts import RESERVED
 from meshfleet.wire.chain import PROOF_BYTES, Chain, back
 from meshfleet.wire.identity import AGENT, OBSERVER, Certificate, Fleet, NodeKey, is_signed, read_credential, stated
 
@@ -99,7 +100,7 @@ class Notary:
             return Finding.UNVOUCHED
         name, credential, observes = signer.name, signer.credential, signer.info.role == OBSERVER
         holder = self.keyholders.ask((name, credential, observes), lambda: self._read(name, credential, observes))
-        if not holder.public or (observes and isinstance(statement, Snapshot)):
+        if not holder.public or (observes and _is_of_an_agent(statement)):
             return Finding.FORGED  # whoever only looks carries no agent
         if self._wall() >= holder.not_after:
             return Finding.UNVOUCHED
@@ -144,3 +145,8 @@ def signed_bytes(fleet: Fleet, statement: Statement) -> bytes:
     del fields[-2 if isinstance(statement, Row) else -1 :]
     kind = type(statement).__name__.lower().encode()
     return stated(kind, fleet.fleet_id, cbor.dump(fields if isinstance(statement, Snapshot) else fields[1:]))
+
+
+def _is_of_an_agent(statement: Statement) -> bool:
+    """Whether it tells of an agent, and not what nodes tell of themselves."""
+    return isinstance(statement, Snapshot) and not statement.agent.startswith(RESERVED)

@@ -23,8 +23,8 @@ from meshfleet.wire.beattable import pack, unpack
 from meshfleet.wire.codec import decode_packet, decode_state, encode_packet, encode_state
 from meshfleet.wire.identity import CERTIFICATE_LIMIT
 from meshfleet.wire.seal import FRAME_LIMIT
-from tests.fuzz import certificates, datagrams, frames, members, providers, readers, telemetry, told, words
-from tests.fuzz.bounds import ANY, INFLATING, LOCAL, MEMBERS, STRANGERS, Cost
+from tests.fuzz import books, certificates, datagrams, frames, members, providers, readers, telemetry, told, words
+from tests.fuzz.bounds import ANY, INFLATING, LOCAL, MEMBERS, STRANGERS, VOUCHED, Cost
 from tests.fuzz.dear import cbor_of, state_of
 from tests.wire.strategies import packets, states, tables
 
@@ -69,6 +69,7 @@ TARGETS: dict[str, Target] = {
         Target("member", members.hear, WireError, members.drawn, 4_000, ANY),
         Target("beats", unpack, WireError, tables.map(lambda told: pack(told.entries, 0.0)), FRAME_LIMIT, MEMBERS),
         Target("state", decode_state, WireError, states.map(encode_state), SNAPSHOT_LIMIT, MEMBERS, wide),
+        Target("accounts", books.read, WireError, books.bodies, SNAPSHOT_LIMIT, VOUCHED),
         Target("frames", frames.receive, frames.REFUSES, frames.drawn, FRAME_LIMIT + 4, MEMBERS),
         Target("word", entrance.load, WireError, words.questions, QUESTION_LIMIT, STRANGERS, cbor_of(QUESTION_LIMIT)),
         Target("answer", entrance.load, WireError, words.answers, FRAME_LIMIT, MEMBERS, large),

@@ -122,6 +122,8 @@ class Counts:
     slow_readers_cut: int = 0
     updates_merged: int = 0
     """Updates that a slow reader never got, because a newer one replaced them."""
+    histories_left_out: int = 0
+    """Points that were not remembered, because as many agents were already as are."""
     hooks_dropped: int = 0
     """Hooks that were too large, not JSON, or came to a node that carries no agents of its machine."""
     failed: int = 0

@@ -14,6 +14,7 @@ from meshfleet.serve.answers import JSON, Accepted, OwnAgents, Problem, Story
 from meshfleet.serve.exports import PROTOBUF, Exported, Exports, RpcStatus
 from meshfleet.serve.federation import Target
 from meshfleet.serve.history import Happenings
+from meshfleet.serve.past import AgentPast
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from meshfleet.serve.hooks import Hooks
     from meshfleet.serve.metrics import Metrics
     from meshfleet.serve.openapi import Contract
+    from meshfleet.serve.past import Past
     from meshfleet.serve.pushing import Pushing
     from meshfleet.serve.reading import Reading
     from meshfleet.serve.sessions import Sessions
@@ -92,6 +94,7 @@ class Answering:
     telling: Telling
     metrics: Metrics
     federation: Federation
+    past: Past
     page: Page
     contract: Contract
 
@@ -111,7 +114,7 @@ def table(parts: Answering) -> tuple[Endpoint, ...]:
             refuses=(400, 426, 429, 503),
             summary="The stream of events over a WebSocket; subprotocol meshfleet.v1.json or meshfleet.v1.cbor",
         ),
-        *_of_agents(parts.reading, parts.pushing),
+        *_of_agents(parts.reading, parts.pushing, parts.past),
         *_of_telemetry(parts.exports),
         *_of_hooks(parts.hooks),
         Endpoint(
@@ -234,7 +237,7 @@ def _of_the_fleet(reading: Reading) -> tuple[Endpoint, ...]:
     )
 
 
-def _of_agents(reading: Reading, pushing: Pushing) -> tuple[Endpoint, ...]:
+def _of_agents(reading: Reading, pushing: Pushing, past: Past) -> tuple[Endpoint, ...]:
     return (
         Endpoint(
             method="POST",
@@ -248,6 +251,15 @@ def _of_agents(reading: Reading, pushing: Pushing) -> tuple[Endpoint, ...]:
             refuses=(400, 409, 415),
             slashes=True,
             summary="An agent's state, pushed by itself; from this machine also without a token",
+        ),
+        Endpoint(
+            path="/v1/agents/{id}/history",
+            answer_with=past.answer,
+            scopes=READERS,
+            answers=AgentPast,
+            refuses=(404,),
+            slashes=True,
+            summary="The last three hours of an agent, a point each 30 s, as this node saw them",
         ),
         Endpoint(
             path="/v1/agents/{id}",

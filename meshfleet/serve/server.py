@@ -40,6 +40,7 @@ from meshfleet.serve.listen import BoundedStream, is_wildcard, listen
 from meshfleet.serve.log import StructuredLog
 from meshfleet.serve.metrics import Metrics
 from meshfleet.serve.openapi import Contract
+from meshfleet.serve.past import Past
 from meshfleet.serve.pushing import Pushing
 from meshfleet.serve.reading import Reading
 from meshfleet.serve.routes import Answering, table
@@ -85,8 +86,9 @@ async def serve(
     host, port = listener.socket.getsockname()[:2]
     counts = Counts()
     broadcast = Broadcast(feed, encoding := Encoding(feed), counts)
+    past = Past(feed, counts)
     app = Guard(
-        assemble(feed, access, encoding, broadcast, counts, history=history, intake=intake, hooks=hooks),
+        assemble(feed, access, encoding, broadcast, counts, past, history=history, intake=intake, hooks=hooks),
         counts,
         OWN_NAMES | {in_url(name.lower()) for name in names} | (set() if is_wildcard(host) else {in_url(host)}),
         any_address=is_wildcard(host),
@@ -95,6 +97,7 @@ async def serve(
     async with trio.open_nursery() as parts:
         try:
             parts.start_soon(broadcast.run)
+            parts.start_soon(past.run)
             nursery = await parts.start(connections.hold)
             seen_as = "localhost" if is_wildcard(host) else host
             base_url = f"http{'s' if tls else ''}://{Address(seen_as, port)}"
@@ -114,6 +117,7 @@ def assemble(
     encoding: Encoding,
     broadcast: Broadcast,
     counts: Counts,
+    past: Past,
     *,
     history: History | None = None,
     intake: Intake | None = None,
@@ -134,6 +138,7 @@ def assemble(
             telling=Telling(Nothing() if history is None else history),
             metrics=Metrics(feed, counts),
             federation=Federation(feed),
+            past=past,
             page=Page(),
             contract=contract,
         )

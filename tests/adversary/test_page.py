@@ -3,64 +3,32 @@ this is skipped; none is ever downloaded."""
 
 from __future__ import annotations
 
-import shutil
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from meshfleet.serve.guard import POLICY
-from tests.cli.processes import PATIENCE, node, run
+from tests.browser.tabs import launched, link_to, needs_chromium, tab
+from tests.cli.processes import node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-VIOLATIONS = """
-    window.violations = [];
-    document.addEventListener("securitypolicyviolation", (found) => window.violations.push(found.violatedDirective));
-"""
 STATE = {"agent_id": "box/a", "timestamp": "2026-11-23T20:15:05Z", "status": "working", "runtime": "python"}
 
-pytestmark = [
-    pytest.mark.processes,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH: install one to see the page tested in it"),
-]
+pytestmark = [pytest.mark.processes, needs_chromium]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=1_000 * PATIENCE)
+    with launched() as browser:
         yield browser
-        browser.close()
-
-
-@contextmanager
-def tab(browser: Browser, complaints: list[str]) -> Iterator[Page]:
-    """A tab of a browser that was never here. `complaints` are those of its console."""
-    context = browser.new_context()
-    context.set_default_timeout(1_000 * PATIENCE)
-    context.add_init_script(VIOLATIONS)
-    page = context.new_page()
-    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    context.close()
-
-
-def link_to(state_dir: Path) -> str:
-    done = run("link", "--state-dir", str(state_dir))
-    assert done.returncode == 0, done.stderr
-    return next(word for word in done.stdout.split() if "/#code=" in word)
 
 
 def test_a_link_opens_the_page_once_and_leaves_no_trace(browser: Browser, tmp_path: Path) -> None:
-    expect.set_options(timeout=1_000 * PATIENCE)
     with node(tmp_path / "n1", "--name", "n1") as (_, told):
         url = str(told["http"])
         assert httpx.post(f"{url}/v1/agents/box/a/state", json=STATE, trust_env=False).status_code == 202
@@ -108,7 +76,6 @@ def _may_only_read(page: Page) -> None:
 
 
 def test_without_a_code_the_page_asks_for_a_link_and_takes_one(browser: Browser, tmp_path: Path) -> None:
-    expect.set_options(timeout=1_000 * PATIENCE)
     with node(tmp_path / "n1", "--name", "n1") as (_, told):
         complaints = list[str]()
         with tab(browser, complaints) as page:

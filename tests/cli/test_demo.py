@@ -50,8 +50,8 @@ class Demo:
 
 
 @contextmanager
-def demo(folder: Path) -> Iterator[Demo]:
-    words = ("demo", "--nodes", "3", "--base-port", BASE, "--state-dir", str(folder))
+def demo(folder: Path, base: str = BASE) -> Iterator[Demo]:
+    words = ("demo", "--nodes", "3", "--base-port", base, "--state-dir", str(folder))
     with foreground(*words) as (process, _):
         running = Demo(folder, process)
         pids = running.pids()

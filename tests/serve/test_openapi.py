@@ -19,6 +19,7 @@ from meshfleet.serve.hooks import Hooks
 from meshfleet.serve.limits import Counts
 from meshfleet.serve.metrics import Metrics
 from meshfleet.serve.openapi import Contract, Json
+from meshfleet.serve.past import Past
 from meshfleet.serve.pushing import Pushing
 from meshfleet.serve.reading import Reading
 from meshfleet.serve.routes import Answering, table
@@ -137,6 +138,7 @@ async def test_every_route_is_in_the_contract_and_nothing_else(
         telling=Telling(Nothing()),
         metrics=Metrics(feed, counts),
         federation=Federation(feed),
+        past=Past(feed, counts),
         page=Page(),
         contract=Contract(),
     )
@@ -153,6 +155,7 @@ async def test_every_route_is_in_the_contract_and_nothing_else(
     [
         ("/health", "/health"),
         ("/state", "/state"),
+        ("/v1/agents/{id}/history", "/v1/agents/box-1/claude-1f3c/history"),
         ("/v1/fleet", "/v1/fleet"),
         ("/v1/nodes/{name}", "/v1/nodes/n3"),
         ("/v1/agents/{id}", "/v1/agents/box-1/claude-1f3c"),

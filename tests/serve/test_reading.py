@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -112,8 +114,6 @@ async def test_the_page_and_its_files_come_with_their_types(client: httpx.AsyncC
 
 
 async def test_the_page_refers_only_to_files_that_exist(client: httpx.AsyncClient) -> None:
-    import re
-
     pending, seen = ["/"], set()
     while pending:
         path = pending.pop()
@@ -124,6 +124,13 @@ async def test_the_page_refers_only_to_files_that_exist(client: httpx.AsyncClien
         found = {absolute or f"/page/{relative}" for absolute, relative in named}
         pending += sorted(found - seen - set(pending))
     assert {"/page/style.css", "/page/main.js"} < seen
+
+
+async def test_all_modules_are_asked_for_at_once(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/")).text
+    preloaded = re.findall(r'rel="modulepreload" href="/page/([^"]+)"', page)
+    there = {entry.name for entry in files("meshfleet.serve").joinpath("page").iterdir() if entry.name.endswith(".js")}
+    assert {*preloaded, "main.js"} == there
 
 
 async def test_no_path_leads_out_of_the_page(client: httpx.AsyncClient) -> None:

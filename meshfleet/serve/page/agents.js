@@ -1,130 +1,163 @@
-// The agents: one dense, aligned row each. Who is out of reach keeps the last known state, greyed, with its age.
+// The agents: which rows there are, and which of them are brought up to date when.
+//
+// A thousand agents may each have news twice a second, and nobody sees more than some forty of them. So rows near what is
+// looked at are updated with each view; the others in turns, some at each, so that what a search or a screen reader finds in
+// them is seconds old at most. New rows are filled some at a time, so that a first view of many shows its top at once. Where rows stand is decided anew each two seconds: nobody can read what jumps about.
 
-import { CONTEXT_HIGH, rowId } from "./attention.js";
-import { badge } from "./badge.js";
-import { ageOf, runningFor } from "./clockwork.js";
-import { h, keyed, mark, say, show } from "./dom.js";
-import { clock, count, duration, exact, money, percent, UNKNOWN } from "./format.js";
-import { PRESENCE, STATUS } from "./words.js";
+import { go, place } from "./address.js";
+import { mark, placed, say, show } from "./dom.js";
+import { download } from "./export.js";
+import { agentOf } from "./fleet.js";
+import { groupRow } from "./group.js";
+import { arranged } from "./ordering.js";
+import { layoutOf } from "./room.js";
+import { agentRow } from "./row.js";
 
-/** From where a context is worth an eye. */
-const CONTEXT_MIDDLE = 60;
+const SETTLED_MS = 2_000;
+const IN_TURN = 40;
+const FILLED_AT_ONCE = 60;
 
-const ORDER = { error: 0, waiting: 0, rate_limited: 1, working: 2, tool: 2, starting: 2, idle: 3, exited: 6 };
+const at = (id) => document.getElementById(id);
+const body = at("agents-rows");
+const closed = new Set();
+const rowOf = new WeakMap();
+let arrangement = { rows: [], shown: 0 };
+let arrangedAt = -Infinity;
+let arrangedFor = "";
+let turn = 0;
+let latest = null;
 
+const watch = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const row = rowOf.get(target);
+      row.near = isIntersecting;
+      if (isIntersecting && latest !== null) row.refresh(...latest);
+    }
+  },
+  { rootMargin: "400px 0px" },
+);
+
+/** Show them. Resolves to whether there are rows that are still to be filled, with another draw. */
 export function showAgents(view, now) {
-  const agents = [...view.agents].sort((a, b) => place(a) - place(b) || (a.agent_id < b.agent_id ? -1 : 1));
-  show(document.getElementById("agents-empty"), agents.length === 0);
-  show(document.getElementById("agents-table"), agents.length > 0);
-  keyed(document.getElementById("agents-rows"), agents, (agent) => agent.agent_id, makeRow, now);
+  latest = [now, view];
+  arrange(view);
+  const { rows, shown } = arrangement;
+  const total = view.agents.length;
+  show(at("agents-empty"), total === 0);
+  show(at("agents-tools"), total > 0);
+  show(at("agents-unfit"), total > 0 && shown === 0);
+  show(at("agents-table"), shown > 0);
+  mark(at("agents-table"), "data-layout", layoutOf("agents", place.layout || "table"));
+  say(at("agents-count"), shown === total ? String(total) : `${shown} of ${total}`);
+  const pairs = placed(body, rows, (row) => row.key, make);
+  const due = new Set();
+  for (let i = 0; i < Math.min(IN_TURN, pairs.length); i += 1) due.add((turn + i) % pairs.length);
+  turn = pairs.length ? (turn + IN_TURN) % pairs.length : 0;
+  let filled = 0;
+  let unfinished = false;
+  pairs.forEach(([row, item], i) => {
+    row.item = item;
+    if (row.empty && filled >= FILLED_AT_ONCE) {
+      unfinished = true;
+    } else if (row.empty || row.near || due.has(i)) {
+      filled += row.empty ? 1 : 0;
+      row.refresh(now, view);
+    }
+  });
+  showLooks();
+  return unfinished;
 }
 
-/** Rows move when something happens, not when something ticks: stale ones stay where they are. */
-function place(agent) {
-  if (agent.presence === "left") return 6;
-  if (agent.presence === "down" || agent.presence === "unreachable") return 5;
-  return ORDER[agent.state.status] ?? 4;
+function arrange(view) {
+  const asked = JSON.stringify([place.q, place.sort, place.group, view.agents.length, [...closed]]);
+  const now = performance.now();
+  if (asked === arrangedFor && now - arrangedAt < SETTLED_MS && renewed(view)) return;
+  [arrangedFor, arrangedAt] = [asked, now];
+  arrangement = arranged(view, place, closed);
 }
 
-function cell(label, className, ...children) {
-  return h("td", { role: "cell", "data-label": label, class: className }, ...children);
-}
-
-function makeRow(first) {
-  const status = badge(STATUS);
-  const presence = badge(PRESENCE);
-  const text = () => h("span", { class: "main" });
-  const under = () => h("span", { class: "under" });
-  const [name, project, model, runtime] = [agentName(first.agent_id), under(), text(), under()];
-  const [input, output, cost, tool, running, node] = [text(), text(), text(), text(), under(), under()];
-  const context = contextBar();
-  const element = h(
-    "tr",
-    { role: "row", id: rowId("agent", first.agent_id) },
-    cell("Status", "status", status.element),
-    cell("Agent", "agent", name, project),
-    cell("Model", "model", model, runtime),
-    cell("Context", "context", context.element),
-    cell("Tokens in / out", "number tokens", input, h("span", { class: "slash", "aria-hidden": "true" }, " / "), output),
-    cell("Cost", "number cost", cost),
-    cell("Active tool", "tool", tool, running),
-    cell("Presence", "presence", presence.element, node),
-  );
-  return {
-    element,
-    update(agent, now) {
-      const { state } = agent;
-      const known = agent.presence === "fresh" || agent.presence === "stale";
-      mark(element, "data-presence", agent.presence);
-      status.tell(state.status, known || state.status === "exited" ? "" : "was ");
-      say(project, [state.project, state.parent ? `of ${state.parent}` : null].filter(Boolean).join(" · "));
-      say(model, state.model ?? UNKNOWN);
-      say(runtime, state.runtime);
-      context.tell(state);
-      tellCount(input, state.tokens_in, "tokens in, cache included");
-      tellCount(output, state.tokens_out, "tokens out");
-      say(cost, money(state.cost_usd));
-      mark(cost, "title", state.sources.cost_usd ?? null);
-      tellTool(tool, running, agent, now);
-      presence.tell(agent.presence, "", agent.certainty ? `, ${agent.certainty}` : "");
-      mark(presence.element, "title", agent.reasons.join("; ") || null);
-      say(node, `${duration(ageOf(agent, now))} ago, via ${agent.node}`);
-    },
-  };
-}
-
-/** `box-2/claude-1f3c`: where it is in grey, what it is in black. */
-function agentName(agentId) {
-  const slash = agentId.lastIndexOf("/") + 1;
-  return h(
-    "a",
-    { class: "main name", href: `/v1/agents/${agentId.split("/").map(encodeURIComponent).join("/")}` },
-    h("span", { class: "where" }, agentId.slice(0, slash)),
-    agentId.slice(slash),
-  );
-}
-
-function tellCount(element, number, what) {
-  say(element, count(number));
-  mark(element, "title", `${exact(number)} ${what}`);
-}
-
-function tellTool(tool, running, agent, now) {
-  const { state } = agent;
-  say(tool, state.active_tool ?? (agent.state.status === "tool" ? "a tool" : UNKNOWN));
-  mark(tool, "data-none", state.active_tool ? null : "");
-  const seconds = state.active_tool && state.active_tool_since ? runningFor(state.active_tool_since, agent, now) : null;
-  const verb = agent.presence === "fresh" ? "for" : "ran";
-  say(running, seconds === null ? "" : `${verb} ${clock(seconds)}`);
-}
-
-function contextBar() {
-  const fill = h("span", { class: "fill" });
-  const bar = h("span", { class: "bar", role: "meter", "aria-label": "context", "aria-valuemin": "0", "aria-valuemax": "100" }, fill);
-  const share = h("span", { class: "share" });
-  const tokens = h("span", { class: "under" });
-  return {
-    element: h("span", { class: "meter" }, bar, share, tokens),
-    tell(state) {
-      const pct = state.context_pct;
-      const level = pct === null ? "unknown" : pct >= CONTEXT_HIGH ? "high" : pct >= CONTEXT_MIDDLE ? "middle" : "low";
-      mark(bar, "data-level", level);
-      mark(share, "data-level", level);
-      mark(bar, "aria-valuenow", pct === null ? null : Math.round(pct));
-      mark(bar, "aria-valuetext", pct === null ? "not known" : percent(pct));
-      const width = `${pct === null ? 0 : Math.min(100, Math.max(0, pct))}%`;
-      if (fill.style.width !== width) fill.style.width = width;
-      say(share, pct === null ? UNKNOWN : percent(pct));
-      say(tokens, contextWords(state));
-    },
-  };
-}
-
-function contextWords(state) {
-  const words = [];
-  if (state.context_tokens !== null) {
-    words.push(state.context_limit === null ? count(state.context_tokens) : `${count(state.context_tokens)} of ${count(state.context_limit)}`);
+/** Whether the rows that there are can stay, each with the newest of its agent. */
+function renewed(view) {
+  for (const row of arrangement.rows) {
+    if (row.kind !== "agent") continue;
+    const agent = agentOf(view, row.key);
+    if (agent === undefined) return false;
+    row.agent = agent;
   }
-  if (state.context_full_in_s !== null) words.push(`full in ${duration(state.context_full_in_s)}`);
-  return words.join(" · ");
+  return true;
+}
+
+function make(item) {
+  const inner = item.kind === "group" ? groupRow(item, toggle) : agentRow(item.agent);
+  const row = {
+    element: inner.element,
+    item,
+    near: false,
+    empty: true,
+    refresh(now, view) {
+      row.empty = false;
+      if (row.item.kind === "group") return inner.update(row.item);
+      inner.update(row.item.agent, now, view, row.item.depth);
+      mark(inner.element, "aria-current", row.item.key === place.agent ? "true" : null);
+    },
+    gone() {
+      watch.unobserve(inner.element);
+    },
+  };
+  rowOf.set(inner.element, row);
+  watch.observe(inner.element);
+  return row;
+}
+
+function toggle(id) {
+  if (!closed.delete(id)) closed.add(id);
+  if (latest !== null) showAgents(latest[1], latest[0]);
+}
+
+// How they are looked at: filter, group, sort, layout.
+
+const GROUPS = [...at("group").options].map((option) => option.value);
+
+at("filter").addEventListener("input", () => go({ q: at("filter").value }));
+at("group").addEventListener("change", () => go({ group: at("group").value }));
+at("sort").addEventListener("change", () => go({ sort: at("sort").value }));
+at("unfilter").addEventListener("click", () => go({ q: "" }));
+at("export").addEventListener("click", () => {
+  const agents = arrangement.rows.filter((row) => row.kind === "agent").map((row) => row.agent);
+  if (latest !== null) download(agents, `agents-${latest[1].now.slice(0, 19).replaceAll(":", "")}.csv`);
+});
+at("layout").addEventListener("click", turnLayout);
+
+export function turnLayout() {
+  go({ layout: place.layout === "cards" ? "" : "cards" });
+}
+
+export function groupByNext() {
+  go({ group: GROUPS[(GROUPS.indexOf(place.group) + 1) % GROUPS.length] });
+}
+
+const FIRST_DOWN = new Set(["context", "tokens", "cost"]);
+const heads = [...document.querySelectorAll("#agents-table th[data-sort]")];
+
+for (const head of heads) {
+  head.firstElementChild.addEventListener("click", () => {
+    const name = head.dataset.sort;
+    const before = place.sort || "status";
+    const first = FIRST_DOWN.has(name) ? `-${name}` : name;
+    if (before.replace("-", "") !== name) go({ sort: first });
+    else go({ sort: before.startsWith("-") ? name : `-${name}` });
+  });
+}
+
+function showLooks() {
+  const sort = place.sort || "status";
+  for (const head of heads) {
+    const isIt = sort.replace("-", "") === head.dataset.sort;
+    mark(head, "aria-sort", isIt ? (sort.startsWith("-") ? "descending" : "ascending") : null);
+  }
+  if (at("filter").value !== place.q) at("filter").value = place.q;
+  if (at("group").value !== place.group) at("group").value = place.group;
+  if (at("sort").value !== sort) at("sort").value = sort;
+  mark(at("layout"), "aria-pressed", String(place.layout === "cards"));
 }

@@ -1,9 +1,12 @@
 // Who serves this page, how well it stands, how old what you see is, and whether the page still hears it.
 
+import { addressOf, place } from "./address.js";
 import { badge } from "./badge.js";
-import { mark, say, show } from "./dom.js";
-import { moment } from "./format.js";
-import { MEANING, STANDING } from "./words.js";
+import { h, keyed, mark, say, show } from "./dom.js";
+import { pageOf } from "./fleet.js";
+import { duration, moment, plural } from "./format.js";
+import { natural } from "./ordering.js";
+import { look, MEANING, PRESENCE, STANDING } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 const standing = badge(STANDING);
@@ -26,13 +29,20 @@ export function showHeader(view, link, now) {
   if (view === null) return;
   const server = view.served_by;
   say(at("server-name"), server.node);
-  standing.tell(server.standing);
+  standing.tell(server.standing, link === "lost" ? "was " : "");
+  if (link === "lost") mark(standing.element, "data-tone", "calm");
   const told = Date.parse(view.now);
   say(at("as-of"), moment(told));
   mark(at("as-of"), "datetime", view.now);
   mark(at("as-of"), "title", view.now);
-  showStanding(server, now);
+  showStanding(view, now);
+  showCuts(server.cuts);
+  if (at("switch").open) showOthers(at("switch-list"), view);
 }
+
+document.addEventListener("click", (event) => {
+  if (at("switch").open && !at("switch").contains(event.target)) at("switch").open = false;
+});
 
 function showLost(view, link) {
   const lost = link === "lost";
@@ -43,22 +53,80 @@ function showLost(view, link) {
     view === null
       ? "No node answers here. Start it with `meshfleet up`; this page keeps trying."
       : `Connection to node ${view.served_by.node} lost. What you see is as of ${moment(Date.parse(view.now))}; this page keeps trying.`;
-  say(at("lost"), `✖ ${words}`);
+  say(at("lost-text"), `✖ ${words}`);
+  const others = view === null ? [] : reachable(view);
+  show(at("lost-others"), others.length > 0);
+  keyed(at("lost-list"), others, (node) => node.name, makeLink);
 }
 
-function showStanding(server, now) {
+/** The nodes whose own page can be gone to, those first that are likely to answer. */
+function reachable(view) {
+  const rank = (node) => (node.presence === "fresh" ? 0 : node.presence === "stale" ? 1 : 2);
+  return view.nodes
+    .filter((node) => node.name !== view.served_by.node && node.presence !== "left" && pageOf(node.base_url) !== null)
+    .sort((a, b) => rank(a) - rank(b) || natural(a.name, b.name))
+    .slice(0, 24);
+}
+
+function showOthers(list, view) {
+  const others = reachable(view);
+  const rows = others.length ? others : [{ name: "", none: true }];
+  keyed(list, rows, (node) => node.name, (node) => {
+    if (node.none) return { element: h("li", { class: "quiet" }, "No other node is known to serve a page."), update() {} };
+    const link = makeLink(node);
+    const presence = badge(PRESENCE);
+    return {
+      element: h("li", {}, link.element, presence.element),
+      update(told) {
+        link.update(told);
+        presence.tell(told.presence);
+      },
+    };
+  });
+}
+
+/** A link to the same place in that node's page. No session goes along: what a node says is its address may be anybody's,
+ * and a token that was sent there would be theirs. */
+function makeLink(first) {
+  const element = h("a", { rel: "noopener noreferrer", class: "other" }, first.name);
+  return {
+    element,
+    update(node) {
+      const page = pageOf(node.base_url);
+      mark(element, "href", page === null ? null : page + addressOf({ ...place, layout: "" }));
+      mark(element, "title", `the fleet as ${node.name} sees it, at ${node.base_url}`);
+    },
+  };
+}
+
+function showStanding(view, now) {
+  const server = view.served_by;
   const meaning = MEANING[server.standing];
   show(at("standing"), meaning !== undefined);
   if (meaning === undefined) return;
+  say(at("standing-text"), `${look(STANDING, server.standing).glyph} ${server.standing.toUpperCase()}: node ${server.node} ${meaning}`);
   const beyond = beyondTheCut(server);
-  const parts = [
-    `${STANDING[server.standing].glyph} ${server.standing}: node ${server.node} ${meaning}`,
-    beyond.length ? `Beyond the cut: ${beyond.join(", ")}.` : "",
-    server.reasons.length ? `Why: ${server.reasons.join("; ")}.` : "",
-    `Since ${moment(Date.parse(server.since), now.wall)}.`,
-  ];
-  say(at("standing"), parts.filter(Boolean).join(" "));
-  mark(at("standing"), "data-tone", STANDING[server.standing].tone);
+  const agents = view.agents.filter((agent) => beyond.includes(agent.node)).length;
+  const since = Date.parse(server.since);
+  say(
+    at("standing-beyond"),
+    `${beyond.length ? `Beyond the cut: ${beyond.join(", ")}, with ${plural(agents, "agent")}. ` : ""}` +
+      `Since ${moment(since, now.wall)} (${duration((now.wall - since) / 1000)}).`,
+  );
+  say(at("standing-why"), server.reasons.length ? `Why: ${server.reasons.join("; ")}.` : "");
+  mark(at("standing"), "data-tone", look(STANDING, server.standing).tone);
+}
+
+/** Cuts within what is heard: somebody reaches both sides. */
+function showCuts(cuts) {
+  show(at("cuts"), cuts.length > 0);
+  say(at("cuts"), cuts.map((cut) => `◑ ${cutWords(cut)}`).join("  "));
+}
+
+/** A cut as a sentence. */
+export function cutWords({ left, right, bridges }) {
+  const over = bridges.length ? `; ${bridges.join(", ")} ${bridges.length === 1 ? "reaches" : "reach"} both` : "";
+  return `Nothing passes directly between ${left.join(", ")} and ${right.join(", ")}${over}.`;
 }
 
 /** Names on islands other than the serving node's own. */

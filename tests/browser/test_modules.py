@@ -1,0 +1,112 @@
+"""What the page's modules make of a view: asked in the page itself, with views made for it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser.measured import fleet
+from tests.browser.tabs import needs_chromium, signed_in, tab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.processes, needs_chromium]
+
+VIEW = Path(__file__).with_name("views.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    with fleet(1) as served, tab(browser, [], signed_in(served.token)) as page:
+        page.goto(served.url)
+        yield page
+
+
+def made(page: Page, module: str, expression: str) -> Any:
+    return page.evaluate(f"async () => {{ const it = await import('/page/{module}'); {VIEW} return {expression}; }}")
+
+
+@pytest.mark.parametrize(
+    ("query", "fits"),
+    [
+        ("", ["box/a", "box/b", "box/c"]),
+        ("shop", ["box/a"]),
+        ("SHOP", ["box/a"]),
+        ("box/", ["box/a", "box/b", "box/c"]),
+        ("model:sonnet", ["box/a", "box/b"]),
+        ("-model:sonnet", ["box/c"]),
+        ("zone:west", ["box/c"]),
+        ("host:host-n2", ["box/c"]),
+        ("state:waiting", ["box/b"]),
+        ("context>80", ["box/b"]),
+        ("ctx<80", ["box/a"]),  # what is not known is neither more nor less
+        ("context>", ["box/a", "box/b", "box/c"]),  # still being typed
+        ("model:sonnet -status:waiting", ["box/a"]),
+        ('"claude sonnet"', ["box/b"]),
+        ("nonsense:x", []),
+    ],
+)
+def test_a_filter_fits_what_it_says(page: Page, query: str, fits: list[str]) -> None:
+    agents = """[
+        agent("box/a", {project: "shop", model: "claude-sonnet-4-5", context_pct: 40}),
+        agent("box/b", {model: "claude sonnet", status: "waiting", context_pct: 81}),
+        agent("box/c", {model: "qwen3"}, {node: "n2"}),
+    ]"""
+    asked = f"((v) => v.agents.filter((a) => it.matcher({query!r})(a, v)).map((a) => a.agent_id))(view({agents}))"
+    assert made(page, "matching.js", asked) == fits
+
+
+def test_the_fullest_limit_is_first_and_what_is_not_known_last(page: Page) -> None:
+    told = "{totals: {rate_limits: [limit('k', '5h', 10), limit('k', '7d', 90), limit('l', '5h', null)]}}"
+    limits = f"it.headroom(view([], {told})).map((limit) => [limit.name, limit.used_pct])"
+    assert made(page, "fleet.js", limits) == [["k 7d", 90], ["k 5h", 10], ["l 5h", None]]
+
+
+def test_notices_lead_to_whom_they_are_about_and_say_for_how_long(page: Page) -> None:
+    notices = "notice('waiting', 'critical', 'box/a', 'waits'), notice('odd', 'unheard-of', 'fleet', 'is odd', 'never')"
+    first, second = made(page, "attention.js", f"it.attention(view([agent('box/a')], {{attention: [{notices}]}}), now)")
+    assert (first["name"], first["text"], first["tone"]) == ("box/a", "waits · for 5 min", "bad")
+    assert first["address"] == {"agent": "box/a"}
+    assert (second["text"], second["address"], second["tone"]) == ("is odd", None, "warn")
+
+
+def test_what_the_banner_or_the_node_of_an_agent_says_is_not_said_again(page: Page) -> None:
+    notices = """
+        notice("standing", "critical", "n1", "is isolated"), notice("presence", "warning", "n2", "is unreachable"),
+        notice("presence", "info", "n2/x", "its node is"), notice("presence", "info", "box/y", "is unreachable"),
+        notice("waiting", "info", "n2/x", "waits"),
+    """
+    agents = "[agent('n2/x', {}, {node: 'n2'}), agent('box/y')]"
+    asked = f"it.attention(view({agents}, {{attention: [{notices}]}}), now).map((item) => item.name)"
+    assert made(page, "attention.js", asked) == ["n2", "box/y", "n2/x"]
+
+
+def test_no_name_of_an_agent_is_a_formula_or_another_field_in_a_spreadsheet(page: Page) -> None:
+    agents = """[agent('=cmd()', {model: 'a "b", c', cost_usd: -1, project: "-x"})]"""
+    header, line = str(made(page, "export.js", f"it.csv({agents})")).splitlines()
+    told = dict(zip(header.split(","), next(csv.reader([line])), strict=True))
+    assert (told["agent"], told["project"], told["cost_usd"]) == ("'=cmd()", "'-x", "-1")
+    assert (told["model"], told["tokens_in"]) == ('a "b", c', "")
+
+
+def test_agents_that_each_call_the_other_their_parent_are_both_shown_once(page: Page) -> None:
+    agents = "[child('a', 'b'), child('b', 'a'), child('c', 'gone'), child('d', 'c')]"
+    looks = "{q: '', sort: 'agent', group: ''}"
+    asked = f"it.arranged(view({agents}), {looks}, new Set()).rows.map((row) => [row.key, row.depth])"
+    assert made(page, "ordering.js", asked) == [["c", 0], ["d", 1], ["a", 0], ["b", 1]]
+
+
+def test_an_address_says_the_same_when_it_is_read_again(page: Page) -> None:
+    odd = 'a b&c=d#e%f"<>ü/'
+    page.evaluate(f"async () => (await import('/page/address.js')).go({{q: {odd!r}, agent: 'box/a'}})")
+    assert page.evaluate("location.hash").startswith("#/q=a%20b%26c=d%23e%25f%22%3C%3E")
+    page.reload()
+    page.wait_for_selector("#filter")
+    assert page.evaluate("async () => (await import('/page/address.js')).place.q") == odd
+    assert page.evaluate("async () => (await import('/page/address.js')).place.agent") == "box/a"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from meshfleet.cli.files import RUNNING, Running, pointers_in, running_in
-from meshfleet.client import Reader
+from meshfleet.client import Client, Reader
 from meshfleet.client.http import There
 from meshfleet.client.session import Cache, Session
 from meshfleet.errors import ConfigError, NoAnswer
@@ -39,6 +39,23 @@ def reader(asked: Asked) -> Reader:
     there, key = _how(asked)
     cache = Cache(default_state_base() / SESSIONS)
     return Reader(there.url, key, ca=there.ca, pinned=there.pinned, cache=cache, elsewhere=elsewhere)
+
+
+def client(asked: Asked, *others: str) -> Client:
+    """A client that asks that node first, then `others`, then whom it learns of. Nodes that run here are asked with
+    their own key and certificate; all others as the first one was."""
+    there, key = _how(asked)
+    cache = Cache(default_state_base() / SESSIONS)
+
+    def made_for(url: str) -> Reader:
+        found = None if url == there.url else _here(url)
+        if found is None:
+            pinned = there.pinned and url == there.url
+            return Reader(url, key, ca=there.ca, pinned=pinned, cache=cache, elsewhere=elsewhere)
+        its, its_key = _how(asked._replace(node=url, state_dir=str(found[0])))
+        return Reader(url, its_key or key, ca=its.ca, pinned=its.pinned, cache=cache, elsewhere=elsewhere)
+
+    return Client(there.url, *others, made_for=made_for)
 
 
 def session(asked: Asked, lifetime_s: int) -> Session:

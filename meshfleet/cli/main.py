@@ -16,8 +16,9 @@ from meshfleet.cli.api_keys import app as api_keys_app
 from meshfleet.cli.bench_commands import app as bench_app
 from meshfleet.cli.cost import cost
 from meshfleet.cli.demo.commands import app as demo_app
-from meshfleet.cli.flags import AsJson, Ca, Config, KeyFile, NodeUrl, Ollama, Opencode, StateDir
+from meshfleet.cli.flags import AsJson, Config, NodeUrl, Ollama, Opencode, StateDir
 from meshfleet.cli.keys import app as keys_app
+from meshfleet.cli.looking_commands import events, status, top, why
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
 from meshfleet.cli.run.command import run as run_command
 from meshfleet.cli.sim_commands import app as sim_app
@@ -107,60 +108,8 @@ def up(
     become_node(settings, Extras(sample=sample, demo=demo, with_stdin=with_stdin, as_json=as_json))
 
 
-@app.command()
-def status(
-    node: NodeUrl = None,
-    state_dir: StateDir = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Show each change until Ctrl-C.")] = False,
-    key_file: KeyFile = None,
-    ca: Ca = None,
-    as_json: AsJson = False,
-) -> None:
-    """What a node sees: itself first, then nodes and agents. Exits 1 if not all is well, 3 cut off, 4 unanswered."""
-    from meshfleet.cli.asking import Asked
-    from meshfleet.cli.status import status as run_status
-
-    raise typer.Exit(run_status(Asked(node, state_dir, key_file, ca), as_json=as_json, watch=watch))
-
-
-app.command()(cost)
-
-
-@app.command()
-def why(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A node or an agent.")],
-    node: NodeUrl = None,
-    state_dir: StateDir = None,
-    key_file: KeyFile = None,
-    ca: Ca = None,
-    as_json: AsJson = False,
-) -> None:
-    """The evidence behind the verdict on a node or agent, oldest first."""
-    from meshfleet.cli.asking import Asked
-    from meshfleet.cli.why import why as run_why
-
-    raise typer.Exit(run_why(name, Asked(node, state_dir, key_file, ca), as_json=as_json))
-
-
-@app.command()
-def events(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only of this node or agent.")] = None,
-    kind: Annotated[list[str] | None, typer.Option(metavar="KIND", help="Only of this kind; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000, metavar="N", help="How many of the newest.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each further one.")] = False,
-    node: NodeUrl = None,
-    state_dir: StateDir = None,
-    key_file: KeyFile = None,
-    ca: Ca = None,
-    as_json: AsJson = False,
-) -> None:
-    """What happened in the fleet, as a node saw it: who joined, fell silent, died, came back."""
-    from meshfleet.cli.asking import Asked
-    from meshfleet.cli.events import events as run_events
-
-    asked = Asked(node, state_dir, key_file, ca)
-    code = run_events(asked, subject=name, kinds=kind or [], limit=limit, follow=follow, as_json=as_json)
-    raise typer.Exit(code)
+for look in (status, top, cost, why, events):
+    app.command()(look)
 
 
 @app.command()

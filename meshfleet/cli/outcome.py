@@ -23,6 +23,7 @@ EXTRAS = {
     "hypercorn": "serve",
     "rich": "cli",
     "starlette": "serve",
+    "textual": "tui",
     "typer": "cli",
     "watchfiles": "runtimes",
 }

@@ -46,8 +46,9 @@ def console() -> Console:
 
 
 def has_glyphs() -> bool:
-    """Whether standard output can show more than ASCII."""
-    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+    """Whether standard output can show more than ASCII. `top` puts something in its place that has no encoding."""
+    real = getattr(sys.__stdout__, "encoding", None)
+    encoding = (getattr(sys.stdout, "encoding", None) or real or "ascii").lower()
     return encoding.replace("-", "").startswith("utf")
 
 

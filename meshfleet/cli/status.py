@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from rich.console import Group
@@ -16,8 +16,10 @@ from rich.text import Text
 
 from meshfleet.cli import showing
 from meshfleet.cli.asking import Asked, reader
-from meshfleet.cli.outcome import complain
-from meshfleet.errors import NoAnswer
+from meshfleet.cli.outcome import NO_ANSWER, complain
+from meshfleet.cli.picking import Wanted, in_order, picked, read_filter, read_order
+from meshfleet.cli.status_line import one_line
+from meshfleet.errors import ConfigError, NoAnswer
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.view import AgentView, FleetView, NodeView
@@ -32,11 +34,17 @@ if TYPE_CHECKING:
 WIDE = 110
 """Columns from which there is room for an agent's node, project and tokens."""
 
+ENOUGH = 200
+"""Columns that `-o wide` takes where it needs them, also on a narrow terminal."""
+
 SHORTENED = ("NODE", "REACH", "HOST", "ZONE", "AGENT", "STATUS", "MODEL", "PROJECT")
 """Columns that give way where there is not enough room. Presence, ages and sums are always whole."""
 
 MOST_WHERE_NARROW = {"STATUS": 13, "MODEL": 16}
 """Columns that these take at most of 80, so that the agent's id, which `why` is asked with, is left whole."""
+
+LEAST_WHERE_NARROW = 8
+"""Columns below which neither of them makes way for a long id."""
 
 ATTENTION = 12
 """Lines of what needs attention."""
@@ -47,19 +55,73 @@ RETRY_SECONDS = 1.0
 CUT_OFF = 3
 
 
-def status(asked: Asked, *, as_json: bool, watch: bool) -> int:
+class How(NamedTuple):
+    """Which agents are shown, in which order and form."""
+
+    form: str = ""
+    """`wide`, `json`, `name`, `line`, or empty for as wide as the terminal is."""
+    wanted: tuple[Wanted, ...] = ()
+    order: str | None = None
+    turned: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the view is shown as the node gave it."""
+        return not self.wanted and self.order is None
+
+    def apply(self, view: FleetView) -> FleetView:
+        """The view with those agents alone, in that order."""
+        agents = picked(view, self.wanted)
+        if self.order is not None:
+            agents = in_order(agents, self.order, turned=self.turned)
+        return msgspec.structs.replace(view, agents=tuple(agents))
+
+
+def how(wanted: str | None, order: str | None, output: str | None, *, line: bool, as_json: bool) -> How:
+    """What the flags say. ConfigError where they contradict each other, or name what is not there."""
+    if output not in (None, "wide", "json", "name"):
+        raise ConfigError(f"--output: {output!r} is none of wide, json, name.")
+    forms = {form for form in (output, "json" if as_json else None, "line" if line else None) if form is not None}
+    if len(forms) > 1:
+        raise ConfigError(f"status takes one form at a time: {', '.join(sorted(forms))}.")
+    if line and (wanted is not None or order is not None):
+        raise ConfigError("--line sums up the whole fleet: --filter and --sort are for agents, line by line.")
+    name, turned = (None, False) if order is None else read_order(order)
+    return How(next(iter(forms), ""), read_filter(wanted or ""), name, turned)
+
+
+def status(asked: Asked, shown: How, *, watch: bool) -> int:
     """Print the view of one node; returns the exit code. See docs/cli.md."""
-    node = reader(asked)
-    if watch:
-        return _watch(node, as_json=as_json)
-    body = node.get("/v1/fleet")
+    try:
+        node = reader(asked)
+        if watch:
+            return _watch(node, shown)
+        body = node.get("/v1/fleet")
+    except NoAnswer:
+        if shown.form != "line":
+            raise
+        print("no node")
+        return NO_ANSWER
     view = node.understood(body, FleetView)
-    if as_json:
+    if shown.form == "json" and shown.is_whole:
         print(body.decode())
     else:
-        console = showing.console()
-        console.print(render(view, console.width))
+        _print(view, shown, showing.console())
     return verdict(view)
+
+
+def _print(view: FleetView, shown: How, console: Console) -> None:
+    picked_view = shown.apply(view)
+    if shown.form == "json":
+        print(msgspec.json.encode(picked_view).decode())
+    elif shown.form == "name":
+        print("".join(f"{agent.agent_id}\n" for agent in picked_view.agents), end="")
+    elif shown.form == "line":
+        print(one_line(view))
+    else:
+        if shown.form == "wide":
+            console.width = max(console.width, ENOUGH)
+        console.print(render(picked_view, console.width, shown, of=len(view.agents)))
 
 
 def verdict(view: FleetView) -> int:
@@ -72,13 +134,18 @@ def verdict(view: FleetView) -> int:
     return 0 if well and view.served_by.standing is Standing.CONNECTED else 1
 
 
-def render(view: FleetView, width: int) -> RenderableType:
-    """The view as text of at most `width` columns."""
-    parts: list[RenderableType] = [*_itself(view), *_attention(view), Text(), _nodes(view)]
-    parts += _reasons(view)
+def render(view: FleetView, width: int, shown: How | None = None, of: int | None = None) -> RenderableType:
+    """The view as text of at most `width` columns. With a filter only the agents that fit, of so many."""
+    shown = shown or How()
+    parts: list[RenderableType] = [*_itself(view)]
+    if not shown.wanted:
+        parts += [*_attention(view), Text(), _nodes(view), *_reasons(view)]
     if view.agents:
-        parts += [Text(), _agents(view, wide=width >= WIDE)]
-    parts += _first_steps(view)
+        parts += [Text(), _agents(view, width, wide=shown.form == "wide" or width >= WIDE)]
+    if shown.wanted:
+        parts += [Text(), Text(f"{len(view.agents)} of {of} agents fit.", style="dim")]
+    else:
+        parts += _first_steps(view)
     return Group(*parts)
 
 
@@ -205,14 +272,29 @@ def _reason(name: str, judged: NodeView | AgentView) -> RenderableType:
     return Text.assemble((f"{name} {judged.presence.value}", colour), f": {'; '.join(judged.reasons)}")
 
 
-def _agents(view: FleetView, *, wide: bool) -> Table:
+def _leave_room(table: Table, view: FleetView, width: int) -> None:
+    """Have what can be guessed when it is cut make way for the ids, as far as that helps."""
+    rows = [
+        (agent.agent_id, showing.presence(agent.presence).plain, showing.money(agent.state.cost_usd))
+        for agent in view.agents
+    ]
+    whole = sum(max(map(len, column)) for column in zip(*rows, strict=True))
+    age = max(len(showing.age(agent.age_s)) for agent in view.agents)
+    left = width - whole - max(age, 3) - len("100%") - 2 * (len(table.columns) - 1)
+    status = min(MOST_WHERE_NARROW["STATUS"], max(left // 2, LEAST_WHERE_NARROW))
+    model = min(MOST_WHERE_NARROW["MODEL"], max(left - status, LEAST_WHERE_NARROW))
+    for column in table.columns:
+        column.max_width = {"STATUS": status, "MODEL": model}.get(str(column.header))
+
+
+def _agents(view: FleetView, width: int, *, wide: bool) -> Table:
     columns = ["AGENT", "PRESENCE", "STATUS", "MODEL", "CTX", "COST", "AGE"]
     if wide:
         columns[1:1] = ["NODE", "PROJECT"]
         columns[-2:-2] = ["IN", "OUT"]
     table = _table(*columns)
-    for column in table.columns:
-        column.max_width = None if wide else MOST_WHERE_NARROW.get(str(column.header))
+    if not wide:
+        _leave_room(table, view, width)
     for agent in view.agents:
         state = agent.state
         doing = f"{state.status.value} {state.active_tool}" if state.active_tool else state.status.value
@@ -232,33 +314,31 @@ def _agents(view: FleetView, *, wide: bool) -> Table:
     return table
 
 
-def _watch(node: Reader, *, as_json: bool) -> int:
+def _watch(node: Reader, shown: How) -> int:
     """Show each change until Ctrl-C; the exit code is that of the last view."""
     console = showing.console()
     code = verdict(node.fleet())  # a node that is not there ends it at once
     try:
-        if as_json or not console.is_terminal:
-            for view in _changes(node):
-                code = verdict(view)
-                if as_json:
-                    print(msgspec.json.encode(view).decode())
-                else:
-                    console.print(render(view, console.width), Text())
-                sys.stdout.flush()
-        else:
-            code = _watch_live(node, console)
+        if shown.form in ("", "wide") and console.is_terminal:
+            return _watch_live(node, shown, console)
+        for view in _changes(node):
+            code = verdict(view)
+            _print(view, shown, console)
+            if shown.form in ("", "wide"):
+                console.print()
+            sys.stdout.flush()
     except KeyboardInterrupt:
         pass
     return code
 
 
-def _watch_live(node: Reader, console: Console) -> int:
+def _watch_live(node: Reader, shown: How, console: Console) -> int:
     code = 0
     with Live(console=console, auto_refresh=False, vertical_overflow="crop", screen=True) as live:
         try:
             for view in _changes(node):
                 code = verdict(view)
-                live.update(render(view, console.width), refresh=True)
+                live.update(render(shown.apply(view), console.width, shown, of=len(view.agents)), refresh=True)
         except KeyboardInterrupt:
             pass
     return code

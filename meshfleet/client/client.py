@@ -40,7 +40,8 @@ KNOWN_LIMIT = 64
 class Client:
     """Reads a fleet. `nodes`: addresses of some of its nodes, such as `http://10.0.0.7:7879`; more are learnt from the
     view. `key`: an API key with scope `read` (`meshfleet keys api create`). `ca`: a file with the certificates that
-    vouch for nodes that speak https, where the system does not."""
+    vouch for nodes that speak https, where the system does not. `made_for`: makes the reader of an address, where that
+    takes more than the two."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Client:
         key: ApiKey | str | None = None,
         ca: Path | None = None,
         sleep: Callable[[float], object] = time.sleep,
+        made_for: Callable[[str], Reader] | None = None,
     ) -> None:
         if not nodes:
             raise ConfigError("a client needs a node to ask: Client('http://HOST:7879', key=...).")
@@ -57,11 +59,17 @@ class Client:
         self._sessions = Memory()
         self._urls = [node.rstrip("/") for node in nodes]
         self._readers: dict[str, Reader] = {}
+        self._made_for = made_for or self._made
 
     @property
     def url(self) -> str:
         """The node that is asked first now: the one that answered last."""
         return self._urls[0]
+
+    @property
+    def reader(self) -> Reader:
+        """Asks that node for other things than the view."""
+        return self._reader(self.url)
 
     def fleet(self) -> FleetView:
         """The merged view. NoAnswer where no node answers, ConfigError where the key is not good."""
@@ -108,8 +116,11 @@ class Client:
     def _reader(self, url: str) -> Reader:
         reader = self._readers.get(url)
         if reader is None:
-            reader = self._readers[url] = Reader(url, self._key, ca=self._ca, cache=self._sessions)
+            reader = self._readers[url] = self._made_for(url)
         return reader
+
+    def _made(self, url: str) -> Reader:
+        return Reader(url, self._key, ca=self._ca, cache=self._sessions)
 
     def _learn(self, url: str, view: FleetView) -> None:
         """Who answered is asked first, then those who are well by its view, then the others."""

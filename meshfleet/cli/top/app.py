@@ -1,0 +1,322 @@
+"""The program: pages, keys, and what is shown when."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import ContentSwitcher, Input, Static
+
+from meshfleet.cli.picking import ORDERS, Wanted, read_filter
+from meshfleet.cli.top import agents, heading, limits, nodes
+from meshfleet.cli.top.detail import Detail
+from meshfleet.cli.top.following import Following, Heard
+from meshfleet.cli.top.grid import Grid
+from meshfleet.cli.top.keys import Keys
+from meshfleet.cli.top.reading import Reading
+from meshfleet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.app import ComposeResult
+
+    from meshfleet.cli.top.grid import Grid as AnyGrid
+    from meshfleet.client import Client
+    from meshfleet.fleet.view import AgentView, NodeView
+
+PAGES = ("agents", "nodes", "limits")
+SORTED_BY = tuple(dict.fromkeys(column.key for column in agents.COLUMNS if column.key in ORDERS))
+
+WIDE_KEYS = "  enter detail  n needs me  / filter  s sort  r turn  b group  v its view  ? keys  q quit"
+
+NO_AGENTS = "No agents yet. Coding agents show up by themselves; a Python program with meshfleet.Agent."
+NOTHING_FITS = "No agent fits the filter. esc ends it."
+NO_LIMITS = "No agent has told of a rate limit."
+
+
+class Top(App[None]):
+    """The fleet, live, on a full screen."""
+
+    CSS_PATH = "top.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "meshfleet top"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+c", "quit", "quit", priority=False),
+        Binding("question_mark,f1", "keys", "keys"),
+        Binding("slash", "filter", "filter"),
+        Binding("escape", "unfilter", "all"),
+        Binding("1", "page('agents')"),
+        Binding("2", "page('nodes')"),
+        Binding("3", "page('limits')"),
+        Binding("s,greater_than_sign", "sort(1)", "sort"),
+        Binding("S,less_than_sign", "sort(-1)"),
+        Binding("r", "reverse", "reverse"),
+        Binding("b", "group", "group by"),
+        Binding("n", "next_need", "who needs me"),
+        Binding("v", "turn_to", "its view"),
+    ]
+
+    class News(Message):
+        """A view came, or the end of them."""
+
+        def __init__(self, following: Following) -> None:
+            super().__init__()
+            self.following = following
+
+    def __init__(self, client: Client, heard: Heard, connect: Callable[[str, str], Client]) -> None:
+        """`heard`: the first view. `connect(url, before)`: a client for another node, with the one before to fall back
+        on."""
+        super().__init__(ansi_color=True)
+        self.heard = heard
+        self.problem: str | None = None
+        """Why it ended by itself."""
+        self._client = client
+        self._connect = connect
+        self._following: Following | None = None
+        self._turning_to: str | None = None
+        self._wanted: tuple[Wanted, ...] = ()
+        self._order, self._turned = "state", False
+        self._group: str | None = None
+        self._need = -1
+
+    @property
+    def reading(self) -> Reading:
+        """The newest view, as of now."""
+        now = time.monotonic()
+        return Reading(self.heard.view, now - self.heard.at, now - self.heard.alive)
+
+    def compose(self) -> ComposeResult:
+        """The head, one of three tables, the foot."""
+        with Vertical(id="head"):
+            yield Static(id="title")
+            yield Static(id="sums")
+            yield Static(id="banner")
+            yield Static(id="needs")
+        with ContentSwitcher(initial="agents"):
+            yield Grid(agents.COLUMNS, NO_AGENTS, "agents")
+            yield Grid(nodes.COLUMNS, "", "nodes")
+            yield Grid(limits.COLUMNS, NO_LIMITS, "limits")
+        yield Input(placeholder="text  model:opus  state:waiting  -node:n3", id="filter", compact=True)
+        yield Static(id="foot")
+
+    def on_mount(self) -> None:
+        """Begin to follow, and to let time go on."""
+        self.query_one("#filter").display = False
+        self._follow(self._client)
+        self.set_interval(1.0, self.draw)
+        self._grid().focus()
+        self.draw()
+
+    def on_unmount(self) -> None:
+        """Nothing more is wanted."""
+        if self._following is not None:
+            self._following.stop()
+
+    def on_resize(self) -> None:
+        """What has room depends on it."""
+        self.call_after_refresh(self.draw)
+
+    def on_top_news(self, message: Top.News) -> None:
+        """A view came."""
+        if message.following is not self._following:
+            return  # of a node that was turned away from
+        heard = message.following.take()
+        if message.following.problem is not None:
+            self.problem = message.following.problem
+            self.exit()
+        if heard is None:
+            return
+        before, now = self.heard.view.served_by.node, heard.view.served_by.node
+        self.heard = heard
+        if self._turning_to is not None:
+            if now != self._turning_to:
+                self.notify(f"{self._turning_to} does not answer: this is {now}'s view.", severity="warning")
+        elif before != now:
+            self.notify(f"{before} does not answer any more: this is {now}'s view.", severity="warning")
+        self._turning_to = None
+        self.draw()
+
+    def on_grid_chosen(self, message: Grid.Chosen) -> None:
+        """A row was opened: all about it; of a limit, the agents that share it."""
+        if message.grid_id == "limits":
+            self._filter_by(f"key:{message.key.split(' ')[0]}")
+            self.action_page("agents")
+        else:
+            self.push_screen(Detail(message.key, lambda: self.reading, lambda: self._client.reader), self._turn)
+
+    def on_grid_head_clicked(self, message: Grid.HeadClicked) -> None:
+        """Sort by that column; once more turns the order round."""
+        if self._page() == "agents" and message.column in ORDERS:
+            self._turned = not self._turned if self._order == message.column else False
+            self._order = message.column
+            self.draw()
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """The filter holds while it is typed."""
+        try:
+            self._wanted = read_filter(message.value)
+            message.input.border_title = ""
+            message.input.remove_class("wrong")
+        except ConfigError:
+            message.input.add_class("wrong")  # half a key is none yet
+        self.draw()
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """The filter stays, and the keys are the table's again."""
+        try:
+            read_filter(message.value)
+        except ConfigError as error:
+            self.notify(str(error), severity="error")
+            return
+        message.input.display = bool(message.value)
+        self._grid().focus()
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        self.action_page("agents")
+        field = self.query_one("#filter", Input)
+        field.display = True
+        field.focus()
+
+    def action_unfilter(self) -> None:
+        """See all again."""
+        self._filter_by("")
+        self._grid().focus()
+
+    def action_page(self, page: str) -> None:
+        """Turn to a page."""
+        self.query_one(ContentSwitcher).current = page
+        self._grid().focus()
+        self.draw()
+
+    def action_sort(self, by: int) -> None:
+        """Sort by the next column, or the one before."""
+        self._order = SORTED_BY[(SORTED_BY.index(self._order) + by) % len(SORTED_BY)]
+        self._turned = False
+        self.draw()
+
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        self._turned = not self._turned
+        self.draw()
+
+    def action_group(self) -> None:
+        """Group by the next thing."""
+        self._group = agents.GROUPS[(agents.GROUPS.index(self._group) + 1) % len(agents.GROUPS)]
+        self.draw()
+
+    def action_next_need(self) -> None:
+        """Go to the next that needs somebody."""
+        found = self.heard.view.attention
+        if not found:
+            self.notify("Nobody needs you.")
+            return
+        self._need = (self._need + 1) % len(found)
+        subject = found[self._need].subject
+        self.action_page("nodes" if any(node.name == subject for node in self.heard.view.nodes) else "agents")
+        if not self._grid().go_to(subject):
+            self._filter_by("")
+            self.draw()
+            self._grid().go_to(subject)
+
+    def action_turn_to(self) -> None:
+        """See the fleet as the node under the cursor does, or the one that carries the agent."""
+        key = self._grid().under_cursor
+        agent = next((each for each in self.heard.view.agents if each.agent_id == key), None)
+        self._turn(agent.node if agent is not None else key)
+
+    def action_keys(self) -> None:
+        """What the keys do."""
+        self.push_screen(Keys())
+
+    def _turn(self, name: str | None) -> None:
+        """Follow another node."""
+        node = next((each for each in self.heard.view.nodes if each.name == name), None)
+        if node is None:
+            return
+        if node.name == self.heard.view.served_by.node:
+            self.notify(f"This is {node.name}'s view.")
+            return
+        if node.base_url is None or not _can_be_asked(node.base_url, self.heard.url):
+            self.notify(f"{node.name} serves its view to its own machine alone.", severity="warning")
+            return
+        self._turning_to = node.name
+        self._follow(self._connect(node.base_url.rstrip("/"), self.heard.url))
+        self.draw()
+
+    def _follow(self, client: Client) -> None:
+        if self._following is not None:
+            self._following.stop()
+        self._client = client
+        self._following = Following(client, lambda following: self.post_message(self.News(following)))
+        self._following.start()
+
+    def _filter_by(self, text: str) -> None:
+        field = self.query_one("#filter", Input)
+        field.value = text
+        field.display = bool(text)
+        self._wanted = read_filter(text)
+
+    def _page(self) -> str:
+        return self.query_one(ContentSwitcher).current or "agents"
+
+    def _grid(self) -> AnyGrid[AgentView]:
+        return self.query_one(f"#{self._page()}", Grid)
+
+    def draw(self) -> None:
+        """Show what there is, as of now."""
+        reading = self.reading
+        view = reading.view
+        width, height = self.size
+        title = heading.title(reading, self.heard.url, width)
+        if self._turning_to is not None:
+            title = Text(f"Asking {self._turning_to} ...", "yellow")
+        self.query_one("#title", Static).update(title)
+        self.query_one("#sums", Static).update(Text("\n").join(heading.sums(reading)))
+        banner = self.query_one("#banner", Static)
+        said = heading.banner(reading)
+        banner.display = said is not None
+        banner.set_class(heading.is_grave(reading), "grave")
+        banner.update(said or "")
+        needs = self.query_one("#needs", Static)
+        needs.display = bool(view.attention)
+        needs.update(heading.attention(reading, max(2, height // 8)))
+        page = self._page()
+        if page == "agents":
+            grid: Grid[AgentView] = self.query_one("#agents", Grid)
+            grid.empty = NOTHING_FITS if view.agents else NO_AGENTS
+            rows = agents.shown(view, self._wanted, self._order, self._group, turned=self._turned)
+            grid.show(rows, reading, (self._order, self._turned))
+        elif page == "nodes":
+            nodes_grid: Grid[NodeView] = self.query_one("#nodes", Grid)
+            nodes_grid.show(nodes.shown(view), reading)
+        else:
+            limits_grid: Grid[limits.Limit] = self.query_one("#limits", Grid)
+            limits_grid.show(limits.shown(view), reading)
+        self.query_one("#foot", Static).update(self._foot(page))
+
+    def _foot(self, page: str) -> Text:
+        line = Text()
+        for number, name in enumerate(PAGES, 1):
+            line.append(f" {number} {name} ", "reverse" if name == page else "")
+        line.append(f" {self._grid().place}")
+        if page == "agents":
+            line.append(f"  by {self._order}{' turned' if self._turned else ''}")
+            if self._group is not None:
+                line.append(f" in {self._group}s")
+        keys = WIDE_KEYS if self.size.width >= 140 else "  / filter  ? keys  q quit"
+        line.append(keys, "bright_black")
+        return line
+
+
+def _can_be_asked(url: str, from_: str) -> bool:
+    """A loopback address that a node elsewhere told is not that node's."""
+    from meshfleet.client.client import is_near
+
+    return is_near(url) <= is_near(from_)

@@ -157,10 +157,11 @@ class Viewing:
     def _own(self, at: float, wall: float) -> Iterator[AgentView]:
         member = self._member
         shelf, now = member.replica.shelf(member.name), rfc3339(wall)
+        since = rfc3339(wall - (at - member.started_at))  # as long as this node has been there to see them
         for snapshot in _of_agents(shelf):
             state = self._state(snapshot)
             if state is not None:
-                yield _agent(snapshot, state, FRESH, age=0.0, transport="local", last_seen=now, since=now)
+                yield _agent(snapshot, state, FRESH, age=0.0, transport="local", last_seen=now, since=since)
 
     def _agents_of(self, record: Record, at: float, wall: float) -> Iterator[AgentView]:
         shelf = self._member.replica.shelf(record.name)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from ipaddress import ip_address
+from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -56,6 +57,7 @@ class Client:
         self._key = key
         self._ca = ca
         self._sleep = sleep
+        self._over = Event()
         self._sessions = Memory()
         self._urls = [node.rstrip("/") for node in nodes]
         self._readers: dict[str, Reader] = {}
@@ -86,11 +88,13 @@ class Client:
 
     def watch(self) -> Generator[FleetView, None, None]:
         """The view, and each newer one, for ever: while no node answers it waits for one. ConfigError where the key is
-        not good."""
-        while True:
+        not good. Ends after `stop`."""
+        while not self._over.is_set():
             answered = False
             for url in list(self._urls):
                 for view in self._follow(url):
+                    if self._over.is_set():
+                        return
                     answered = True
                     self._learn(url, view)
                     yield view
@@ -98,6 +102,10 @@ class Client:
                     break  # its stream ended: ask it first again, and then the others
             if not answered:
                 self._sleep(PAUSE_SECONDS)
+
+    def stop(self) -> None:
+        """Have `watch` end, with the next view or sign of life, or when it would ask another node."""
+        self._over.set()
 
     def _follow(self, url: str) -> Generator[FleetView, None, None]:
         """Views of one node until it has none to give."""

@@ -184,3 +184,8 @@ async def test_it_learns_who_else_is_there_but_no_loopback_of_others(sites: tupl
 )
 def test_what_is_near(url: str, near: bool) -> None:
     assert is_near(url) is near
+
+
+async def test_who_is_told_to_stop_ends_though_no_node_answers(key: ApiKey) -> None:
+    client = meshfleet.Client("http://127.0.0.1:9", key=key, sleep=lambda _: client.stop())
+    assert await in_thread(lambda: list(client.watch())) == []

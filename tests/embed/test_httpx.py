@@ -116,8 +116,10 @@ async def test_two_agents_with_one_key_are_one_row_and_the_key_is_in_nothing_tha
     sent: list[bytes] = []
     request = http.client.HTTPConnection.request
 
-    def recorded(self: http.client.HTTPConnection, method: str, url: str, body: bytes, headers: dict[str, str]) -> None:
-        sent.append(repr((url, headers)).encode() + body)
+    def recorded(
+        self: http.client.HTTPConnection, method: str, url: str, body: bytes | None, headers: dict[str, str]
+    ) -> None:
+        sent.append(repr((url, headers)).encode() + (body or b""))
         request(self, method, url, body, headers)
 
     def ask(agent: meshfleet.Agent) -> None:

@@ -47,6 +47,7 @@ class Following:
     def stop(self) -> None:
         """Tell no more. The thread ends with the next sign of life, or its connection's end."""
         self._stopped = True
+        self.client.stop()
 
     def take(self) -> Heard | None:
         """The newest view, if it was not taken yet."""

@@ -62,24 +62,24 @@ _OPERATIONS = {
 _KINDS = ("gen_ai.operation.name", "openinference.span.kind", "traceloop.span.kind", "llm.request.type")
 _AGENT = ("gen_ai.agent.name", "agent_name", "agent.name")
 _TOOL = ("gen_ai.tool.name", "tool.name")
-_MODEL = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "model_name")
+MODELS = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "model_name")
 _PROVIDER = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
-_INPUT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-_OUTPUT = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
-_CACHE_READ = (
+INPUT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
+OUTPUT = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
+CACHE_READ = (
     "gen_ai.usage.cache_read.input_tokens",
     "gen_ai.usage.cache_read_input_tokens",
     "gen_ai.usage.details.cache_read_tokens",
     "llm.token_count.prompt_details.cache_read",
 )
-_CACHE_WRITE = (
+CACHE_WRITE = (
     "gen_ai.usage.cache_creation.input_tokens",
     "gen_ai.usage.cache_creation_input_tokens",
     "gen_ai.usage.cache_write_input_tokens",
     "gen_ai.usage.details.cache_write_tokens",
     "llm.token_count.prompt_details.cache_write",
 )
-_COST = ("operation.cost", "llm.cost.total")
+COST = ("operation.cost", "llm.cost.total")
 _NAMED = re.compile(r"(invoke_agent|invoke_workflow|execute_tool|chat|generate_content|text_completion)(?: (.{1,80}))?")
 _SPAN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. @-]{0,63}")
 
@@ -117,12 +117,12 @@ def read_span(span: str, attributes: Mapping[str, object]) -> Facts:
         operation=operation,
         agent=agent,
         tool=tool,
-        model=clean(_text(attributes, _MODEL)),
+        model=clean(_text(attributes, MODELS)),
         provider=clean(_text(attributes, _PROVIDER)),
-        input=_count(attributes, _INPUT),
-        output=_count(attributes, _OUTPUT),
-        cache_read=_count(attributes, _CACHE_READ),
-        cache_write=_count(attributes, _CACHE_WRITE),
+        input=_count(attributes, INPUT),
+        output=_count(attributes, OUTPUT),
+        cache_read=_count(attributes, CACHE_READ),
+        cache_write=_count(attributes, CACHE_WRITE),
         cost=_money(attributes),
         error=clean(_text(attributes, ("error.type",))),
     )
@@ -162,7 +162,7 @@ def _count(attributes: Mapping[str, object], names: tuple[str, ...]) -> int | No
 
 
 def _money(attributes: Mapping[str, object]) -> float | None:
-    for name in _COST:
+    for name in COST:
         value = attributes.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
             return float(value)

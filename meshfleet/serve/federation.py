@@ -158,10 +158,9 @@ def _of_the_fleet(view: FleetView) -> Iterator[Metric]:
     limits = GaugeMetricFamily(
         "meshfleet_rate_limit_used_ratio", "How much of an API key's limit is used.", labels=["key", "window"]
     )
-    readings = {(limit.key, limit.window): limit.used_pct for agent in view.agents for limit in agent.state.rate_limits}
-    for (key, window), used in sorted(readings.items()):
-        if used is not None:
-            limits.add_metric([key, window], used / 100)
+    for limit in view.totals.rate_limits:
+        if limit.used_pct is not None:
+            limits.add_metric([limit.key, limit.window], limit.used_pct / 100)
     yield limits
     left_out = max(0, len(view.agents) - FEDERATED_LIMIT)
     yield GaugeMetricFamily("meshfleet_fleet_agents", "Agents that are known.", value=len(view.agents))

@@ -17,6 +17,7 @@ from meshfleet.errors import PublishError
 from meshfleet.fleet.access import Scope
 from meshfleet.fleet.cost import CostReport, Here, Spent
 from meshfleet.fleet.evidence import Fact, Kind
+from meshfleet.fleet.headroom import headroom
 from meshfleet.fleet.names import Address, AgentId, NodeName
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
@@ -166,6 +167,7 @@ class SampleFeed:
                 tokens_out=120_336,
                 cost_usd=21.93,
                 period=Period(start="2026-11-01", cost_usd=None),
+                rate_limits=headroom((agent.state for agent in agents), NOW),
             ),
         )
 
@@ -223,7 +225,9 @@ def _agent(agent_id: str, node: str, note: str | None) -> AgentView:
             cost_usd=7.31,
             active_tool="Bash",
             active_tool_since=NOW,
-            rate_limits=(RateLimit(key="anthropic:9f2e", window="5h", used_pct=38.0, resets_at=NOW),),
+            rate_limits=(
+                RateLimit(key="anthropic:9f2e", window="5h", used_pct=38.0, resets_at="2026-11-23T23:00:00Z"),
+            ),
             note=note,
             sources={"cost_usd": "priced"},
         ),

@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.state import Status
+from meshfleet.runtimes.genai import CACHE_READ, CACHE_WRITE, COST, INPUT, MODELS, OUTPUT
 from meshfleet.runtimes.otlp.plain import count, number, text
 from meshfleet.runtimes.otlp.told import Counted, Response, Told
 from meshfleet.runtimes.record import name
@@ -40,22 +41,6 @@ AGENTS = frozenset({"invoke_agent", "invoke_workflow", "AGENT"})
 TOOLS = frozenset({"execute_tool", "TOOL"})
 
 KINDS = ("gen_ai.operation.name", "openinference.span.kind", "llm.request.type")
-MODELS = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name")
-INPUT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-OUTPUT = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
-CACHE_READ = (
-    "gen_ai.usage.cache_read.input_tokens",
-    "gen_ai.usage.cache_read_input_tokens",
-    "gen_ai.usage.details.cache_read_tokens",
-    "llm.token_count.prompt_details.cache_read",
-)
-CACHE_WRITE = (
-    "gen_ai.usage.cache_creation.input_tokens",
-    "gen_ai.usage.cache_creation_input_tokens",
-    "gen_ai.usage.details.cache_write_tokens",
-    "llm.token_count.prompt_details.cache_write",
-)
-COST = ("operation.cost", "llm.cost.total")
 TOKENS = {"input": "prompt", "prompt": "prompt", "output": "output", "completion": "output"}
 
 

@@ -13,6 +13,7 @@
 #   make mutants               breaks rules of the core one at a time; each must be noticed
 #   make fuzz                  feeds every decoder of network bytes, 10 minutes each (MINUTES=1, TARGET=packet, ARGS=--keep)
 #   make real-agents           the real Claude Code, Codex and Gemini CLI, offline, against a node (npm, 700 MB, once)
+#   make manifests             deploy/kubernetes from the Helm chart
 #   make bench                 what the mesh costs and how fast it is, measured on loopback
 #
 # PYTHON=/path/to/python3.12 picks the interpreter.
@@ -39,7 +40,7 @@ $(RUN_STAMP): FORCE
 endif
 endif
 
-.PHONY: demo up test lint format bench sims lifeguard sweep traces mutants fuzz real-agents clean FORCE
+.PHONY: demo up test lint format bench sims lifeguard sweep traces mutants fuzz real-agents manifests clean FORCE
 FORCE:
 
 demo: $(RUN_STAMP)
@@ -70,6 +71,9 @@ mutants: $(DEV_STAMP)
 fuzz: $(DEV_STAMP)
 	@$(PY) -c 'import atheris' 2>/dev/null || $(PY) -m pip install -q --only-binary :all: atheris || true
 	@$(PY) -m tests.fuzz.run --minutes $(MINUTES) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
+manifests: $(DEV_STAMP)
+	@$(PY) .ci/manifests.py
 
 AGENTS := @anthropic-ai/claude-code @openai/codex @google/gemini-cli
 

@@ -186,6 +186,10 @@ def invite(
     role: Annotated[str, typer.Option(metavar="ROLE", help="What the newcomer may be: agent or observer.")] = "agent",
     expires: Annotated[str, typer.Option(metavar="TIME", help="How long it is good: 30m, 1h, 7d.")] = "1h",
     uses: Annotated[int, typer.Option(min=1, max=1_000, metavar="N", help="For how many machines.")] = 1,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST:PORT", help="Where the newcomer reaches this node; may be given again. [--gossip]"),
+    ] = None,
     node: NodeUrl = None,
     state_dir: StateDir = None,
     as_json: AsJson = False,
@@ -193,7 +197,7 @@ def invite(
     """Print one line that lets another machine into the fleet: `meshfleet up --invite LINE`."""
     from meshfleet.cli.trusting import invite as run_invite
 
-    run_invite(role, expires, uses, node=node, state_dir=state_dir, as_json=as_json)
+    run_invite(role, expires, uses, at or (), node=node, state_dir=state_dir, as_json=as_json)
 
 
 @app.command()

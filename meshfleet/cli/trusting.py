@@ -13,20 +13,32 @@ import msgspec
 from meshfleet.cli.asking import elsewhere, socket_dir
 from meshfleet.cli.local import administer
 from meshfleet.errors import ConfigError, StateDirError
-from meshfleet.fleet.names import node_name
+from meshfleet.fleet.names import node_name, parse_address
 from meshfleet.node.admin import Invite, Keys, Reply, Request, Revoke, Rotate
 from meshfleet.node.invites import read_invite
 from meshfleet.node.vault import CA_CERTIFICATE, CA_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshfleet.node.office import KeysTold
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
-def invite(role: str, expires: str, uses: int, *, node: str | None, state_dir: str | None, as_json: bool) -> None:
+def invite(
+    role: str,
+    expires: str,
+    uses: int,
+    at: Sequence[str],
+    *,
+    node: str | None,
+    state_dir: str | None,
+    as_json: bool,
+) -> None:
     """Print the line that lets a machine into the fleet."""
-    reply = _ask(Invite(role, seconds(expires), uses), node, state_dir)
+    where = tuple(str(parse_address(text)) for text in at)
+    reply = _ask(Invite(role, seconds(expires), uses, where), node, state_dir)
     if as_json:
         _print_json(reply)
         return
@@ -35,8 +47,8 @@ def invite(role: str, expires: str, uses: int, *, node: str | None, state_dir: s
     hosts = {address.host for address in read_invite(reply.invite).where()}
     if hosts & {"127.0.0.1", "::1"}:
         print(
-            "This node listens on loopback, so the line is good on this machine alone. Start the node with "
-            "--gossip and an address that the others reach.",
+            "This line says loopback, so it is good on this machine alone. Start the node with --gossip and an address "
+            "that the others reach, or name one that leads to it with --at.",
             file=sys.stderr,
         )
 

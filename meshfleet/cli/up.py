@@ -22,6 +22,7 @@ from meshfleet.cli.ending import until_signalled, working_until
 from meshfleet.cli.files import RUNNING, Running, point_to, pointer_to, remove, write_json
 from meshfleet.cli.handover import read_handover
 from meshfleet.cli.outcome import run_to_exit_code
+from meshfleet.cli.telling_systemd import Systemd
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address, parse_address
 from meshfleet.node.admin import serve_admin
@@ -75,11 +76,14 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
     async with open_node(_node_config(settings, extras, seeds)) as node:
         node.attending.exited_shown = settings.exited_shown
         left = trio.Event()
+        systemd = Systemd(os.environ)
         told = _told(node, settings) if settings.discover else None
         try:
             async with working_until(asked) as nursery:
                 running, link = await _serve(node, settings, told, left, nursery)
                 _introduce(running, link, settings, extras)
+                systemd.tell("READY=1")
+                nursery.start_soon(systemd.signs_of_life, lambda: node.health().standing.value)
                 observes = node.member.membership.me.info.role == OBSERVER
                 if observes and not extras.as_json:
                     print("An observer: it shows the fleet, and carries no agents.", flush=True)
@@ -91,6 +95,7 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
                     nursery.start_soon(_ask_with_stdin, asked)
                 await left.wait()
         finally:
+            systemd.tell("STOPPING=1")
             remove(settings.state_dir / RUNNING)
             remove(pointer_to(default_state_base(), settings.state_dir))
             if not left.is_set():

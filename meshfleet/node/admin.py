@@ -76,6 +76,8 @@ class Invite(msgspec.Struct, frozen=True, tag_field="op", tag="invite", forbid_u
     role: str
     seconds: float
     uses: int
+    at: tuple[str, ...] = ()
+    """Where the newcomer dials; () means where the node listens."""
 
 
 class Keys(msgspec.Struct, frozen=True, tag_field="op", tag="keys", forbid_unknown_fields=True):
@@ -226,8 +228,9 @@ async def _do(node: Administered, request: Join | Leave | Forget | Block | Unblo
             node.block([node_name(name) for name in names])
         case Unblock():
             node.unblock()
-        case Invite(role, seconds, uses):
-            return Reply(ok=True, invite=await node.office.invite(role, seconds, uses))
+        case Invite(role, seconds, uses, at):
+            where = [parse_address(text) for text in at]
+            return Reply(ok=True, invite=await node.office.invite(role, seconds, uses, where))
         case Keys():
             return Reply(ok=True, keys=node.office.keys())
         case Rotate():

@@ -39,8 +39,11 @@ BOOK_BYTES = 16 * 1024 * 1024
 """Of each file of the book that are read. 256 invitations that a thousand machines each used take 12 MB, 20,000 names
 4 MB."""
 
+MOST_ADDRESSES = 4
+"""Of one invitation: one for each way in, such as IPv4, IPv6, and a name."""
+
 LINE_LIMIT = 2_000
-"""Characters of a line; a real one has some 200."""
+"""Characters of a line; a real one has some 200, and one of four DNS names of 253 characters has 1,700."""
 
 _CHECK_BYTES = 4
 _T = TypeVar("_T")
@@ -57,7 +60,7 @@ class Invite(msgspec.Struct, frozen=True, array_like=True):
     """Of the fleet's authority: SHA-256 of its public key."""
     node: str
     """Who answers; its certificate must say so."""
-    addresses: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=8)]
+    addresses: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MOST_ADDRESSES)]
     invite: Annotated[bytes, msgspec.Meta(min_length=INVITE_ID_BYTES, max_length=INVITE_ID_BYTES)]
     secret: Annotated[bytes, msgspec.Meta(min_length=SECRET_BYTES, max_length=SECRET_BYTES)]
     expires: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]

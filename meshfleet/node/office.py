@@ -8,11 +8,13 @@ import msgspec
 import trio
 
 from meshfleet.errors import ConfigError
-from meshfleet.node.invites import Invite
+from meshfleet.node.invites import MOST_ADDRESSES, Invite
 from meshfleet.node.viewing import rfc3339
 from meshfleet.wire.identity import ROLES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshfleet.fleet.names import Address, NodeName
     from meshfleet.node.invites import Book
     from meshfleet.node.tending import Tending
@@ -70,14 +72,17 @@ class Office:
         self._name = name
         self._address = address
 
-    async def invite(self, role: str, seconds: float, uses: int) -> str:
-        """The line that lets `uses` machines in within so many seconds. ConfigError where that can't be."""
+    async def invite(self, role: str, seconds: float, uses: int, at: Sequence[Address] = ()) -> str:
+        """The line that lets `uses` machines in within so many seconds, which dial this node `at` these addresses, or
+        where it listens. ConfigError where that can't be."""
         if role not in ROLES:
             raise ConfigError(f"{role!r} is not a role. There are: {', '.join(ROLES)}.")
         if not 0 < seconds <= LONGEST_INVITE:
             raise ConfigError(f"an invitation lasts up to {LONGEST_INVITE / 86_400:.0f} days, not {seconds:g} s.")
         if not 1 <= uses <= MOST_USES:
             raise ConfigError(f"an invitation is good for 1 to {MOST_USES} machines, not {uses}.")
+        if len(at) > MOST_ADDRESSES:
+            raise ConfigError(f"an invitation names up to {MOST_ADDRESSES} addresses, not {len(at)}.")
         trust, book = self._tending.trust, self._book
         if trust.authority is None or book is None:
             raise ConfigError(
@@ -90,7 +95,8 @@ class Office:
         else:
             number, secret, expires = make(role, seconds, uses, now)
         fingerprint = trust.fleet.fingerprint
-        return Invite(fingerprint, self._name, (str(self._address),), number, secret, expires).line()
+        where = tuple(str(address) for address in at or (self._address,))
+        return Invite(fingerprint, self._name, where, number, secret, expires).line()
 
     async def rotate(self) -> None:
         """Give the fleet a new datagram key, in steps that lose nothing."""

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from meshfleet.errors import ConfigError, JoinError, StateDirError
-from meshfleet.fleet.names import NodeName
+from meshfleet.fleet.names import Address, NodeName
 from meshfleet.node import invites
 from meshfleet.node.entering import enter
 from meshfleet.node.invites import INVITES, ISSUED, Book, Issued, Refusal, _Open, read_invite
@@ -94,6 +94,16 @@ async def test_a_name_that_another_key_goes_by_is_given_to_nobody_and_costs_no_u
             with pytest.raises(JoinError, match=f"the name {taken} is taken"):
                 await entered(line, taken)
         assert (await entered(line, "n3")).name == "n3"
+
+
+async def test_an_invitation_says_where_to_dial_and_each_address_is_tried() -> None:
+    async with open_node(owner("n1")) as n1:
+        nobody = Address("127.0.0.1", 1)
+        line = await n1.office.invite("agent", 60.0, 1, at=(nobody, Address("localhost", n1.address.port)))
+        assert read_invite(line).addresses == ("127.0.0.1:1", f"localhost:{n1.address.port}")
+        assert (await entered(line, "n2")).name == "n2"
+        with pytest.raises(ConfigError, match="up to 4 addresses, not 5"):
+            await n1.office.invite("agent", 60.0, 1, at=(nobody,) * 5)
 
 
 async def test_an_expired_invitation_is_refused_on_both_sides() -> None:

@@ -13,6 +13,7 @@
 #   make mutants               breaks rules of the core one at a time; each must be noticed
 #   make fuzz                  feeds every decoder of network bytes, 10 minutes each (MINUTES=1, TARGET=packet, ARGS=--keep)
 #   make real-agents           the real Claude Code, Codex and Gemini CLI, offline, against a node (npm, 700 MB, once)
+#   make site                  the documentation as a site, in .site; a dead link is an error
 #   make manifests             deploy/kubernetes from the Helm chart
 #   make bench                 what the mesh costs and how fast it is, measured on loopback
 #
@@ -40,7 +41,7 @@ $(RUN_STAMP): FORCE
 endif
 endif
 
-.PHONY: demo up test lint format bench sims lifeguard sweep traces mutants fuzz real-agents manifests clean FORCE
+.PHONY: demo up test lint format bench sims lifeguard sweep traces mutants fuzz real-agents manifests site clean FORCE
 FORCE:
 
 demo: $(RUN_STAMP)
@@ -75,6 +76,9 @@ fuzz: $(DEV_STAMP)
 manifests: $(DEV_STAMP)
 	@$(PY) .ci/manifests.py
 
+site: $(DEV_STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+
 AGENTS := @anthropic-ai/claude-code @openai/codex @google/gemini-cli
 
 real-agents: $(DEV_STAMP)
@@ -104,7 +108,7 @@ format: $(DEV_STAMP)
 	@$(PY) -m ruff format .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+	rm -rf $(VENV) .site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
 
 $(RUN_STAMP): pyproject.toml
 	@PYTHON="$(PYTHON)" sh .ci/venv make $(VENV)

@@ -14,7 +14,7 @@ from meshfleet.client.session import Cache, Session
 from meshfleet.errors import ConfigError, NoAnswer
 from meshfleet.fleet.names import parse_address
 from meshfleet.node.keyfile import KeyFile, read_local_key
-from meshfleet.node.settings import CERTIFICATE, HTTP_PORT, Given, default_state_base, load
+from meshfleet.node.settings import CERTIFICATE, HTTP_PORT, Given, default_state_base, load, machine_name
 from meshfleet.wire import apikeys
 
 SESSIONS = ".sessions.json"
@@ -145,11 +145,16 @@ def _place(url: str) -> str:
 
 
 def socket_dir(node: str | None, state_dir: str | None) -> Path:
-    """The state dir of the node that `--node` or `--state-dir` names, or of the default one."""
+    """The state dir of the node that `--node` or `--state-dir` names, else of the default one, else of the only one
+    here: who started it as `--name first` need not say so again."""
     if state_dir is not None:
         return Path(state_dir).expanduser()
     if node is None:
-        return load(Given(), os.environ).state_dir
+        usual = load(Given(), os.environ).state_dir
+        if usual == default_state_base() / machine_name() and running_in(usual) is None:
+            here = running_here()
+            return here[0][0] if len(here) == 1 else usual
+        return usual
     found = _here(_url(node, "--node"))
     if found is not None:
         return found[0]

@@ -48,6 +48,17 @@ def test_commands_find_the_node_by_its_state_dir(tmp_path: Path) -> None:
         assert "box" in one_line_of(unknown)
 
 
+def test_the_only_node_here_is_administered_by_whatever_name_it_goes() -> None:
+    free = ("--gossip", "127.0.0.1:0", "--http", "127.0.0.1:0", "--no-discover")
+    with foreground("up", "--name", "first", *free):
+        assert run("invite").stdout.startswith("mfi1_")
+        with foreground("up", "--name", "second", *free):
+            told = one_line_of(run("invite"))  # which of the two?
+            assert "Running here: first" in told
+            assert "second" in told
+            assert run("invite", MESHFLEET_NAME="second").stdout.startswith("mfi1_")
+
+
 def test_leave_ends_the_node_and_clears_up(tmp_path: Path) -> None:
     with node(tmp_path) as (process, _):
         left = run("leave", "--state-dir", str(tmp_path), "--json")

@@ -15,6 +15,7 @@ from meshfleet.fleet.attention import Rules
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.timing import PRESETS, Timing
 from meshfleet.node.delivery import Delivery
+from meshfleet.node.otel.settings import Otel
 from meshfleet.node.settings import OF_CLIENTS, Given, Settings, machine_name
 
 if TYPE_CHECKING:
@@ -122,9 +123,9 @@ def test_every_time_stands_on_the_page_with_its_value_in_each_preset(field: str)
     assert [float(cell) for cell in row(field)[:3]] == [getattr(PRESETS[p], field) for p in ("local", "lan", "wan")]
 
 
-@pytest.mark.parametrize("field", [*Rules.__struct_fields__, *Delivery.__struct_fields__])
+@pytest.mark.parametrize("field", [*Rules.__struct_fields__, *Delivery.__struct_fields__, *Otel.__struct_fields__])
 def test_every_field_of_a_table_stands_on_the_page_with_its_default(field: str) -> None:
-    plain = Rules() if field in Rules.__struct_fields__ else Delivery()
+    plain = next(table for table in (Rules(), Delivery(), Otel()) if field in table.__struct_fields__)
     default = getattr(plain, field)
     told = row(field)[0].strip("`")
     if default in (None, ()):

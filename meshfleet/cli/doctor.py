@@ -18,6 +18,7 @@ from meshfleet.node.admin import Doctor
 
 if TYPE_CHECKING:
     from meshfleet.node.diagnosis import Diagnosis
+    from meshfleet.node.otel.telling import ExportTold
 
 
 def doctor(*, node: str | None, state_dir: str | None, as_json: bool) -> None:
@@ -49,6 +50,23 @@ def of_runtimes(told: list[Connection]) -> RenderableType:
     return table
 
 
+def of_exports(node: str, told: ExportTold) -> RenderableType:
+    """Whether a collector of OpenTelemetry gets what it should, and who tells it."""
+    what = "the fleet" if told.mode == "fleet" else "this node and its agents"
+    lines = [Text(f"OpenTelemetry: {what} to {told.endpoint}, each {told.interval_s:g} s.")]
+    if told.failing is not None:
+        lines.append(Text(f"  The last export failed: {told.failing}", "bold red"))
+    if told.exporter not in (None, node):
+        lines.append(Text(f"  {told.exporter} exports for the fleet; this node would if it were gone or failed."))
+    elif told.last_s is not None:
+        lines.append(Text(f"  This node exports; the last got through {showing.age(told.last_s)} ago."))
+    elif told.failing is None:
+        lines.append(Text("  This node is about to export for the first time."))
+    counted = ((told.failed, "intervals given up"), (told.missed, "missed"), (told.rejected, "data points rejected"))
+    said = ", ".join(f"{count} {what}" for count, what in counted if count)
+    return Group(*lines, *([Text(f"  {said}")] if said else []))
+
+
 def render(told: Diagnosis) -> RenderableType:
     """The node, what it dropped, and who forged."""
     parts: list[RenderableType] = [Text(f"{told.node} is {told.standing.value}.")]
@@ -60,6 +78,8 @@ def render(told: Diagnosis) -> RenderableType:
         for name, times in told.drops.items():
             drops.add_row(name, str(times))
         parts += [Text(), drops]
+    if told.exports is not None:
+        parts += [Text(), of_exports(told.node, told.exports)]
     if not told.forgeries:
         return Group(*parts, Text(), Text("Nobody sent it forgeries."))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

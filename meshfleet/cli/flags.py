@@ -19,6 +19,10 @@ Ca = Annotated[
     str | None, typer.Option("--ca", metavar="FILE", help="What vouches for the node's TLS certificate: its http.crt.")
 ]
 Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="A meshfleet.toml.")]
+Otel = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="A collector of OpenTelemetry to tell; `env`: the one that OTEL_ variables name."),
+]
 Opencode = Annotated[
     list[str] | None,
     typer.Option(metavar="URL", help="An opencode server of this machine, or off; may be given again. [port 4096]"),

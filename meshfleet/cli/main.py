@@ -16,7 +16,7 @@ from meshfleet.cli.api_keys import app as api_keys_app
 from meshfleet.cli.bench_commands import app as bench_app
 from meshfleet.cli.cost import cost
 from meshfleet.cli.demo.commands import app as demo_app
-from meshfleet.cli.flags import AsJson, Config, NodeUrl, Ollama, Opencode, StateDir
+from meshfleet.cli.flags import AsJson, Config, NodeUrl, Ollama, Opencode, Otel, StateDir
 from meshfleet.cli.keys import app as keys_app
 from meshfleet.cli.looking_commands import events, status, top, why
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
@@ -69,6 +69,7 @@ def up(
     ] = None,
     opencode: Opencode = None,
     ollama: Ollama = None,
+    otel: Otel = None,
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error. [warning]")
     ] = None,
@@ -102,6 +103,7 @@ def up(
         discover=discover,
         opencode=opencode,
         ollama=ollama,
+        otel=None if otel is None else {"endpoint": otel},
         log_level=log_level,
     )
     settings = load(flags, os.environ, None if config is None else Path(config))

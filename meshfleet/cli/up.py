@@ -117,6 +117,7 @@ def _node_config(settings: Settings, extras: Extras, seeds: tuple[Address, ...])
         billing=Billing(day=settings.billing_day, zone=settings.billing_zone),
         attention=settings.attention,
         delivery=settings.deliver,
+        otel=settings.otel,
         demo=extras.demo,
     )
 

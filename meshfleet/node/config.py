@@ -13,6 +13,7 @@ from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.timing import PRESETS, Timing
 from meshfleet.node.billing import Billing, check_billing
 from meshfleet.node.delivery import Delivery, check_delivery
+from meshfleet.node.otel.settings import Otel, check_otel
 from meshfleet.node.trust import Identity
 
 TEXT_LIMIT = 200
@@ -41,6 +42,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What needs somebody's attention."""
     delivery: Delivery = Delivery()
     """Where that is told, besides in views."""
+    otel: Otel = Otel()
+    """Which collector is told what is measured."""
     demo: bool = False
     """Allows `block`, with which a demo plays at outages."""
 
@@ -49,6 +52,7 @@ def check(config: NodeConfig) -> None:
     """Refuse texts that no peer would accept: the limits of gossip.messages, said where they can be mended."""
     check_billing(config.billing)
     check_delivery(config.delivery)
+    check_otel(config.otel)
     for field in ("host", "zone", "role", "version"):
         text = getattr(config, field)
         if text is not None and (len(text) > TEXT_LIMIT or not text.isprintable()):

@@ -9,6 +9,7 @@ import msgspec
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.standing import Standing
 from meshfleet.gossip.messages import Via
+from meshfleet.node.otel.telling import ExportTold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,9 +43,11 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     drops: dict[str, int]
     forgeries: tuple[ForgeryTold, ...]
     """The latest first."""
+    exports: ExportTold | None = None
+    """How OpenTelemetry is told; None where this node is not set up for it."""
 
 
-def diagnose(member: Member, counters: Mapping[str, int], now: float) -> Diagnosis:
+def diagnose(member: Member, counters: Mapping[str, int], now: float, exports: ExportTold | None = None) -> Diagnosis:
     """How the node of `member` is at `now`, monotonic seconds."""
     at = member.listening.at(now)
     forgeries = [
@@ -64,4 +67,5 @@ def diagnose(member: Member, counters: Mapping[str, int], now: float) -> Diagnos
         reasons=tuple(member.standing.reasons),
         drops={name: count for name, count in counters.items() if count and name.startswith(DROPS)},
         forgeries=tuple(forgeries),
+        exports=exports,
     )

@@ -34,6 +34,7 @@ from meshfleet.node.heeding import heeding
 from meshfleet.node.invites import Book
 from meshfleet.node.machine import Machine
 from meshfleet.node.office import Office
+from meshfleet.node.otel.starting import exporting, start_exporting, told
 from meshfleet.node.rejoining import join_seeds, remember_peers
 from meshfleet.node.settling import identity_of, refuse_observer, resolved, role_of
 from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
@@ -101,6 +102,7 @@ class Node:
         self.attending = Attending(self, wall)
         self.accounting = Accounting(self, trust, ledger, config.billing, self.counts, wall)
         self.heeding = heeding(self, config, self.counts, wall)
+        self.exporter = exporting(self, config, trust.fleet.fleet_id, self.counts, wall)
         self._watchers: list[Callable[[Event], None]] = []
         self._info = member.membership.me.info
         vault = None if store is None else Vault(store)
@@ -108,8 +110,7 @@ class Node:
         if book is not None:
             book.record(trust.certificate)
         self.tending = Tending(trust, member, network, vault, book, self.counts, self._say_ring, driver.tell)
-        known = () if store is None else store.peers()
-        self.tending.seeds = (*config.seeds, *(peer.address for peer in known))
+        self.tending.seeds = (*config.seeds, *(peer.address for peer in (() if store is None else store.peers())))
         self.entrance = Entrance(trust, book, self.counts, self.tending.issuers, self._is_live)
         self._office = Office(self.tending, book, self.name, self.address)
 
@@ -179,7 +180,7 @@ class Node:
 
     def diagnosis(self) -> Diagnosis:
         """How it is, for its owner: what it dropped, and who sent it forgeries."""
-        return diagnose(self._member, self.counters(), self._machine.now())
+        return diagnose(self._member, self.counters(), self._machine.now(), told(self.exporter))
 
     def why(self, name: str) -> tuple[Fact, ...]:
         """The facts known of a node, oldest first."""
@@ -235,9 +236,8 @@ class Node:
         try:
             where = await self._network.resolve(address)
         except OSError as error:
-            raise JoinError(
-                f"{address.host!r} can't be resolved: {error.strerror or error}. Is the name right?"
-            ) from error
+            said = error.strerror or error
+            raise JoinError(f"{address.host!r} can't be resolved: {said}. Is the name right?") from error
         if where == self.address:
             raise JoinError(f"{address} is this node itself.")
         name = await self.tending.reached(where, self._driver.links.reach)
@@ -384,6 +384,7 @@ async def open_node(
                 nursery.start_soon(supervise, "attending", node.attending.run, node.counts)
                 nursery.start_soon(supervise, "accounts", node.accounting.run, node.counts)
                 nursery.start_soon(supervise, "attention", node.heeding.run, node.counts)
+                start_exporting(node.exporter, nursery, node.counts)
                 nursery.start_soon(supervise, "keys", partial(node.tending.run, driver.took_missed_key), node.counts)
                 nursery.start_soon(supervise, "join", partial(join_seeds, node, network, store), node.counts)
                 if store is not None:

@@ -36,4 +36,6 @@ def wrong(error: msgspec.ValidationError, named: str, choices: Mapping[str, tupl
 def place_of(named: str, path: str) -> str:
     """The setting `path`, such as `timing.heartbeat`, as its source calls it."""
     variable = "TIMING" if path == "timing.preset" else path.replace(".", "_").upper()
-    return named.format(path=path, flag=path.removesuffix(".preset").replace("_", "-"), VARIABLE=variable)
+    return named.format(
+        path=path, flag=path.removesuffix(".preset").removesuffix(".endpoint").replace("_", "-"), VARIABLE=variable
+    )

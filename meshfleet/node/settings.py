@@ -22,6 +22,7 @@ from meshfleet.fleet.names import Address, NodeName, node_name, parse_address
 from meshfleet.fleet.timing import PRESETS, Timing
 from meshfleet.node.checking import OLLAMA_PORT, OPENCODE_PORT, check, check_known, nearby, preset_named
 from meshfleet.node.delivery import Delivery
+from meshfleet.node.otel.settings import Otel, completed
 from meshfleet.node.saying import wrong
 from meshfleet.node.tables import TABLES, laid_over
 from meshfleet.node.windows import windows_of
@@ -109,6 +110,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     deliver: Delivery = Delivery()
     """Where that is told, besides in views: a command, a webhook, the desktop."""
 
+    otel: Otel = Otel()
+    """Where a collector of OpenTelemetry is told what is measured, and what of it."""
+
     log_level: LogLevel = "warning"
     """Least severe lines that the log on standard error has: `debug`, `info`, `warning` or `error`."""
 
@@ -148,6 +152,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Fields of Rules."""
     deliver: Mapping[str, float | bool | str | tuple[str, ...]] | None = None
     """Fields of Delivery."""
+    otel: Mapping[str, float | bool | str | tuple[str, ...]] | None = None
+    """Fields of Otel."""
     log_level: LogLevel | None = None
     windows: Mapping[str, int] | None = None
     """By model."""
@@ -162,7 +168,9 @@ def load(flags: Given, environment: Mapping[str, str], config: Path | None = Non
     """
     named_file = config or (Path(environment["MESHFLEET_CONFIG"]) if environment.get("MESHFLEET_CONFIG") else None)
     from_file = read_file(named_file or default_file(), must_exist=named_file is not None)
-    return _settings(_over(flags, _over(read_environment(environment), from_file)))
+    given = _over(flags, _over(read_environment(environment), from_file))
+    settings = _settings(given)
+    return msgspec.structs.replace(settings, otel=completed(settings.otel, given.otel or {}, environment))
 
 
 def default_file() -> Path:
@@ -269,6 +277,7 @@ def _settings(given: Given) -> Settings:
         billing_zone=given.billing_zone or plain.billing_zone,
         attention=laid_over(Rules, given.attention or {}),
         deliver=laid_over(Delivery, given.deliver or {}),
+        otel=laid_over(Otel, given.otel or {}),
         log_level=given.log_level or plain.log_level,
         windows=given.windows or {},
         timing=_timing(given.timing or {}),

@@ -1,4 +1,4 @@
-"""The tables `[attention]` and `[deliver]` of a configuration, read field by field: so a mistake names its place."""
+"""Tables of a configuration: `[attention]`, `[deliver]`, `[otel]`, field by field: so a mistake names its place."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from meshfleet.errors import ConfigError
 from meshfleet.fleet.attention import NAMES, Rules
 from meshfleet.fleet.notice import Severity
 from meshfleet.node.delivery import Delivery, check_delivery
+from meshfleet.node.otel.settings import Otel, read_field
 
 Value: TypeAlias = float | bool | str | tuple[str, ...]
 Table: TypeAlias = Mapping[str, Value]
 
-TABLES: dict[str, type[Rules] | type[Delivery]] = {"attention": Rules, "deliver": Delivery}
+TABLES: dict[str, type[Rules] | type[Delivery] | type[Otel]] = {"attention": Rules, "deliver": Delivery, "otel": Otel}
 
-_T = TypeVar("_T", Rules, Delivery)
+_T = TypeVar("_T", Rules, Delivery, Otel)
 
 
 def laid_over(kind: type[_T], table: Table) -> _T:
@@ -44,7 +45,9 @@ def wrong_in(name: str, table: Table) -> tuple[str, str] | None:
     return None
 
 
-def _read(kind: type[Rules] | type[Delivery], key: str, value: Value) -> object:
+def _read(kind: type[Rules] | type[Delivery] | type[Otel], key: str, value: Value) -> object:
+    if kind is Otel:
+        return read_field(key, value)
     if kind is Rules and key != "off":
         return _threshold(key, value)
     if key == "off":

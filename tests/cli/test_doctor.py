@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import TYPE_CHECKING, ClassVar
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -11,7 +14,8 @@ from meshfleet.cli.doctor import render
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.standing import Standing
 from meshfleet.node.diagnosis import Diagnosis, ForgeryTold
-from tests.cli.processes import node, run
+from meshfleet.node.otel.telling import ExportTold
+from tests.cli.processes import PATIENCE, node, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,11 +52,70 @@ def test_a_healthy_node_has_little_to_tell() -> None:
     assert shown(told) == "n1 is connected.\n\nNobody sent it forgeries.\n"
 
 
+EXPORTS = ExportTold(
+    endpoint="http://127.0.0.1:4318/v1/metrics", mode="fleet", interval_s=60.0, exporter="n1", last_s=None,
+    failing=None, exports=0, failed=0, missed=0, rejected=0,
+)  # fmt: skip
+WELL = Diagnosis(node=NodeName("n1"), standing=Standing.CONNECTED, reasons=(), drops={}, forgeries=(), exports=EXPORTS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({}, "  This node is about to export for the first time."),
+        ({"last_s": 12.0}, "  This node exports; the last got through 12 s ago."),
+        ({"exporter": "n2"}, "  n2 exports for the fleet; this node would if it were gone or failed."),
+        ({"failing": "it answers 403", "failed": 3}, "  The last export failed: it answers 403"),
+        ({"last_s": 5.0, "missed": 1, "rejected": 7}, "  1 missed, 7 data points rejected"),
+    ],
+)
+def test_it_says_whether_exports_get_through(changed: dict[str, object], line: str) -> None:
+    told = msgspec.structs.replace(WELL, exports=msgspec.structs.replace(EXPORTS, **changed))
+    lines = shown(told).splitlines()
+    assert "OpenTelemetry: the fleet to http://127.0.0.1:4318/v1/metrics, each 60 s." in lines
+    assert line in lines
+
+
+class Refuses(BaseHTTPRequestHandler):
+    """A collector that lets nobody in."""
+
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+    answered: ClassVar[Event] = Event()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.append((self.path, self.headers["Authorization"]))
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        self.wfile.flush()
+        self.answered.set()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
 @pytest.mark.processes
-def test_a_running_node_tells_how_it_is(tmp_path: Path) -> None:
-    with node(tmp_path / "one", "--name", "n1"):
-        said = run("doctor", "--state-dir", str(tmp_path / "one"))
-        assert said.stdout.startswith("n1 is ")
-        assert '"forgeries":[]' in run("doctor", "--state-dir", str(tmp_path / "one"), "--json").stdout
+def test_a_running_node_tells_how_it_is_and_names_an_export_that_fails(tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+    Thread(target=server.serve_forever, daemon=True).start()
+    (tmp_path / "headers").write_text("Authorization: Bearer s3cret\n")
+    (tmp_path / "meshfleet.toml").write_text(f'[otel]\nheaders_file = "{tmp_path / "headers"}"\ninterval_s = 1\n')
+    flags = ("--otel", f"http://127.0.0.1:{server.server_port}", "--config", str(tmp_path / "meshfleet.toml"))
+    try:
+        with node(tmp_path / "one", "--name", "n1", "--timing", "local", *flags) as (process, _):
+            assert Refuses.answered.wait(PATIENCE)
+            said = run("doctor", "--state-dir", str(tmp_path / "one"))
+            assert said.stdout.startswith("n1 is ")
+            assert "The last export failed: it answers 403: is what otel.headers_file" in " ".join(said.stdout.split())
+            assert '"forgeries":[]' in run("doctor", "--state-dir", str(tmp_path / "one"), "--json").stdout
+            process.terminate()
+            log = process.communicate(timeout=PATIENCE)[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert Refuses.asked[0] == ("/v1/metrics", "Bearer s3cret")
+    assert "s3cret" not in log + said.stdout
+    assert log.count("an export to OpenTelemetry failed") == 1, "once, not at each"
     gone = run("doctor", "--state-dir", str(tmp_path / "one"))
     assert gone.returncode == 2 or "no node runs" in gone.stderr

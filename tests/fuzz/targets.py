@@ -16,6 +16,8 @@ from meshfleet.fleet.state import SNAPSHOT_LIMIT
 from meshfleet.gossip.limits import DATAGRAM_BYTES
 from meshfleet.node.entrance import QUESTION_LIMIT
 from meshfleet.node.invites import LINE_LIMIT
+from meshfleet.node.otel.answers import ANSWER_LIMIT
+from meshfleet.node.otel.turn import read_exporting
 from meshfleet.runtimes.otlp.plain import Signal
 from meshfleet.serve.limits import BODY_LIMIT, EXCHANGE_LIMIT, HEAD_LIMIT, INFLATED_LIMIT
 from meshfleet.wire import entrance, ring
@@ -23,7 +25,19 @@ from meshfleet.wire.beattable import pack, unpack
 from meshfleet.wire.codec import decode_packet, decode_state, encode_packet, encode_state
 from meshfleet.wire.identity import CERTIFICATE_LIMIT
 from meshfleet.wire.seal import FRAME_LIMIT
-from tests.fuzz import books, certificates, datagrams, frames, members, providers, readers, telemetry, told, words
+from tests.fuzz import (
+    books,
+    certificates,
+    datagrams,
+    frames,
+    members,
+    providers,
+    readers,
+    telemetry,
+    telling,
+    told,
+    words,
+)
 from tests.fuzz.bounds import ANY, INFLATING, LOCAL, MEMBERS, STRANGERS, VOUCHED, Cost
 from tests.fuzz.dear import cbor_of, state_of
 from tests.wire.strategies import packets, states, tables
@@ -69,6 +83,8 @@ TARGETS: dict[str, Target] = {
         Target("member", members.hear, WireError, members.drawn, 4_000, ANY),
         Target("beats", unpack, WireError, tables.map(lambda told: pack(told.entries, 0.0)), FRAME_LIMIT, MEMBERS),
         Target("state", decode_state, WireError, states.map(encode_state), SNAPSHOT_LIMIT, MEMBERS, wide),
+        Target("exporting", read_exporting, (), telling.bodies, SNAPSHOT_LIMIT, MEMBERS),
+        Target("collector", telling.answer, (), telling.answers, ANSWER_LIMIT, STRANGERS),
         Target("accounts", books.read, WireError, books.bodies, SNAPSHOT_LIMIT, VOUCHED),
         Target("frames", frames.receive, frames.REFUSES, frames.drawn, FRAME_LIMIT + 4, MEMBERS),
         Target("word", entrance.load, WireError, words.questions, QUESTION_LIMIT, STRANGERS, cbor_of(QUESTION_LIMIT)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -11,9 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import msgspec
 import pytest
+from prometheus_client.exposition import generate_latest
 
+from meshfleet.serve.federation import Told
+from meshfleet.serve.limits import Counts
+from meshfleet.serve.metrics import Metrics
 from tests.cli.processes import PATIENCE, node, run, seen
+from tests.serve.conftest import SampleFeed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +55,28 @@ def test_the_rules_and_the_configuration_are_as_promtool_wants_them(tmp_path: Pa
         (tmp_path / name).write_text(text)
     done = promtool("check", "config", str(tmp_path / "prometheus.yml"))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_alert_is_raised_by_what_it_is_about_and_by_nothing_else() -> None:
+    done = promtool("test", "rules", str(DEPLOY / "alerts_test.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    alerts = set(re.findall(r"alert: (\w+)", (DEPLOY / "alerts.yml").read_text()))
+    assert alerts == set(re.findall(r"alertname: (\w+)", (DEPLOY / "alerts_test.yml").read_text()))
+
+
+def test_names_and_types_are_as_promtool_wants_them_and_a_thousand_agents_a_bounded_number_of_series() -> None:
+    feed = SampleFeed()
+    view, agent = feed.fleet(), feed.fleet().agents[0]
+    state = msgspec.structs.replace(agent.state, context_full_in_s=400.0)
+    many = tuple(msgspec.structs.replace(agent, agent_id=f"box/claude-{i:08}", state=state) for i in range(1_000))
+    period = msgspec.structs.replace(view.totals.period, cost_usd=3.5, tokens_in=5, tokens_out=6)
+    totals = msgspec.structs.replace(view.totals, period=period)
+    view = msgspec.structs.replace(view, agents=many, totals=totals)
+    for collector, most in ((Told(view, ()), 11 * 1_000 + 4 * len(view.nodes) + 10), (Metrics(feed, Counts()), 100)):
+        text = generate_latest(collector).decode()
+        checked = promtool("check", "metrics", given=text)
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+        assert 10 < len([line for line in text.splitlines() if not line.startswith("#")]) <= most
 
 
 def panels() -> list[dict[str, list[dict[str, str]]]]:
@@ -114,6 +143,7 @@ def test_it_finds_the_nodes_through_one_and_federates_the_fleet_from_one(tmp_pat
                 names = {str(one["metric"]["node"]) for one in asked(where, 'up{job="meshfleet-nodes"}')}  # type: ignore[index]  # what JSON holds
                 assert names == {"n1", "n2"}
                 assert len(asked(where, "meshfleet_fleet_node_fresh == 1")) == 2
-            metrics = httpx.get(f"{url}/federate", headers={"Authorization": f"Bearer {token.stdout.strip()}"}).text
-            checked = promtool("check", "metrics", given=metrics)
-            assert checked.returncode == 0, checked.stdout + checked.stderr
+            for path in ("/federate", "/metrics"):
+                text = httpx.get(f"{url}{path}", headers={"Authorization": f"Bearer {token.stdout.strip()}"}).text
+                checked = promtool("check", "metrics", given=text)
+                assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,8 +67,11 @@ async def test_match_selects(client: httpx.AsyncClient) -> None:
 
 
 async def test_open_metrics_for_who_asks_for_it(client: httpx.AsyncClient) -> None:
-    for path in ("/federate", "/metrics"):
+    for path, unit in (("/federate", "# UNIT meshfleet_agent_context_used_ratio ratio"), (
+        "/metrics", "# UNIT meshfleet_gossip_bytes bytes"
+    )):  # fmt: skip
         answer = await client.get(path, headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        assert unit in answer.text
         assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
         assert list(open_metrics(answer.text))  # type: ignore[no-untyped-call]  # of prometheus-client
 
@@ -149,6 +154,30 @@ def test_no_selector_makes_it_fail_otherwise(text: str, value: str) -> None:
         except Refusal:
             continue
         is_wanted("a", {"a": value, "b": value}, among)
+
+
+def test_the_dashboard_is_one_by_grafanas_own_schema() -> None:
+    models = pytest.importorskip("grafana_foundation_sdk.models.dashboard", reason="no grafana-foundation-sdk")
+    encoder = pytest.importorskip("grafana_foundation_sdk.cog.encoder").JSONEncoder
+    told = json.loads((Path(__file__).parents[2] / "deploy" / "grafana" / "meshfleet.json").read_text())
+    read = json.loads(encoder().encode(models.Dashboard.from_json(told)))
+    assert lost(told, read) == []
+    ids = [panel["id"] for panel in told["panels"]]
+    assert len(ids) == len(set(ids))
+    places = [panel["gridPos"] for panel in told["panels"]]
+    ways = [(range(at["x"], at["x"] + at["w"]), range(at["y"], at["y"] + at["h"])) for at in places]
+    cells = [cell for across, down in ways for cell in product(across, down)]
+    assert len(cells) == len(set(cells)), "no panel lies on another"
+    assert max(x for x, _ in cells) < 24
+
+
+def lost(told: object, read: object, place: str = "") -> list[str]:
+    """What of a file does not come out of a schema as it went in."""
+    if isinstance(told, dict) and isinstance(read, dict):
+        return [each for key in told for each in lost(told[key], read.get(key), f"{place}.{key}")]
+    if isinstance(told, list) and isinstance(read, list) and len(told) == len(read):
+        return [each for i, pair in enumerate(zip(told, read, strict=True)) for each in lost(*pair, f"{place}[{i}]")]
+    return [] if told == read else [place]
 
 
 async def test_dashboard_and_alerts_ask_for_nothing_that_is_not_told(client: httpx.AsyncClient) -> None:

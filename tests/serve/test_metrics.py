@@ -11,13 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from meshfleet.fleet.access import Scope
 from meshfleet.fleet.names import Address
+from meshfleet.fleet.node_measures import COUNTERS_LIMIT
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.node.keyfile import KeyFile
 from meshfleet.node.node import open_node
 from meshfleet.node.readers import Readers
 from meshfleet.serve import serve
-from meshfleet.serve.metrics import COUNTERS_LIMIT
 from tests.node.meshing import config, see, state
 
 if TYPE_CHECKING:

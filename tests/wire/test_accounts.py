@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from meshfleet.errors import Malformed
 from meshfleet.fleet.state import SNAPSHOT_LIMIT
 from meshfleet.fleet.usage import Account, Usage
+from meshfleet.node.otel.turn import read_exporting
 from meshfleet.node.trust import seeded
 from meshfleet.wire.accounts import MARKED, PERIODS, Marks, Signer, pack, read_statement, unpack
 from tests.wire.test_cddl import RULES, altered
@@ -104,3 +105,9 @@ def test_the_vectors_are_valid_by_the_rules(vector: dict[str, Any]) -> None:
 
 def test_what_was_told_somebody_has_its_rule() -> None:
     assert RULES.validate(cbor2.dumps([1, [[bytes(8), 2, int(NOW)]]]), "notices").errors == ()
+    assert RULES.validate(cbor2.dumps([1, int(NOW), 3]), "exporting").errors == ()
+    assert read_exporting(cbor2.dumps([1, int(NOW), 3])) == (int(NOW), 3)
+    now = int(NOW)
+    others: tuple[object, ...] = ([2, now, 3], [1, 0, 3], [1, now, -1], [1, now], [1, now, 3, 4], {}, 7)
+    for other in others:
+        assert read_exporting(cbor2.dumps(other)) is None

@@ -12,7 +12,7 @@
 #   make traces                whether runs of the simulator are the same on every Python found here
 #   make mutants               breaks rules of the core one at a time; each must be noticed
 #   make fuzz                  feeds every decoder of network bytes, 10 minutes each (MINUTES=1, TARGET=packet, ARGS=--keep)
-#   make real-agents           the real Claude Code, Codex and Gemini CLI, offline, against a node (npm, 700 MB, once)
+#   make real-agents           the real Claude Code, Codex, Gemini CLI and opencode, offline, against a node (npm, 1.1 GB, once)
 #   make site                  the documentation as a site, in .site; a dead link is an error
 #   make manifests             deploy/kubernetes from the Helm chart
 #   make bench                 what the mesh costs and how fast it is, measured on loopback
@@ -79,11 +79,13 @@ manifests: $(DEV_STAMP)
 site: $(DEV_STAMP)
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
-AGENTS := @anthropic-ai/claude-code @openai/codex @google/gemini-cli
+AGENTS := @anthropic-ai/claude-code @openai/codex @google/gemini-cli opencode-ai
+SDKS := sdk-trace-node resources otlp-exporter-base exporter-trace-otlp-http exporter-trace-otlp-proto
+NPM := $(CURDIR)/$(VENV)/agents/node_modules
 
 real-agents: $(DEV_STAMP)
-	@test -d $(VENV)/agents/node_modules || npm install --no-audit --no-fund --prefix $(VENV)/agents $(AGENTS)
-	@REAL_AGENTS="$(CURDIR)/$(VENV)/agents/node_modules/.bin" $(PY) -m pytest tests/interop $(ARGS)
+	@test -d $(NPM) || npm install --no-audit --no-fund --prefix $(VENV)/agents $(AGENTS) $(addprefix @opentelemetry/,$(SDKS))
+	@REAL_AGENTS="$(NPM)/.bin" INTEROP_BIN="$(NPM)/.bin" NODE_PATH="$(NPM)" $(PY) -m pytest tests/interop $(ARGS)
 
 ifeq ($(T),)
 test: $(DEV_STAMP)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from weakref import WeakSet
 
 from meshfleet.embed.activity import Kind
+from meshfleet.embed.courier import also_told
 from meshfleet.embed.following import Following
 from meshfleet.embed.quiet import failure, quietly
 from meshfleet.embed.tally import Request
@@ -61,6 +62,9 @@ def instrument(provider: TracerProvider | None = None) -> Agents | None:
         agents = Agents()
         provider.add_span_processor(agents)  # type: ignore[arg-type]  # has all its methods; see Agents
         _instrumented.add(provider)
+        instance = getattr(provider, "resource", None) and provider.resource.attributes.get("service.instance.id")
+        if isinstance(instance, str) and clean(instance):
+            also_told.append(instance)
     except Exception as error:
         failure("otel.instrument", error)
         return None

@@ -21,8 +21,11 @@ from meshfleet.runtimes.agents import watch_agents
 from meshfleet.runtimes.settings import RuntimesSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshfleet.fleet.names import AgentId
     from meshfleet.fleet.state import AgentState
+    from meshfleet.fleet.usage import Moment
 
 STAMP = "t"
 """Begins the names of tools that are moments."""
@@ -61,6 +64,16 @@ class Sink:
 
     def withdraw(self, agent_id: AgentId) -> None:
         """Nobody leaves here."""
+
+    def carried(self, agent_id: AgentId) -> AgentState | None:
+        """Nobody else tells of them."""
+        return None
+
+    def recall(self, state: AgentState, course: Sequence[Moment]) -> None:
+        """Nothing is counted here."""
+
+    def rename(self, agent_id: AgentId, to: AgentId) -> None:
+        """Nobody does."""
 
     def say(self, delay_s: float | None = None) -> None:
         """One line."""

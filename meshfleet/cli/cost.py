@@ -58,7 +58,9 @@ def render(report: CostReport, by: By) -> RenderableType:
 
     from meshfleet.cli.showing import count, money
 
-    line = f"The fleet used {_words(report.fleet)} from {report.start} to before {report.end} ({report.zone})."
+    missing = ", ".join(report.other_billing_day)
+    besides = f" Not in it: {missing}, whose billing_day is another." if missing else ""
+    line = f"The fleet used {_words(report.fleet)} from {report.start} to before {report.end} ({report.zone}).{besides}"
     if by is By.NODE:
         told, whose = report.by_node, "By node, those that are gone included:"
     else:

@@ -249,9 +249,10 @@ def _told(node: Node, settings: Settings) -> _Told:
 
 
 async def _watch_agents(node: Node, settings: Settings, told: _Told) -> None:
+    from meshfleet.node.hosting import Hosting
     from meshfleet.runtimes.machine import watch_machine
 
-    await watch_machine(node, host=settings.host, settings=told.found, counts=node.counts, desk=told.desk)
+    await watch_machine(Hosting(node), host=settings.host, settings=told.found, counts=node.counts, desk=told.desk)
 
 
 async def _make_up_agents(node: Node, settings: Settings, count: int) -> None:

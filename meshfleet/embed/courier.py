@@ -37,6 +37,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 PROCESS_HEADER = "Meshfleet-Process"
 """Names the agent's process, so that its node sees it end."""
 
+TELEMETRY_HEADER = "Meshfleet-Telemetry"
+"""Names this process's telemetry, where an instrumentation tells what is in it."""
+
+also_told: list[str] = []
+"""The `service.instance.id` of that. A node that is sent it, too, shows it once."""
+
 log = get_logger("meshfleet.agent")
 
 
@@ -114,6 +120,8 @@ class Courier:
         process = self._process or this_process()
         if process is not None:
             headers[PROCESS_HEADER] = str(process)
+        if also_told:
+            headers[TELEMETRY_HEADER] = also_told[-1]
         self._connection.request("POST", f"/v1/agents/{quote(self._agent_id)}/state", body, headers)
         answer = self._connection.getresponse()
         said = answer.read(4_096)

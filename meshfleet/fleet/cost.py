@@ -39,5 +39,7 @@ class CostReport(msgspec.Struct, frozen=True, kw_only=True):
     by_node: dict[str, Spent]
     """Of the whole fleet, nodes that are gone included; what several ledgers of one name counted is added up."""
     here: Here
+    other_billing_day: tuple[NodeName, ...] = ()
+    """Nodes whose billing periods begin on another day (`billing_day`): what they use now is in none of these sums."""
     known_periods: tuple[str, ...]
     """First days of all periods of which any ledger tells something."""

@@ -76,6 +76,11 @@ class Figures(msgspec.Struct, frozen=True):
     tokens_in: int | None = None
     tokens_out: int | None = None
 
+    def within(self, total: Figures) -> Figures:
+        """These, but none above the total's, and none that it does not know."""
+        pairs = zip(msgspec.structs.astuple(self), msgspec.structs.astuple(total), strict=True)
+        return Figures(*(None if said is None or most is None else min(said, most) for said, most in pairs))
+
     def over(self, mark: Usage) -> Usage:
         """These, with the mark's where they are not known."""
         return Usage(
@@ -83,6 +88,14 @@ class Figures(msgspec.Struct, frozen=True):
             mark.tokens_in if self.tokens_in is None else self.tokens_in,
             mark.tokens_out if self.tokens_out is None else self.tokens_out,
         )
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """What a session had used so far at some time of its past."""
+
+    at: float
+    """Seconds since 1970."""
+    said: Figures
 
 
 def figures(state: AgentState) -> Figures:
@@ -162,6 +175,13 @@ class Account(msgspec.Struct, frozen=True):
         says two things under one number; then all nodes keep the same one."""
         said = sorted((start, u.cost, u.tokens_in, u.tokens_out) for start, u in self.periods.items())
         return (self.seq, self.at, said)
+
+
+def others(accounts: Iterable[Account], start: str) -> set[str]:
+    """Nodes whose billing periods begin on another day than that of `start`: what they used in this period is in none
+    of the sums for it. Those whose newest period was over before `start` say nothing of this one."""
+    newest = [(each.node, max(each.periods)) for each in accounts if each.periods and start not in each.periods]
+    return {node for node, latest in newest if latest[8:] != start[8:] and next_start(latest) > start}
 
 
 def spent(accounts: Iterable[Account], start: str) -> Usage:

@@ -16,10 +16,21 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import trio
 
-from meshfleet.fleet.usage import NOTHING, Account, Figures, Usage, figures, named_period, next_start, spent
+from meshfleet.fleet.usage import (
+    NOTHING,
+    Account,
+    Figures,
+    Moment,
+    Usage,
+    figures,
+    named_period,
+    next_start,
+    others,
+    spent,
+)
 from meshfleet.fleet.view import Period
 from meshfleet.logs import get_logger
-from meshfleet.node.books import Books
+from meshfleet.node.books import LEDGERS, Books
 from meshfleet.node.costing import report, usd
 from meshfleet.node.hearsay import Carrier, Hearsay
 from meshfleet.node.ledger import DAYS_KEPT, LEDGER, Ledger, Seen, is_damage, set_aside
@@ -27,7 +38,7 @@ from meshfleet.wire.accounts import MARKED, MARKS, OWN, Marks, Signer, pack
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from meshfleet.fleet.cost import CostReport
@@ -50,8 +61,8 @@ TELL_SOONER = 5.0
 """The same in a fleet of so many nodes and fewer; between, as many seconds as there are nodes."""
 
 MARKS_EVERY = 120.0
-"""Seconds between two tellings of its sessions' marks. They are needed when a state dir was lost: what was used since
-is counted twice then."""
+"""Seconds between two tellings of its sessions' marks, at the most: a second for each mark, of some 20 bytes, and not
+under TELL_EVERY. They are needed when a state dir was lost: what was used since is counted twice then."""
 
 MARKS_OF_DAYS = 2
 DISK_PAUSE = 5.0
@@ -91,6 +102,8 @@ class Accounting:
         self.settle = 2 * carrier.member.timing.heartbeat if ledger.is_new and ledger.lasts else 0.0
         """Seconds for which a new ledger says nothing: it may be one after a loss, and hear what the old one had."""
         self._pending: dict[tuple[str, str | None], Seen] = {}
+        self._former: dict[str, str] = {}
+        """Agents that go on under another id: who they were before."""
         self._met: dict[tuple[str, str | None], None] = {}
         """Sessions of which something was seen in this life of the node."""
         self._last: dict[bytes, Usage] = {}
@@ -103,6 +116,7 @@ class Accounting:
         self._marks_seq = 0
         self._applied: dict[tuple[str, bytes], int] = {}
         self._complained = False
+        self._warned: set[str] = set()
         self._loaded = False
         self._tidied = ""
         self._period: tuple[str, Usage] | None = None
@@ -121,11 +135,38 @@ class Accounting:
         if before is not None:
             said = _over(said, before.said)
         day = self._day(key, state.timestamp)
-        self._pending[key] = Seen(state.agent_id, state.session, state.model, state.runtime, said, day)
+        self._pending[key] = Seen(
+            state.agent_id,
+            state.session,
+            state.model,
+            state.runtime,
+            said,
+            day,
+            past=() if before is None else before.past,
+            former=self._former.get(state.agent_id),
+        )
         if len(self._pending) > PENDING:
             del self._pending[next(iter(self._pending))]
             self._counts["dropped_usage"] += 1
         self._woken.set()
+
+    def recall(self, state: AgentState, course: Sequence[Moment]) -> None:
+        """What the session of a state that was just observed had used when, by its own records: what of it this node
+        has not counted counts on those days."""
+        seen = self._pending.get((state.agent_id, state.session))
+        if seen is None:
+            return
+        today, past = self._billing.day_of(self._wall()), {}
+        for moment in course:
+            if (day := self._billing.day_of(moment.at)) < today:
+                past[day] = moment.said.within(seen.said)
+        self._pending[seen.agent, seen.session] = msgspec.structs.replace(seen, past=tuple(past.items()))
+
+    def rename(self, agent: str, to: str) -> None:
+        """An agent goes on under another id: what its sessions used before is not used again."""
+        self._former[to] = agent
+        if len(self._former) > PENDING:
+            del self._former[next(iter(self._former))]
 
     def _day(self, session: tuple[str, str | None], timestamp: str) -> str:
         """What grows while this node looks on is of today. What grew while it did not, it sees at its first look."""
@@ -183,6 +224,7 @@ class Accounting:
         """All of it once. What comes from others comes in whatever becomes of the disk."""
         if self.hearsay.listen():
             self._changed()
+            self._complain_of_others()
         self.hearsay.retell((self.name, self._ledger.id))
         if not self._loaded:
             await self._load()
@@ -304,7 +346,8 @@ class Accounting:
 
     async def _tell_marks(self) -> None:
         now = trio.current_time()
-        if not self._ledger.lasts or now - self._marks_at < self.marks_every:
+        pause = min(self.marks_every, max(TELL_EVERY, float(len(self._marks))))
+        if not self._ledger.lasts or now - self._marks_at < pause:
             return
         since = self._billing.days_ago(self._wall(), MARKS_OF_DAYS)
         marks = await self._on_disk(partial(self._ledger.recent_marks, since, MARKED))
@@ -316,6 +359,13 @@ class Accounting:
         data = Signer(self._trust.fleet, self._trust.key, self._trust.certificate).marks(said)
         self.books.take(data)
         self._carrier.tell_beside(MARKS, pack([data]))
+
+    def _complain_of_others(self) -> None:
+        """Once for each node: it would be missing from a sum, and nobody would know."""
+        for name in others(self._all(), self._billing.period(self._wall())) - self._warned:
+            if len(self._warned) < LEDGERS:
+                self._warned.add(name)
+                log.warning("a node has another billing_day; what it uses is not in this node's sums", node=name)
 
     def _changed(self) -> None:
         self._period = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from meshfleet.fleet.cost import CostReport, Here, Spent
 from meshfleet.fleet.names import NodeName
-from meshfleet.fleet.usage import NOTHING, Usage, spent
+from meshfleet.fleet.usage import NOTHING, Usage, others, spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -50,6 +50,7 @@ def report(
             by_runtime=_told(_by(lines, lambda line: line.runtime)),
             by_agent=_told(_by(lines, lambda line: line.agent)),
         ),
+        other_billing_day=tuple(NodeName(name) for name in sorted(others(accounts, start))),
         known_periods=tuple(sorted({start for account in accounts for start in account.periods})),
     )
 

@@ -82,11 +82,28 @@ class Seen(msgspec.Struct, frozen=True):
     """What another node has told of the same agent and session: that counts there."""
     counts: bool = True
     """False where another node carries the agent as well, and counts it."""
+    past: tuple[tuple[str, Figures], ...] = ()
+    """What it had used at the end of days before, oldest first: that counts on those."""
+    former: str | None = None
+    """The id that the agent had before this one."""
 
     @property
     def key(self) -> bytes:
         """Of the session's mark."""
-        return blake2b(f"{self.agent}\0{self.session or ''}".encode(), digest_size=8).digest()
+        return _key(self.agent, self.session)
+
+    @property
+    def former_key(self) -> bytes | None:
+        """Of its mark under the agent's former id."""
+        return None if self.former is None else _key(self.former, self.session)
+
+    def steps(self) -> list[Seen]:
+        """One for each day on which something of it counts."""
+        return [*(msgspec.structs.replace(self, said=said, day=day) for day, said in self.past), self]
+
+
+def _key(agent: str, session: str | None) -> bytes:
+    return blake2b(f"{agent}\0{session or ''}".encode(), digest_size=8).digest()
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -176,7 +193,8 @@ class Ledger:
             database.execute("INSERT OR REPLACE INTO meta VALUES ('day', ?)", (today.encode(),))
             turn = _number(database.execute("SELECT coalesce(max(turn), 0) FROM marks"))
             for turn, each in enumerate(seen, turn + 1):  # noqa: B020 - counted on from the last one
-                self._record(each, turn)
+                for step in each.steps():
+                    self._record(step, turn)
             _forget_marks(database)
 
     def _record(self, seen: Seen, turn: int) -> None:
@@ -187,6 +205,7 @@ class Ledger:
         ).fetchone()
         known = row is not None
         mark, counted = (Usage(*row[:3]), Usage(*row[3:6])) if known else (seen.told or NOTHING, NOTHING)
+        mark = mark.join(self._mark_of(seen.former_key))
         day = seen.day
         if seen.counts:
             used, mark = growth(mark, seen.said, restarts=seen.session is None)
@@ -198,6 +217,12 @@ class Ledger:
         self._mark(seen.key, mark, total, day, turn)
         if used:
             self._book(Line(day, seen.agent, seen.model or "", seen.runtime, used))
+
+    def _mark_of(self, key: bytes | None) -> Usage:
+        if key is None:
+            return NOTHING
+        row = self._database.execute("SELECT cost, tokens_in, tokens_out FROM marks WHERE key = ?", (key,)).fetchone()
+        return NOTHING if row is None else Usage(*row)
 
     def _mark(self, key: bytes, mark: Usage, counted: Usage, day: str, turn: int) -> None:
         row = (key, *msgspec.structs.astuple(mark), *msgspec.structs.astuple(counted), day, turn)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshfleet.runtimes.settings import RuntimesSettings
-    from meshfleet.runtimes.sink import Sink
+    from meshfleet.runtimes.sink import Host
     from meshfleet.runtimes.usage import Tariff
 
 SLICE = 1024 * 1024
@@ -56,7 +56,7 @@ _T = TypeVar("_T")
 
 
 async def watch_agents(
-    sink: Sink,
+    sink: Host,
     *,
     host: str,
     settings: RuntimesSettings,
@@ -322,7 +322,8 @@ class _Watching:
             return  # a file without a record says nothing yet
         archived = followed is not None and followed.archived
         told = self._windows.fill(merged(records, self._settings.windows))
-        if not self._sessions.see(key, told, presence, self._wall(), archived=archived):
+        course = followed.course if followed is not None and Channel.FILE in records else None
+        if not self._sessions.see(key, told, presence, self._wall(), archived=archived, course=course):
             self._desk.forget(key)
             if followed is not None:
                 self._let_it_go(followed)
@@ -361,9 +362,10 @@ def _related(found: Found) -> list[Found]:
         return [found]
     folder = found.path.with_suffix("")
     if found.agent:
-        folder = next(parent for parent in found.path.parents if parent.name == found.key.session)
-    own = _find({str(folder) + ".jsonl"})
-    return own + scan([folder])
+        above = (parent for parent in found.path.parents if parent.name == found.key.session)
+        folder = next(above, found.path.parent / found.key.session)
+    own = _find({f"{folder}.jsonl", *map(str, folder.parent.glob("agent-*.jsonl"))})
+    return [file for file in own if file.key == found.key] + scan([folder])
 
 
 def _changed(followed: list[Followed]) -> list[tuple[Key, Path]]:

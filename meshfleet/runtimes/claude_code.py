@@ -14,11 +14,16 @@ context, model and tools stay apart.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from meshfleet.fleet.state import Status
 from meshfleet.runtimes.record import Running, SessionRecord, counted, name, project_of, seconds, version_of
 from meshfleet.runtimes.usage import Ledger, Tariff, Usage
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.usage import Moment
 
 RUNTIME = "claude-code"
 
@@ -183,6 +188,10 @@ class ClaudeSession:
                 self._system(record, at)
             case "turn_end":
                 self._is(Status.IDLE, at)
+
+    def course(self) -> tuple[Moment, ...]:
+        """What had been used when; see `Ledger.course`."""
+        return self._ledger.course()
 
     def record(self) -> SessionRecord:
         """What is known after the lines fed so far."""

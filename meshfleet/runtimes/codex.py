@@ -14,6 +14,8 @@ with its parent's sum, in older versions with a copy of its whole history: growt
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from meshfleet.fleet.state import RateLimit, Status
@@ -29,6 +31,9 @@ from meshfleet.runtimes.record import (
     version_of,
 )
 from meshfleet.runtimes.usage import NOTHING, Ledger, Tariff, Usage
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.usage import Moment
 
 RUNTIME = "codex"
 
@@ -195,6 +200,10 @@ class CodexSession:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
         self.unreadable += 1
+
+    def course(self) -> tuple[Moment, ...]:
+        """What had been used when; see `Ledger.course`."""
+        return self._ledger.course()
 
     def record(self) -> SessionRecord:
         """What is known after the lines fed so far."""

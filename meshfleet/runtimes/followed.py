@@ -16,6 +16,7 @@ from meshfleet.runtimes.tail import CHUNK, Tail
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from meshfleet.fleet.usage import Moment
     from meshfleet.runtimes.processes import Presence
     from meshfleet.runtimes.record import SessionRecord
     from meshfleet.runtimes.sessions import Key
@@ -155,6 +156,10 @@ class Followed:
             project = presence.project if presence is not None else self._project
             record = msgspec.structs.replace(record, project=project)
         return record
+
+    def course(self) -> tuple[Moment, ...]:
+        """What the session had used when, by its files."""
+        return self._parser.course()
 
     def _read(self, path: Path, most: int) -> None:
         file = self._files[path]

@@ -17,11 +17,16 @@ Checked against 0.61.0.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from meshfleet.fleet.state import Status
 from meshfleet.runtimes.record import SessionRecord, counted, name, seconds
 from meshfleet.runtimes.usage import Ledger, Tariff, Usage
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.usage import Moment
 
 RUNTIME = "gemini-cli"
 
@@ -115,6 +120,10 @@ class GeminiSession:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
         self.unreadable += 1
+
+    def course(self) -> tuple[Moment, ...]:
+        """What had been used when; see `Ledger.course`."""
+        return self._ledger.course()
 
     def record(self) -> SessionRecord:
         """What is known after the lines fed so far."""

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from meshfleet.runtimes.settings import RuntimesSettings
-    from meshfleet.runtimes.sink import Sink
+    from meshfleet.runtimes.sink import Host
 
 log = get_logger("meshfleet.runtimes")
 
 
 async def watch_machine(
-    sink: Sink, *, host: str, settings: RuntimesSettings, counts: Counter[str], desk: Desk | None = None
+    sink: Host, *, host: str, settings: RuntimesSettings, counts: Counter[str], desk: Desk | None = None
 ) -> None:
     """Publish the agents of this machine to `sink` as they change, until cancelled. See `watch_agents`."""
     desk = Desk(counts) if desk is None else desk

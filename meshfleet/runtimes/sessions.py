@@ -12,18 +12,23 @@ from meshfleet.fleet.names import AgentId
 from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
 from meshfleet.logs import get_logger
 from meshfleet.runtimes import gemini_cli
-from meshfleet.runtimes.states import Process, agent_id_of, agent_state, judge, percent
+from meshfleet.runtimes.record import seconds
+from meshfleet.runtimes.states import Judged, Process, agent_id_of, agent_state, judge, percent
 from meshfleet.runtimes.trend import Trend
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from meshfleet.fleet.usage import Moment
     from meshfleet.runtimes.merging import Merged
     from meshfleet.runtimes.processes import Presence
     from meshfleet.runtimes.record import SessionRecord
     from meshfleet.runtimes.settings import RuntimesSettings
-    from meshfleet.runtimes.sink import Sink
+    from meshfleet.runtimes.sink import Host
+
+AFTERWARDS = 1.0
+"""Seconds after an end within which what is told is of before it: clocks are read one after the other."""
 
 SUB_AGENT_SHOWN = 60.0
 """Seconds that a sub-agent stays after its end whose tokens count for its parent. Some sessions start dozens."""
@@ -65,6 +70,10 @@ class _Shown:
         self.trend = Trend()
         self.refused: str | None = None
         """The id that it was given, where another session has it."""
+        self.recalled = False
+        """Whether its past was told."""
+        self.over: AgentState | None = None
+        """The end of it, where somebody else told that: who runs it, or who saw its process end."""
 
     def process(self, presence: Presence | None, heard_at: float, now: float) -> Presence | Process:
         """What is to be thought of its process."""
@@ -81,7 +90,7 @@ class _Shown:
 class Sessions:
     """What of this machine's sessions is shown. Times are seconds since 1970, handed in."""
 
-    def __init__(self, sink: Sink, *, host: str, settings: RuntimesSettings, counts: Counter[str]) -> None:
+    def __init__(self, sink: Host, *, host: str, settings: RuntimesSettings, counts: Counter[str]) -> None:
         self._sink = sink
         self._host = host
         self._settings = settings
@@ -95,8 +104,18 @@ class Sessions:
     def __contains__(self, key: Key) -> bool:
         return key in self._shown
 
-    def see(self, key: Key, told: Merged, presence: Presence | None, now: float, *, archived: bool = False) -> bool:
-        """Show the session as it is at `now`. False where it no longer is an agent: it can be let go."""
+    def see(
+        self,
+        key: Key,
+        told: Merged,
+        presence: Presence | None,
+        now: float,
+        *,
+        archived: bool = False,
+        course: Callable[[], Sequence[Moment]] | None = None,
+    ) -> bool:
+        """Show the session as it is at `now`. False where it no longer is an agent: it can be let go. `course` tells
+        what it had used when, where its tokens are of its files."""
         shown, record = self._shown.get(key), told.record
         heard_at = record.last_at if record.last_at is not None else now
         if shown is None:
@@ -110,7 +129,7 @@ class Sessions:
             shown.refused = record.agent if shown.agent_id != record.agent else None
         process = Process.ARCHIVED if archived else shown.process(presence, heard_at, now)
         shown.heard_at = heard_at
-        judged = judge(record, process, now, self._settings)
+        judged = self._over(shown, record, heard_at) or judge(record, process, now, self._settings)
         if judged.status is not Status.EXITED:
             shown.exited_at = None
         elif shown.exited_at is None:
@@ -120,7 +139,13 @@ class Sessions:
             return False
         parent = self._parent(record)
         growth = shown.trend.read(now, percent(record.context_tokens, record.context_limit))
-        self._publish(shown, agent_state(shown.agent_id, told, judged, now, parent=parent, growth=growth))
+        state = agent_state(shown.agent_id, told, judged, now, parent=parent, growth=growth)
+        if shown.over is not None:
+            state = msgspec.structs.replace(state, exit_code=shown.over.exit_code)
+        self._publish(shown, state)
+        if course is not None and not shown.recalled and state.tokens_in is not None:
+            shown.recalled = True
+            self._sink.recall(state, course())
         return True
 
     def forget(self, key: Key) -> None:
@@ -129,6 +154,24 @@ class Sessions:
         if shown is not None:
             self._ids.pop(shown.agent_id, None)
             self._sink.withdraw(shown.agent_id)
+
+    def _over(self, shown: _Shown, record: SessionRecord, heard_at: float) -> Judged | None:
+        """The end of an agent that was given its id, by who gave it. What comes late is of before it: a last batch of
+        telemetry."""
+        if record.agent != shown.agent_id:
+            return None
+        carried = self._sink.carried(shown.agent_id)
+        if carried is None or carried.status is not Status.EXITED:
+            shown.over = None
+        elif shown.state is None or shown.state.status is not Status.EXITED:
+            shown.over = carried
+        if shown.over is None:
+            return None
+        ended_at = seconds(shown.over.timestamp) or heard_at
+        if heard_at > ended_at + AFTERWARDS:
+            shown.over = None  # it goes on
+            return None
+        return Judged(Status.EXITED, shown.over.sources.get("status", "inferred:its process ended"), ended_at)
 
     def _publish(self, shown: _Shown, state: AgentState) -> None:
         before = shown.state
@@ -194,7 +237,7 @@ class Sessions:
             return
         if self._ids.get(shown.agent_id) == key:
             del self._ids[shown.agent_id]
-        self._sink.withdraw(shown.agent_id)
+        self._sink.rename(shown.agent_id, agent_id)
         self._ids[agent_id] = key
         shown.agent_id, shown.state = agent_id, None
 

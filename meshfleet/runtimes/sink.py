@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshfleet.fleet.names import AgentId
     from meshfleet.fleet.state import AgentState
+    from meshfleet.fleet.usage import Moment
 
 
 class Sink(Protocol):
@@ -17,3 +20,16 @@ class Sink(Protocol):
 
     def withdraw(self, agent_id: AgentId) -> None:
         """Stop carrying an agent. One that isn't carried is left alone."""
+
+
+class Host(Sink, Protocol):
+    """The same, for sessions that have a past, names that change, and others who tell of them, too."""
+
+    def carried(self, agent_id: AgentId) -> AgentState | None:
+        """What is shown of an agent, whoever told it last."""
+
+    def recall(self, state: AgentState, course: Sequence[Moment]) -> None:
+        """What the session of a state that was just published had used when."""
+
+    def rename(self, agent_id: AgentId, to: AgentId) -> None:
+        """Stop carrying an agent that goes on under another id: what it used is not used again by that."""

@@ -6,9 +6,19 @@ from typing import Protocol
 
 import msgspec
 
+from meshfleet.fleet.usage import MICRO, Figures, Moment
+
 RECENT = 256
 """Responses that may still be corrected. The blocks of one response stand within some ten records of each other; a
 session keeps at most 60 KB for this."""
+
+
+QUARTER = 900
+"""Seconds. Days of every time zone in use begin on a quarter of an hour."""
+
+QUARTERS = 1_024
+"""Of a session's past, for each of which it is kept what was used: ten days and nights of work. The oldest fall
+together."""
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -59,7 +69,8 @@ class Ledger:
 
     def __init__(self, tariff: Tariff) -> None:
         self._tariff = tariff
-        self._recent: dict[int, tuple[Usage, float | None]] = {}
+        self._recent: dict[int, tuple[Usage, float | None, float]] = {}
+        self._quarters: dict[int, tuple[Usage, float]] = {}
         self._cost = 0.0
         self._unpriced = 0
         self.total = NOTHING
@@ -78,11 +89,11 @@ class Ledger:
             self._recent[key] = before
             return
         if before is not None:
-            self._book(before[0], before[1], -1)
+            self._book(*before, -1)
         if cost is None:
             cost = self._price(model, usage, at)
-        self._book(usage, cost, 1)
-        self._recent[key] = (usage, cost)
+        self._book(usage, cost, at, 1)
+        self._recent[key] = (usage, cost, at)
         if len(self._recent) > RECENT:
             del self._recent[next(iter(self._recent))]
 
@@ -95,16 +106,38 @@ class Ledger:
 
     def add(self, model: str | None, usage: Usage, at: float) -> None:
         """Count tokens that are known not to have been counted before."""
-        self._book(usage, self._price(model, usage, at), 1)
+        self._book(usage, self._price(model, usage, at), at, 1)
+
+    def course(self) -> tuple[Moment, ...]:
+        """What had been used at the end of each quarter of an hour in which something was, oldest first. What was used
+        nobody knows when is not in it."""
+        total, cost, moments = NOTHING, 0.0, []
+        for quarter in sorted(self._quarters):
+            used, more = self._quarters[quarter]
+            total, cost = total.plus(used), cost + more
+            known = None if self._unpriced else max(0, round(cost * MICRO))
+            moments.append(Moment(quarter * QUARTER, Figures(known, total.prompt, total.output)))
+        return tuple(moments)
 
     def _price(self, model: str | None, usage: Usage, at: float) -> float | None:
         if usage == NOTHING:
             return 0.0
         return None if model is None else self._tariff.cost(model, usage, at)
 
-    def _book(self, usage: Usage, cost: float | None, sign: int) -> None:
+    def _book(self, usage: Usage, cost: float | None, at: float, sign: int) -> None:
         self.total = self.total.plus(usage, sign)
+        if at:
+            used, before = self._quarters.pop(quarter := int(at) // QUARTER, (NOTHING, 0.0))
+            if (used := used.plus(usage, sign)) != NOTHING:
+                self._quarters[quarter] = (used, before + sign * (cost or 0.0))
+            self._bound()
         if cost is None:
             self._unpriced += sign
         else:
             self._cost += sign * cost
+
+    def _bound(self) -> None:
+        if len(self._quarters) > QUARTERS:
+            first, second = sorted(self._quarters)[:2]
+            (used, cost), (more, dearer) = self._quarters.pop(first), self._quarters[second]
+            self._quarters[second] = (used.plus(more), cost + dearer)

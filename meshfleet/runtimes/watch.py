@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,9 @@ STEP_MS = 50
 
 DEBOUNCE_MS = 100
 """How long it goes on collecting while more comes."""
+
+FIRST_LINE = 64 * 1024
+"""Bytes of a file in which its first line is looked for: whose it is stands there, where its place does not tell."""
 
 RETRY = 5.0
 """Seconds until watching is tried again that failed, or whose folder isn't there yet."""
@@ -68,18 +72,41 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def classify(path: Path) -> Found | None:
-    """Whose file this is, by its place and name alone; None where it is none of ours."""
+    """Whose file this is, by its place and name, where these tell; None where it is none of ours."""
     if (codex_file := _CODEX_NAME.fullmatch(path.name)) is not None:
         return Found(path, Key(codex.RUNTIME, codex_file[1]), archived="archived_sessions" in path.parts)
     if (gemini_file := _gemini(path)) is not None:
         return gemini_file
     if (claude_file := _CLAUDE_NAME.fullmatch(path.name)) is not None:
         return Found(path, Key(claude_code.RUNTIME, claude_file[1]))
-    if (agent_file := _AGENT_NAME.fullmatch(path.name)) is not None and "subagents" in path.parts:
-        session = path.parts[len(path.parts) - 1 - path.parts[::-1].index("subagents") - 1]
+    if (agent_file := _AGENT_NAME.fullmatch(path.name)) is not None:
+        nested = "subagents" in path.parts
+        session = path.parts[-path.parts[::-1].index("subagents") - 2] if nested else _session_inside(path)
         if _CLAUDE_NAME.fullmatch(f"{session}.jsonl"):
             return Found(path, Key(claude_code.RUNTIME, session), agent=agent_file[1])
     return None
+
+
+class _FirstLine(msgspec.Struct, frozen=True):
+    sessionId: str
+
+
+_first_line = msgspec.json.Decoder(_FirstLine)
+
+
+def _session_inside(path: Path) -> str:
+    """Whose sub-agent's file it is that stands beside its session's, as of Claude Code 2.0; nobody's where that is not
+    told yet."""
+    try:
+        return _told_first(str(path))
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+@lru_cache(maxsize=16_384)  # some 5 MB at the most; Claude Code itself removes what is older than a month
+def _told_first(path: str) -> str:
+    with open(path, "rb") as file:
+        return _first_line.decode(file.readline(FIRST_LINE)).sessionId
 
 
 def _gemini(path: Path) -> Found | None:

@@ -26,3 +26,6 @@ class Intake(Protocol):
     async def telemetry(self, signal: str, body: bytes, *, protobuf: bool) -> Taken:
         """The body of an OTLP request to export `metrics`, `logs` or `traces`. TelemetryError where it can't be read,
         NotInstalled where its encoding can't be read here, Busy where too much is waiting."""
+
+    def tells_itself(self, instance: str) -> None:
+        """A program, by its telemetry's `service.instance.id`, tells by states what its telemetry would tell again."""

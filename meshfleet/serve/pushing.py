@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from meshfleet.serve.feed import Feed
+    from meshfleet.serve.intake import Intake
 
 # Field names that are told back to a sender who misspelt them; a body may have thousands.
 IGNORED_SHOWN = 16
+
+TELEMETRY_LENGTH = 100
 
 PROCESS = "process"
 """The runtime of a command of which nothing else is known."""
@@ -29,8 +32,9 @@ PROCESS = "process"
 class Pushing:
     """Hands agents' own words to the feed. What is refused leaves the last accepted state as it was."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, intake: Intake | None = None) -> None:
         self._feed = feed
+        self._intake = intake
 
     async def publish(self, request: Request) -> Response:
         """`POST /v1/agents/{id}/state`"""
@@ -56,6 +60,9 @@ class Pushing:
         process = request.headers.get("meshfleet-process")
         if process is not None:
             self._feed.attend(name, process)
+        telemetry = request.headers.get("meshfleet-telemetry")
+        if telemetry is not None and self._intake is not None:
+            self._intake.tells_itself(telemetry[:TELEMETRY_LENGTH])
         accepted = Accepted(agent_id=name, node=self._feed.health().node, ignored=ignored)
         return json_answer(accepted, status=202)
 
@@ -84,10 +91,10 @@ def beside(known: AgentState | None, pushed: AgentState) -> AgentState | None:
     Who only runs an agent (`meshfleet run`) knows its process and no more. Where the agent itself is told of under the
     same id, by its telemetry or its session file, that stays, and only its end is taken over.
     """
-    if pushed.runtime != PROCESS or known is None or known.runtime == PROCESS or known.status is Status.EXITED:
+    if pushed.runtime != PROCESS or known is None or known.runtime == PROCESS:
         return pushed
     if pushed.status is not Status.EXITED:
-        return None
+        return pushed if known.status is Status.EXITED else None  # it is run once more
     return msgspec.structs.replace(
         known,
         status=Status.EXITED,

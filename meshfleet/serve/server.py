@@ -131,7 +131,7 @@ def assemble(
         Answering(
             reading=reading,
             sockets=Sockets(broadcast),
-            pushing=Pushing(feed),
+            pushing=Pushing(feed, intake),
             hooks=Hooks(hooks, counts),
             exports=Exports(intake),
             sessions=sessions,

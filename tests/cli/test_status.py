@@ -266,6 +266,7 @@ def cost_text(by: By) -> str:
     report = CostReport(
         start="2026-11-01", end="2026-12-01", zone="UTC", fleet=spent(5.0, 3_000),
         by_node={"n1": spent(2.0, 1_000), "long-gone": spent(3.0, 2_000)}, here=here, known_periods=("2026-11-01",),
+        other_billing_day=(NodeName("n7"),),
     )  # fmt: skip
     out = io.StringIO()
     Console(file=out, width=100, highlight=False).print(cost_of(report, by))
@@ -275,6 +276,7 @@ def cost_text(by: By) -> str:
 def test_a_cost_says_whose_it_is() -> None:
     by_node = cost_text(By.NODE)
     assert "The fleet used $5.00, 3.0k tokens in, 300 out from 2026-11-01 to before 2026-12-01 (UTC)." in by_node
+    assert "Not in it: n7, whose billing_day is another." in " ".join(by_node.split())
     assert "By node, those that are gone included" in by_node
     assert "long-gone" in by_node
     by_day = cost_text(By.DAY)

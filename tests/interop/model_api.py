@@ -15,28 +15,38 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Json = Any  # - what other programs send is any JSON
 
 COMMAND = "echo canary-output"
-ANTHROPIC_HEADERS = {
-    "anthropic-ratelimit-unified-status": "allowed",
-    "anthropic-ratelimit-unified-representative-claim": "five_hour",
-    "anthropic-ratelimit-unified-reset": "1795500000",
-    "anthropic-ratelimit-unified-5h-utilization": "0.42",
-    "anthropic-ratelimit-unified-5h-reset": "1795500000",
-    "anthropic-ratelimit-unified-5h-status": "allowed",
-    "anthropic-ratelimit-unified-7d-utilization": "0.07",
-    "anthropic-ratelimit-unified-7d-reset": "1795900000",
-    "anthropic-ratelimit-unified-7d-status": "allowed",
-}
-CODEX_HEADERS = {
-    "x-codex-primary-used-percent": "37.5",
-    "x-codex-primary-window-minutes": "300",
-    "x-codex-primary-reset-at": "1795500000",
-}
+
+
+def anthropic_headers() -> dict[str, str]:
+    """What is left of a subscription. Windows end after now: Claude Code tells none that is over."""
+    now = int(time.time())
+    return {
+        "anthropic-ratelimit-unified-status": "allowed",
+        "anthropic-ratelimit-unified-representative-claim": "five_hour",
+        "anthropic-ratelimit-unified-reset": str(now + 7_200),
+        "anthropic-ratelimit-unified-5h-utilization": "0.42",
+        "anthropic-ratelimit-unified-5h-reset": str(now + 7_200),
+        "anthropic-ratelimit-unified-5h-status": "allowed",
+        "anthropic-ratelimit-unified-7d-utilization": "0.07",
+        "anthropic-ratelimit-unified-7d-reset": str(now + 400_000),
+        "anthropic-ratelimit-unified-7d-status": "allowed",
+    }
+
+
+def codex_headers() -> dict[str, str]:
+    """What is left of a plan."""
+    return {
+        "x-codex-primary-used-percent": "37.5",
+        "x-codex-primary-window-minutes": "300",
+        "x-codex-primary-reset-at": str(int(time.time()) + 7_200),
+    }
 
 
 class ModelApi:
@@ -83,9 +93,9 @@ class ModelApi:
                 path = self.path.partition("?")[0]
                 api.asked.append(path)
                 if path.endswith("/messages"):
-                    self.stream(_anthropic(api, body), ANTHROPIC_HEADERS)
+                    self.stream(_anthropic(api, body), anthropic_headers())
                 elif path.endswith("/responses"):
-                    self.stream(_openai(api, body), CODEX_HEADERS)
+                    self.stream(_openai(api, body), codex_headers())
                 elif path.endswith(":streamGenerateContent"):
                     self.stream(_gemini(api, body))
                 elif path.endswith(":generateContent"):

@@ -53,6 +53,15 @@ class Printed:
     def withdraw(self, agent_id: object) -> None:
         print(json.dumps({"withdrawn": agent_id}), flush=True)
 
+    def carried(self, agent_id: object) -> AgentState | None:
+        return None
+
+    def recall(self, state: AgentState, course: object) -> None:
+        """Nothing is counted here."""
+
+    def rename(self, agent_id: object, to: object) -> None:
+        self.withdraw(agent_id)
+
     async def until(self, holds: Callable[[AgentState], bool]) -> None:
         with trio.fail_after(PATIENCE):
             while self.newest is None or not holds(self.newest):

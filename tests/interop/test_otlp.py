@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import meshfleet
+from meshfleet.embed.crew import CREW
 from tests.cli.processes import PATIENCE, foreground, seen
 
 if TYPE_CHECKING:
@@ -101,6 +103,41 @@ def test_the_sdk_for_python_exports_as_protobuf(tmp_path: Path, caplog: pytest.L
     assert "canary" not in repr(state)
     failed = [r for r in caplog.records if r.name.startswith("opentelemetry") and r.levelno >= logging.WARNING]
     assert failed == []
+
+
+def test_a_program_that_exports_and_is_instrumented_besides_is_shown_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http = "opentelemetry.exporter.otlp.proto.http"
+    exporters = pytest.importorskip(f"{http}.trace_exporter", reason="OpenTelemetry's SDK is not installed")
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+    told: list[str] = []
+    monkeypatch.setattr("meshfleet.embed.courier.also_told", told)
+    monkeypatch.setattr("meshfleet.otel.also_told", told)
+    with node(tmp_path) as url:
+        monkeypatch.setenv("MESHFLEET_NODE", url)
+        traces = TracerProvider(resource=Resource.create(), shutdown_on_exit=False)
+        assert meshfleet.otel.instrument(traces) is not None
+        exporter = exporters.OTLPSpanExporter(endpoint=f"{url}/otlp/v1/traces")
+        traces.add_span_processor(SimpleSpanProcessor(exporter))
+        said = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "claude-sonnet-4-5"}
+        run = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "reviewer"}
+        tracer = traces.get_tracer("shop")
+        with tracer.start_as_current_span("invoke_agent reviewer", attributes=run):
+            seen(url, lambda view: len(view.agents) == 1)
+            with tracer.start_as_current_span("chat claude-sonnet-4-5", attributes=said) as span:
+                span.set_attribute("gen_ai.usage.input_tokens", PROMPT)
+                span.set_attribute("gen_ai.usage.output_tokens", OUT)
+        seen(url, lambda view: view.totals.tokens_out == OUT)
+        calls_from_python(url, gzip=False)  # another program's, which comes after it and is shown
+        view = seen(url, lambda view: view.totals.tokens_out == 3 * OUT)
+        told_by = [agent.state.sources["tokens_in"].partition(" since")[0] for agent in view.agents]
+        assert told_by == ["reported:otlp", "reported:otel"]
+        CREW.finish()
+        traces.shutdown()
 
 
 SCRIPT = """

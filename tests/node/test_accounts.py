@@ -11,8 +11,12 @@ import pytest
 import trio
 
 from meshfleet.errors import ConfigError, PublishError
+from meshfleet.fleet.names import AgentId
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.state import AgentState, Status
+from meshfleet.fleet.usage import Figures, Moment
+from meshfleet.node.billing import Billing
+from meshfleet.node.hosting import Hosting
 from meshfleet.node.ledger import LEDGER
 from meshfleet.node.node import Node, open_node
 from tests.node.meshing import config, see, sees, state
@@ -75,6 +79,43 @@ async def test_where_nobody_has_used_anything_the_cost_is_not_known() -> None:
             while n1.fleet().totals.period.tokens_in != 100:
                 await n1.changed(n1.version())
             assert n1.fleet().totals.period.cost_usd is None
+
+
+async def test_what_a_session_used_before_its_node_first_ran_counts_on_the_days_when_it_did(tmp_path: Path) -> None:
+    now = 1_795_687_200.0  # 2026-11-26, 10:00 UTC
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n1", state_dir=tmp_path), wall=lambda: now) as n1:
+            host = Hosting(n1)
+            told = used("n1/a", 3.0, tokens=300)
+            host.publish(told)
+            # In October, yesterday, and a sum of today, when the price was thought to be higher.
+            course = [(now - 30 * 86_400, 1.0, 100), (now - 86_400, 2.5, 250), (now - 60, 3.5, 300)]
+            host.recall(told, [Moment(at, Figures(round(cost * 1e6), t, t // 10)) for at, cost, t in course])
+            await costs(n1, 2.0)
+            report = await n1.cost()
+            assert {day: used.cost_usd for day, used in report.here.by_day.items()} == {
+                "2026-11-25": 1.5,
+                "2026-11-26": 0.5,
+            }
+            assert (await n1.cost("2026-10")).fleet.cost_usd == 1.0
+            host.publish(used("n1/a", 3.25, tokens=300))
+            await costs(n1, 2.25)
+        async with open_node(config("n1", state_dir=tmp_path), wall=lambda: now) as n1:
+            Hosting(n1).publish(told)
+            Hosting(n1).recall(told, [Moment(now - 86_400, Figures(3_000_000, 300, 30))])
+            await costs(n1, 2.25)
+
+
+async def test_an_agent_that_gets_another_id_counts_on(tmp_path: Path) -> None:
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n1", state_dir=tmp_path)) as n1:
+            host = Hosting(n1)
+            host.publish(used("n1/claude-1f3c9a02", 1.5))
+            await costs(n1, 1.5)
+            host.rename(AgentId("n1/claude-1f3c9a02"), AgentId("n1/claude"))
+            assert host.carried(AgentId("n1/claude-1f3c9a02")) is None
+            host.publish(used("n1/claude", 1.75))
+            await costs(n1, 1.75)
 
 
 async def test_an_agent_that_is_withdrawn_stays_in_the_sum() -> None:
@@ -198,6 +239,21 @@ async def test_the_report_has_the_fleet_by_node_and_this_node_in_detail(tmp_path
             assert (await n1.cost("2001-01")).fleet.cost_usd is None
             with pytest.raises(ConfigError, match="no period"):
                 await n1.cost("now")
+
+
+async def test_nodes_with_another_billing_day_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    other = msgspec.structs.replace(config("n2"), billing=Billing(day=15))
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n1")) as n1:
+            other = msgspec.structs.replace(other, seeds=(n1.address,))
+            async with open_node(other) as n2:
+                hasty(n1).publish(used("n1/a", 1.5))
+                hasty(n2).publish(used("n2/a", 2.0))
+                while not (report := await n1.cost()).other_billing_day:
+                    await n1.changed(n1.version())
+                assert (report.other_billing_day, report.fleet.cost_usd) == (("n2",), 1.5)
+                assert (await n2.cost()).other_billing_day == ("n1",)
+    assert "another billing_day" in caplog.text
 
 
 async def test_no_agent_can_have_an_id_of_the_nodes_own() -> None:

@@ -89,6 +89,26 @@ def test_growth_is_of_its_day_model_runtime_and_agent(tmp_path: Path) -> None:
     ledger.close()
 
 
+def test_a_past_counts_on_its_own_days_and_once(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    past = (("2026-10-30", Figures(20, 200, 20)), ("2026-11-24", Figures(25, 250, 25)))
+    for told in (seen(32, past=past), seen(32, past=past), seen(33)):
+        ledger.record([told], TODAY)
+    days = [(line.day, line.used.cost) for line in ledger.lines("2026-10-01", "2026-12-01")]
+    assert days == [("2026-10-30", 20), ("2026-11-24", 5), (TODAY, 8)]
+    assert ledger.periods(1) == {"2026-10-01": Usage(20, 200, 20), "2026-11-01": Usage(13, 130, 13)}
+    ledger.close()
+
+
+def test_what_an_agent_used_under_another_id_does_not_count_again(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    ledger.record([seen(20, agent="box/claude-1f3c9a02")], TODAY)
+    ledger.record([seen(23, agent="box/claude", former="box/claude-1f3c9a02")], TODAY)
+    ledger.record([seen(24, agent="box/claude-1f3c9a02", former="box/claude")], TODAY)
+    assert total(ledger).cost == 24
+    ledger.close()
+
+
 def test_under_another_name_it_is_another_ledger_which_counts_on_from_the_same_marks(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     ledger.record([seen(5)], TODAY)

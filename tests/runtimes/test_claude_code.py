@@ -47,7 +47,7 @@ def recorded(folder: str, session: str) -> tuple[Path, SessionRecord]:
     parser = ClaudeSession(main.stem, Prices("anthropic"))
     for one in main.read_bytes().splitlines():
         parser.feed(one)
-    for file in main.with_suffix("").rglob("agent-*.jsonl"):
+    for file in [*main.with_suffix("").rglob("agent-*.jsonl"), *main.parent.glob("agent-*.jsonl")]:
         for one in file.read_bytes().splitlines():
             parser.feed(one, file.stem.removeprefix("agent-"))
     assert parser.unreadable == 0
@@ -84,6 +84,41 @@ def test_a_sub_agents_tokens_count_but_not_its_context() -> None:
     assert record.context_tokens == 600 + 12_000 + 6_000
     assert ("tool", "Agent") in steps(main.read_bytes().splitlines(), main.stem)
     assert ("tool", "Bash") not in steps(main.read_bytes().splitlines(), main.stem)
+
+
+@pytest.mark.parametrize(("version", "session"), [("1.0.128", "653bdc5f"), ("2.0.59", "b497a2b6")])
+def test_older_versions_keep_sub_agents_elsewhere_and_say_the_same(version: str, session: str) -> None:
+    main, record = recorded(version, session)
+    # Responses 1 and 4 are the session's, 2 and 3 its sub-agent's: N sums to 10, out 51 + 52 + 53 + 54 = 210.
+    assert record.usage == Usage(1_000, 20_000, 10_000, 0, 210)
+    # 1,000 x 3 + 20,000 x 0.3 + 10,000 x 3.75 + 210 x 15 = 3,000 + 6,000 + 37,500 + 3,150 = 49,650 millionths, as
+    # both versions said themselves: total_cost_usd 0.04965.
+    assert record.cost == pytest.approx(0.04965)
+    # The fourth prompt: 400 + 8,000 + 4,000.
+    assert record.context_tokens == 12_400
+    seen = steps(main.read_bytes().splitlines(), main.stem)
+    assert [step for step in seen if step != ("starting", None)] == [
+        ("working", None),
+        ("tool", "Task"),
+        ("working", None),
+        ("idle", None),
+    ]
+
+
+def test_sub_agents_in_the_background_count_before_the_session_hears_of_them() -> None:
+    main, record = recorded("2.1.332", "2bd7508b")
+    # Responses 1, 2 and 9 are the session's, 3 to 8 those of three sub-agents, each started by the one before: N sums
+    # to 45, out 51 + … + 59 = 495.
+    assert record.usage == Usage(4_500, 90_000, 45_000, 0, 495)
+    # 4,500 x 3 + 90,000 x 0.3 + 45,000 x 3.75 + 495 x 15 = 13,500 + 27,000 + 168,750 + 7,425 = 216,675 millionths, as
+    # it said itself: total_cost_usd 0.216675.
+    assert record.cost == pytest.approx(0.216675)
+    # The ninth prompt: 900 + 18,000 + 9,000.
+    assert (record.context_tokens, record.version) == (27_900, (2, 1, 332))
+    assert steps(main.read_bytes().splitlines(), main.stem) == [
+        *(("starting", None), ("working", None), ("tool", "Agent"), ("working", None), ("idle", None)),
+        *(("working", None), ("idle", None)),  # told that its sub-agent has ended
+    ]
 
 
 def test_a_sub_agents_file_may_be_read_before_its_parents() -> None:

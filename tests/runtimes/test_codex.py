@@ -78,6 +78,26 @@ def test_one_tool_and_its_answer() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("version", "tool", "last", "key"),
+    [
+        ("0.55.0", "shell", Status.WORKING, "codex:account"),
+        ("0.80.0", "shell", Status.WORKING, "codex:account"),
+        ("0.120.0", "exec_command", Status.IDLE, "codex:codex"),
+    ],
+)
+def test_older_versions_say_the_same(version: str, tool: str, last: Status, key: str) -> None:
+    lines, record = recorded(version)
+    assert ("tool", tool) in steps(lines)
+    # 0.55 and 0.80 mark no turn's end: an answer in words stands open, and counts as one when it stays quiet.
+    assert (record.status, record.open_ended, record.one_shot) == (last, last is Status.WORKING, True)
+    # As in one-tool; the first total is written twice.
+    assert record.usage == Usage(fresh=18_000, cache_read=12_000, output=300)
+    assert record.cost == pytest.approx(0.027)
+    assert (record.model, record.project, record.context_tokens) == ("gpt-5-codex", "shop", 20_200)
+    assert [(limit.key, limit.window, limit.used_pct) for limit in record.rate_limits] == [(key, "5h", 37.5)]
+
+
 def test_tokens_show_before_the_tool_has_run() -> None:
     lines, _ = recorded("one-tool")
     call = next(i for i, one in enumerate(lines) if b'"function_call"' in one)

@@ -77,6 +77,16 @@ def test_a_recorded_session_is_right_to_the_token_and_the_cent() -> None:
     assert (record.model, record.session) == ("gemini-2.5-pro", WHOLE)
 
 
+@pytest.mark.parametrize("version", ["0.41.2", "0.53.0"])
+def test_older_versions_say_the_same(version: str) -> None:
+    record = recorded(version)
+    # Answers 1 and 2: 5,000 + 10,000 in, of which 1,000 + 2,000 cached, 40 + 80 out and 10 + 20 of thoughts.
+    assert record.usage == Usage(fresh=12_000, cache_read=3_000, output=150)
+    # 12,000 x 1.25 + 3,000 x 0.125 + 150 x 10 = 15,000 + 375 + 1,500 = 16,875 millionths.
+    assert record.cost == pytest.approx(0.016875, abs=1e-9)
+    assert (record.model, record.context_tokens, record.open_ended) == ("gemini-2.5-pro", 10_000, True)
+
+
 def test_a_resumed_session_goes_on_counting_and_its_copied_history_is_not_counted_again() -> None:
     # Twice what is above. The resumed part begins with a copy of the history, without tokens.
     record = recorded("resumed")

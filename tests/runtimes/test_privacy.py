@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pytest
 
 RECORDED = 1_795_477_100.0
-"""Just after the last of the recorded sessions."""
+"""Just after the sessions of 2026-11-23; those of older versions were recorded later."""
 
 
 def sessions_in(folder: Path) -> list[Path]:
@@ -33,7 +33,8 @@ async def test_no_canary_is_ever_published_or_logged(tmp_path: Path, caplog: pyt
     caplog.set_level("DEBUG", "meshfleet")
     shutil.copytree(DATA / "claude-code", tmp_path / ".claude" / "projects")
     shutil.copytree(DATA / "codex", tmp_path / ".codex" / "sessions")
-    shutil.copytree(DATA / "gemini-cli" / "resumed", tmp_path / ".gemini" / "tmp")
+    for recorded in ("resumed", "0.41.2", "0.53.0"):
+        shutil.copytree(DATA / "gemini-cli" / recorded, tmp_path / ".gemini" / "tmp", dirs_exist_ok=True)
     files = [path for folder in (".claude", ".codex", ".gemini") for path in sessions_in(tmp_path / folder)]
     assert all(b"canary" in path.read_bytes().lower() for path in files)
     for path in files:
@@ -46,7 +47,7 @@ async def test_no_canary_is_ever_published_or_logged(tmp_path: Path, caplog: pyt
             await watch_agents(sink, host="box", settings=settings, wall=lambda: RECORDED, table=Living())
 
         nursery.start_soon(watch)
-        await sink.until(lambda now: len(now) == 9)
+        await sink.until(lambda now: len(now) == 17)
         nursery.cancel_scope.cancel()
     said = msgspec.json.encode(sink.states).decode() + caplog.text
     assert "canary" not in said.lower()

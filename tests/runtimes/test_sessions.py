@@ -10,8 +10,9 @@ import pytest
 from meshfleet.errors import PublishError
 from meshfleet.fleet.names import AgentId
 from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
+from meshfleet.fleet.usage import Figures, Moment
 from meshfleet.runtimes.merging import merged
-from meshfleet.runtimes.record import Channel, SessionRecord
+from meshfleet.runtimes.record import Channel, SessionRecord, rfc3339
 from meshfleet.runtimes.sessions import Key, Sessions, summary
 from meshfleet.runtimes.settings import RuntimesSettings
 from meshfleet.runtimes.usage import Usage
@@ -162,3 +163,56 @@ def test_a_retired_session_that_speaks_again_is_an_agent_again(runtime: str) -> 
     bench.see(record, T0)
     assert not bench.see(record, T0 + 3600 + 101)
     assert bench.see(spoke(T0 + 9_000, record), T0 + 9_000)
+
+
+GIVEN = msgspec.structs.replace(RECORD, runtime="python", source="otlp", agent="box/job", usage=Usage(output=5))
+
+
+def ended(at: float) -> AgentState:
+    """What `meshfleet run` says at its command's end."""
+    return AgentState(
+        agent_id="box/job",
+        timestamp=rfc3339(at),
+        status=Status.EXITED,
+        runtime="process",
+        exit_code=3,
+        sources={"status": "reported:process"},
+    )
+
+
+def test_telemetry_that_comes_after_its_programs_end_does_not_bring_it_back_but_counts() -> None:
+    bench = Bench()
+    bench.see(spoke(T0, GIVEN), T0)
+    bench.sink.publish(ended(T0 + 2))
+    assert bench.see(spoke(T0 + 1, GIVEN, status=Status.IDLE, usage=Usage(output=9)), T0 + 7)
+    now = bench.sink.now["box/job"]
+    assert (now.status, now.exit_code, now.tokens_out) == (Status.EXITED, 3, 9)
+    assert now.sources["status"] == "reported:process"
+    assert not bench.see(spoke(T0 + 1, GIVEN), T0 + 103)  # shown for 100 s after its end
+
+
+def test_the_first_telemetry_of_a_program_may_come_after_its_end() -> None:
+    bench = Bench()
+    bench.sink.publish(ended(T0 + 2))
+    bench.see(spoke(T0 + 1, GIVEN), T0 + 3)
+    assert (bench.sink.now["box/job"].status, bench.sink.now["box/job"].tokens_out) == (Status.EXITED, 5)
+
+
+def test_a_program_that_goes_on_after_its_end_was_told_is_there_again() -> None:
+    bench = Bench()
+    bench.see(spoke(T0, GIVEN), T0)
+    bench.sink.publish(ended(T0 + 2))
+    bench.see(spoke(T0 + 1, GIVEN), T0 + 3)
+    bench.see(spoke(T0 + 9, GIVEN), T0 + 9)
+    assert bench.sink.now["box/job"].status is Status.WORKING
+
+
+def test_what_a_session_used_when_is_told_once_its_sums_are_known() -> None:
+    bench = Bench()
+    course = (Moment(T0 - 86_400, Figures(None, 0, 3)),)
+    for record in (RECORD, spoke(T0, usage=Usage(output=5)), spoke(T0, usage=Usage(output=6))):
+        told = merged({Channel.FILE: record})
+        bench.sessions.see(KEY, told, None, T0, course=lambda: course)
+        if record.usage is None:
+            assert bench.sink.recalled == {}
+    assert bench.sink.recalled == {AGENT: course}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from meshfleet.fleet.usage import Figures, Moment
 from meshfleet.runtimes.pricing import Prices
-from meshfleet.runtimes.usage import RECENT, Ledger, Usage
+from meshfleet.runtimes.usage import QUARTER, QUARTERS, RECENT, Ledger, Usage
 from tests.runtimes.writing import T0, Flat
 
 
@@ -74,3 +75,28 @@ def test_a_model_that_nobody_lists_has_neither_price_nor_window() -> None:
     prices = Prices("anthropic")
     assert prices.cost("made-up-model", Usage(fresh=1), T0) is None
     assert prices.window("made-up-model") is None
+
+
+def test_it_is_known_when_what_was_used() -> None:
+    ledger = Ledger(Flat())
+    ledger.count("a", "m-200k", Usage(fresh=100, output=1), T0)
+    ledger.count("b", "m-200k", Usage(cache_read=50, output=2), T0 + 3 * QUARTER)
+    ledger.count("a", "m-200k", Usage(fresh=100, output=4), T0 + 3 * QUARTER)  # its last word, where it now stands
+    ledger.add("m-200k", Usage(fresh=7), 0.0)  # nobody knows when
+    ledger.count("c", "m-200k", Usage(output=1), T0 + 5 * QUARTER)
+    quarter = T0 // QUARTER * QUARTER
+    assert ledger.course() == (
+        Moment(quarter + 3 * QUARTER, Figures(6_000_000, 150, 6)),
+        Moment(quarter + 5 * QUARTER, Figures(7_000_000, 150, 7)),
+    )
+    ledger.count("d", "secret-model", Usage(output=1), T0 + 9 * QUARTER)
+    assert [moment.said.cost for moment in ledger.course()] == [None, None, None]
+
+
+def test_a_long_past_is_kept_in_few_quarters() -> None:
+    ledger = Ledger(Flat())
+    for n in range(QUARTERS + 50):
+        ledger.count(str(n), "m-200k", Usage(output=1), T0 + n * QUARTER)
+    course = ledger.course()
+    assert len(course) == QUARTERS
+    assert (course[0].said.tokens_out, course[-1].said.tokens_out) == (51, QUARTERS + 50)

@@ -211,6 +211,25 @@ async def test_sub_agents_files_count_for_their_session(home: Home) -> None:
     assert set(sink.now) == {"box/claude-00f5c3a6"}
 
 
+async def test_sub_agents_files_that_stand_beside_their_sessions_count_as_well(home: Home) -> None:
+    (main,) = (path for path in (DATA / "claude-code" / "2.0.59").iterdir() if not path.name.startswith("agent-"))
+    home.now = 1_795_687_260.0  # soon after it was recorded
+    folder = home.session.parent
+    shutil.copytree(main.parent, folder)
+    another = folder / "00000000-0000-4000-8000-000000000000.jsonl"
+    home.write(another, prompt(home.now))
+    late = folder / "agent-e3d6ba85.jsonl"
+    late.rename(home.folder / "late")
+    for path in folder.iterdir():
+        os.utime(path, (home.now, home.now))
+    async with home.watched() as sink:
+        await sink.until(shows("box/claude-b497a2b6", tokens_in=15_500, tokens_out=105))
+        (home.folder / "late").rename(late)
+        # As Claude Code itself counted: 1,000 + 20,000 + 10,000 in, 210 out (see test_claude_code.py).
+        await sink.until(shows("box/claude-b497a2b6", tokens_in=31_000, tokens_out=210))
+    assert set(sink.now) == {"box/claude-b497a2b6", "box/claude-00000000"}
+
+
 async def test_history_is_left_alone_until_it_speaks_again(home: Home) -> None:
     home.write(home.session, prompt(T0 - 7200), answer(T0 - 7200, "a", out=5), changed=T0 - 7200)
     home.write(home.rollout, meta())

@@ -12,10 +12,11 @@ from meshfleet.runtimes.processes import Presence
 from meshfleet.runtimes.record import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from meshfleet.fleet.names import AgentId
     from meshfleet.fleet.state import AgentState
+    from meshfleet.fleet.usage import Moment
     from meshfleet.runtimes.usage import Usage
 
 DATA = Path(__file__).parent / "data"
@@ -44,6 +45,8 @@ class Recorder:
         self.states: list[AgentState] = []
         self.now: dict[str, AgentState] = {}
         self.withdrawn: list[AgentId] = []
+        self.renamed: list[tuple[AgentId, AgentId]] = []
+        self.recalled: dict[str, tuple[Moment, ...]] = {}
         self._changed = trio.Event()
 
     def publish(self, state: AgentState) -> None:
@@ -55,6 +58,16 @@ class Recorder:
         self.withdrawn.append(agent_id)
         self.now.pop(agent_id, None)
         self._wake()
+
+    def carried(self, agent_id: AgentId) -> AgentState | None:
+        return self.now.get(agent_id)
+
+    def recall(self, state: AgentState, course: Sequence[Moment]) -> None:
+        self.recalled[state.agent_id] = tuple(course)
+
+    def rename(self, agent_id: AgentId, to: AgentId) -> None:
+        self.renamed.append((agent_id, to))
+        self.withdraw(agent_id)
 
     async def until(self, holds: Callable[[dict[str, AgentState]], bool]) -> None:
         """Wait until `holds` says so of the agents that are shown."""

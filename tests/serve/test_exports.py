@@ -44,10 +44,14 @@ class FakeIntake:
     def __init__(self) -> None:
         self.kept: list[tuple[str, bytes, bool]] = []
         self.taken = Taken(0, "")
+        self.telling: list[str] = []
         self.error: TelemetryError | None = None
         self.go_on: trio.Event | None = None
         self.inside = 0
         self.entered = trio.Event()
+
+    def tells_itself(self, instance: str) -> None:
+        self.telling.append(instance)
 
     async def telemetry(self, signal: str, body: bytes, *, protobuf: bool) -> Taken:
         """Take it."""

@@ -175,3 +175,5 @@ def test_who_only_runs_an_agent_does_not_hide_what_the_agent_itself_tells() -> N
     assert (over.runtime, over.status, over.exit_code) == ("claude-code", Status.EXITED, 3)
     assert (over.tokens_in, over.active_tool) == (7, None)
     assert beside(over, runs) == runs  # the same id is run once more
+    ended_by_itself = msgspec.structs.replace(itself, status=Status.EXITED)
+    assert beside(ended_by_itself, ended) == over  # its own word was faster; its figures stay

@@ -1,7 +1,7 @@
 """The small script that hooks and the status line run: hands its standard input to the node, and is gone.
 
-A session waits for a hook's process. So the script only reads what it is given and leaves the sending to a process in
-the background, which has a second for it and says nothing: with no node, or one that stalls, nothing happens at all.
+A session waits for a hook's process. So the script only takes in what it is given and leaves the sending to processes
+in the background, which have a second for it and say nothing: with no node, or one that stalls, nothing happens at all.
 Hooks over HTTP would need no process, but Claude Code shows each that finds no node as an error in the conversation.
 """
 
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
 from contextlib import suppress
+from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
 from meshfleet.errors import StateDirError
@@ -27,19 +29,29 @@ _SCRIPT = """\
 #!/bin/sh
 # Hands its standard input to a meshfleet node, in the background. Written by `meshfleet connect`.
 #   meshfleet-tell HOST PORT PATH [through]     through: also prints it, as it is
-said=$(cat; printf x)
-said=${{said%x}}
-{{
+send() {{
   if command -v curl; then
-    printf %s "$said" | curl -q -s -m 1 --noproxy '*' -H 'Content-Type: application/json' -H 'Expect:' \\
+    curl -q -s -m 1 --noproxy '*' -H 'Content-Type: application/json' -H 'Expect:' \\
       --data-binary @- "http://$1:$2$3"
   else
-    printf %s "$said" | {python} -I -S {sender} "$1" "$2" "$3"
+    {python} -I -S {sender} "$1" "$2" "$3"
   fi
-}} >/dev/null 2>&1 &
-[ "$4" = through ] && printf %s "$said"
+}} >/dev/null 2>&1
+if [ "$4" = through ]; then
+  said=$(cat; printf x)
+  said=${{said%x}}
+  {{ printf %s "$said" | send "$1" "$2" "$3"; }} >/dev/null 2>&1 &
+  printf %s "$said"
+else
+  # Past the shell, which takes 15 ms for a megabyte, and not at the pace of who sends.
+  cat | {{ {{ {gather} | send "$1" "$2" "$3"; }} <&3 3<&- >/dev/null 2>&1 & }} 3<&0
+fi
 exit 0
 """
+
+_GATHERS = "dd bs=4194304 iflag=fullblock"
+"""Takes in 4 MiB at once, and so lets go whoever writes them. Not every dd can (`iflag`); then `cat` does, and a hook
+of over 64 KiB, which a pipe does not hold, waits until curl has started."""
 
 _SENDER = """\
 # Where curl is not there. Only what starts fast; the alarm ends it, whatever hangs.
@@ -66,11 +78,12 @@ def install(folder: Path) -> None:
     """Write the script into `folder`, where it stays while any runtime is connected."""
     sender = folder / SENDER
     python = shlex.quote(os.path.realpath(sys.executable))
+    script = _SCRIPT.format(python=python, sender=shlex.quote(str(sender)), gather=_gather())
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path, text, mode in (
             (sender, _SENDER, 0o600),
-            (folder / SCRIPT, _SCRIPT.format(python=python, sender=shlex.quote(str(sender))), 0o700),
+            (folder / SCRIPT, script, 0o700),
         ):
             beside = path.with_name(f".{path.name}.{os.getpid()}")
             beside.write_text(text)
@@ -78,6 +91,16 @@ def install(folder: Path) -> None:
             beside.replace(path)
     except OSError as error:
         raise StateDirError(f"{folder} can't be written: {error.strerror}. Nothing was changed.") from error
+
+
+def _gather() -> str:
+    try:
+        done = subprocess.run(
+            _GATHERS.split(), stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, timeout=TIMEOUT, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "cat"
+    return _GATHERS if done.returncode == 0 else "cat"
 
 
 def remove(folder: Path) -> None:

@@ -89,7 +89,8 @@ def _beside(command: Command, agent: str, node: str | None, reading: int) -> int
         telling.close(code)
         lines = telling.lines
         if lines.bad:
-            _complain(f"{lines.bad} lines of MESHFLEET_FD were not understood; the first: {lines.why}.")
+            many = "1 line of MESHFLEET_FD was" if lines.bad == 1 else f"{lines.bad} lines of MESHFLEET_FD were"
+            _complain(f"{many} not understood; the first: {lines.why}.")
     return code
 
 

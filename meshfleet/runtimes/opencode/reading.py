@@ -127,9 +127,9 @@ class _Watched:
 
     async def _follow(self) -> None:
         """Until it is gone."""
-        await self._ask_for_windows()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
+            await self._ask_for_windows()  # some 2 MB, and slow while a server starts: events don't wait for it
             error = await self._look_until_it_fails()
             nursery.cancel_scope.cancel()
         log.info("an opencode server no longer answers", url=self._place.url, why=str(error))
@@ -211,8 +211,10 @@ class _Watched:
     async def _ask_for_windows(self) -> None:
         try:
             self._server.windows_are(telling.windows(await ask(self._place, "/config/providers")))
-        except (Unanswered, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._counts["runtimes_bad_answers"] += 1
+        except Unanswered:
+            return  # too slow, or not there: asked again with the next look that lacks one
 
     def _tell(self, *, streamed: bool) -> None:
         """What changed. Two servers may list one session, of which one runs it: that is the one whose stream tells."""

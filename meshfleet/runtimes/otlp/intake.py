@@ -49,6 +49,10 @@ LANGUAGES = {"nodejs": "node", "webjs": "node", "dotnet": "dotnet"}
 """How programs are called by the language of their SDK, where not by its own name."""
 
 
+TELLING = 1_024
+"""Programs that tell of themselves by states; the longest silent are forgotten."""
+
+
 class Taken(msgspec.Struct, frozen=True):
     """How much of a request was of no use."""
 
@@ -83,6 +87,7 @@ class Telemetry:
         self._tariff = lru_cache(maxsize=8)(tariff)
         self._one = trio.CapacityLimiter(1)
         self._waiting = 0
+        self._telling: OrderedDict[str, None] = OrderedDict()
         # From here on the thread's, which runs one at a time.
         self._sessions: OrderedDict[Key, Heard] = OrderedDict()
         self._seen: OrderedDict[bytes, None] = OrderedDict()
@@ -104,6 +109,13 @@ class Telemetry:
         for key, record in outcome.records:
             self._desk.hear(key, Channel.OTLP, record)
         return outcome.taken
+
+    def tells_itself(self, instance: str) -> None:
+        """A program, by its `service.instance.id`, tells by states what its telemetry tells: that is left out."""
+        self._telling[instance] = None
+        self._telling.move_to_end(instance)
+        if len(self._telling) > TELLING:
+            self._telling.popitem(last=False)
 
     # In the thread
 
@@ -136,6 +148,9 @@ class Telemetry:
         dialect = dialect_of(record)
         said = _made(dialect, record)
         if said is None:
+            return ""
+        if text(record.origin.resource, "service.instance.id") in self._telling:
+            counts["runtimes_otlp_told_already"] += 1
             return ""
         session = dialect.session(record.origin, record.attributes)
         if session is None:

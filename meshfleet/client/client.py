@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 from meshfleet.client.reader import Reader
 from meshfleet.client.session import Memory
-from meshfleet.errors import ConfigError, NoAnswer, Refused
+from meshfleet.errors import ConfigError, MeshfleetError, NoAnswer, Refused
+from meshfleet.fleet.names import is_node_url
 from meshfleet.fleet.presence import Presence
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Client:
         self._sleep = sleep
         self._over = Event()
         self._sessions = Memory()
+        self._given = frozenset(node.rstrip("/") for node in nodes)
+        """Others were learnt from a view, of whose addresses and certificates nobody here is sure."""
         self._urls = [node.rstrip("/") for node in nodes]
         self._readers: dict[str, Reader] = {}
         self._made_for = made_for or self._made
@@ -75,11 +78,15 @@ class Client:
 
     def fleet(self) -> FleetView:
         """The merged view. NoAnswer where no node answers, ConfigError where the key is not good."""
-        problem: NoAnswer | Refused | None = None
+        problem: MeshfleetError | None = None
         for url in list(self._urls):
             try:
                 view = self._reader(url).fleet()
             except (NoAnswer, Refused) as error:
+                problem = error
+            except ConfigError as error:
+                if url in self._given:
+                    raise
                 problem = error
             else:
                 self._learn(url, view)
@@ -109,17 +116,20 @@ class Client:
 
     def _follow(self, url: str) -> Generator[FleetView, None, None]:
         """Views of one node until it has none to give."""
-        reader = self._reader(url)
+        try:
+            yield from self._told(self._reader(url))
+        except (NoAnswer, Refused):
+            return
+        except ConfigError:
+            if url in self._given:
+                raise
+
+    def _told(self, reader: Reader) -> Generator[FleetView, None, None]:
         try:
             yield from reader.views()
         except Refused:  # all its streams are taken
-            try:
-                yield reader.fleet()
-                self._sleep(POLL_SECONDS)
-            except (NoAnswer, Refused):
-                return
-        except NoAnswer:
-            return
+            yield reader.fleet()
+            self._sleep(POLL_SECONDS)
 
     def _reader(self, url: str) -> Reader:
         reader = self._readers.get(url)
@@ -133,14 +143,22 @@ class Client:
     def _learn(self, url: str, view: FleetView) -> None:
         """Who answered is asked first, then those who are well by its view, then the others."""
         there = [node.base_url for node in view.nodes if node.base_url and node.presence is Presence.FRESH]
-        others = [other.rstrip("/") for other in there if is_near(other) <= is_near(url)]
+        others = [other.rstrip("/") for other in there if may_turn_to(other, url)]
         self._urls = list(dict.fromkeys([url, *others, *self._urls]))[:KNOWN_LIMIT]
         for gone in self._readers.keys() - set(self._urls):
             del self._readers[gone]
 
 
-def is_near(url: str) -> bool:
-    """Whether an address means this machine, whoever reads it: told by a node elsewhere, it is not that node's."""
+def may_turn_to(url: str, told_by: str) -> bool:
+    """Whether to ask at `url`, of which the node at `told_by` told. Not where it is no address; nor where it means this
+    machine and was told elsewhere, for then it is not that node's; nor in clear what was asked for in secret."""
+    if not is_node_url(url) or _is_near(url) > _is_near(told_by):
+        return False
+    return url.startswith("https:") or not told_by.startswith("https:")
+
+
+def _is_near(url: str) -> bool:
+    """Whether an address means this machine, whoever reads it."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback

@@ -46,6 +46,15 @@ class There(msgspec.Struct, frozen=True):
     elsewhere: Callable[[], str] = str
     """What else to try where it does not answer, as a sentence."""
 
+    def __post_init__(self) -> None:
+        try:
+            split = urlsplit(self.url)
+            sound = split.scheme in PORTS and split.hostname is not None and split.port != 0
+        except ValueError:  # a bracket too few, a port that is none
+            sound = False
+        if not sound:
+            raise ConfigError(f"{self.url!r} is no address of a node. Write http://HOST:PORT, or https://HOST:PORT.")
+
     @property
     def host(self) -> str:
         """Host and port as the Host header has them, and as a proof of possession is made for."""
@@ -66,7 +75,7 @@ class There(msgspec.Struct, frozen=True):
             try:
                 connection.request(method, path, body, {"Host": self.host, **headers})
                 response = connection.getresponse()
-            except socket.gaierror as error:
+            except (socket.gaierror, UnicodeError) as error:
                 name = urlsplit(self.url).hostname
                 raise ConfigError(f"{self.url}: {name!r} can't be resolved. Is the name right?") from error
             except ssl.SSLCertVerificationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import TYPE_CHECKING, TypeVar
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 STREAM_PATIENCE = 12.0
 """Seconds of silence after which a stream counts as dead. A node says something every 5."""
+
+_FIELDS = frozenset({b"event", b"id", b"data"})
+_ID = re.compile(rb"[0-9a-f]{1,32}-[0-9]{1,16}")
+"""What goes into a header again, whoever gave it."""
 
 _T = TypeVar("_T")
 
@@ -126,9 +131,16 @@ class Reader:
         if self._view is None or event.get(b"event") == b"snapshot":
             self._view = self.understood(data, FleetView)
         else:
-            self._view = applied(self._view, self.understood(data, Change))
-        self._last_id = event.get(b"id", b"").decode("ascii", "replace")
+            self._view = self._changed(self._view, self.understood(data, Change))
+        found = event.get(b"id", b"")
+        self._last_id = found.decode() if _ID.fullmatch(found) else ""
         return self._view
+
+    def _changed(self, view: FleetView, change: Change) -> FleetView:
+        try:
+            return applied(view, change)
+        except (ValueError, OverflowError) as error:  # a time that is none
+            raise NoAnswer(f"{self.url} tells of changes, but not as a node of this version does: {error}.") from error
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}
@@ -160,7 +172,7 @@ def _events(stream: HTTPResponse) -> Iterator[dict[bytes, bytes]]:
     fields: dict[bytes, bytes] = {}
     while line := stream.readline(ANSWER_LIMIT):
         name, colon, value = line.rstrip(b"\n").partition(b": ")
-        if colon:
+        if colon and name in _FIELDS:
             fields[name] = value
         elif line == b"\n":
             yield fields

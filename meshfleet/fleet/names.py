@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import NamedTuple, NewType
 
 from meshfleet.errors import ConfigError
@@ -25,6 +26,9 @@ AGENT_ID_LIMIT = 128
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 AGENT_ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._:@/-]*$"
 _AGENT_ID = re.compile(AGENT_ID_PATTERN)
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+"""Of a host name (RFC 1123, section 2.1), and '_', which people use all the same."""
+_URL = re.compile(rf"https?://({_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{{1,5}}))?/?")
 
 
 class Address(NamedTuple):
@@ -73,6 +77,18 @@ def parse_address(text: str, default_port: int | None = None) -> Address:
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ConfigError(f"address {text!r}: {port!r} is not a port. Ports are 0 to 65535.")
     return Address(host, int(port))
+
+
+def is_node_url(text: str) -> bool:
+    """Whether `text` is such as a node tells of where it serves: `http://HOST:PORT` or `https://HOST:PORT`."""
+    found = _URL.fullmatch(text)
+    if found is None or int(found[2] or 1) > 65535:
+        return False
+    host = found[1]
+    try:
+        return not host.startswith("[") or ip_address(host[1:-1]).version == 6
+    except ValueError:
+        return False
 
 
 def _split(text: str) -> tuple[str, str | None]:

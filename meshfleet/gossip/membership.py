@@ -242,6 +242,8 @@ class Membership:
 
     def _hear_of_myself(self, claim: Claim, source: Address, sender: NodeName) -> None:
         if claim.epoch > self.epoch:
+            if isinstance(claim, Left) and claim.by == self.name:
+                self._outlive(claim)
             if claim.epoch != self._usurped_by and isinstance(claim, Alive) and self._is_genuine(claim):
                 self._usurped_by = claim.epoch
                 self._emit(NameTaken(claim.epoch, f"{claim.info.gossip_host}:{claim.info.gossip_port}"))
@@ -249,8 +251,8 @@ class Membership:
             return
         match claim:
             case Left():
-                if claim.epoch == self.epoch and not self.leaving and self._is_genuine(claim):
-                    self._renew()
+                if claim.epoch == self.epoch:
+                    self._outlive(claim)
             case Suspect() | Obituary() | Alive():
                 self._refute(claim, source, sender)
 
@@ -271,10 +273,12 @@ class Membership:
         self._counts["refuted"] += 1
         self._outbox.datagram_to(source, sender, self.me)
 
-    def _renew(self) -> None:
-        """Somebody had me forgotten while I run: what left is final, so I go on as a later life."""
-        self._say(epoch=self.me.epoch + 1, incarnation=0)
-        self._emit(Renewed(self.me.epoch))
+    def _outlive(self, claim: Left) -> None:
+        """Somebody had me forgotten while I run, or another process with my key, of a copied state dir, went away: what
+        left is final, so I go on as a later life."""
+        if not self.leaving and self._is_genuine(claim):
+            self._say(epoch=claim.epoch + 1, incarnation=0)
+            self._emit(Renewed(self.me.epoch))
 
     def leave(self) -> Left:
         """Say goodbye, to a few directly and by them to all."""

@@ -204,7 +204,7 @@ async def _carry_out(node: Administered, new_link: Callable[[], str] | None, lin
         if isinstance(request, Link):
             return _link(new_link), False
         return await _do(node, request), isinstance(request, Leave)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Reply(ok=False, error=f"not a request: {error}"), False
     except MeshfleetError as error:
         return Reply(ok=False, error=str(error)), False

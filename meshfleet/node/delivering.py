@@ -176,11 +176,11 @@ class Delivering:
             shelf = member.replica.shelf(record.name)
             snapshot = None if shelf is None else shelf.held.get(NOTICES)  # type: ignore[call-overload]  # no agent's id
             if snapshot is not None and not snapshot.withdrawn:
-                tellers.append(Teller(record.name, record.presence in THERE, _read(snapshot.body)))
+                tellers.append(Teller(record.name, record.presence in THERE, read(snapshot.body)))
         return tellers
 
 
-def _read(body: bytes) -> dict[bytes, Told]:
+def read(body: bytes) -> dict[bytes, Told]:
     """What somebody says that it has told; nothing where that makes no sense."""
     try:
         item = cbor.load(body, max_depth=4, text_keys=True)

@@ -45,6 +45,9 @@ MOST_ADDRESSES = 4
 LINE_LIMIT = 2_000
 """Characters of a line; a real one has some 200, and one of four DNS names of 253 characters has 1,700."""
 
+LINE_ITEMS = 128
+"""Items of CBOR in a line; eight addresses come to 15."""
+
 _CHECK_BYTES = 4
 _T = TypeVar("_T")
 
@@ -91,7 +94,7 @@ def read_invite(line: str) -> Invite:
         data, check = checked[:-_CHECK_BYTES], checked[-_CHECK_BYTES:]
         if sha256(data).digest()[:_CHECK_BYTES] != check:
             raise ConfigError("the invitation is not whole, or was changed on its way. Copy the line again.")
-        invite = msgspec.convert(cbor.load(data, max_depth=3, text_keys=True), Invite, builtin_types=(bytes,))
+        invite = msgspec.convert(cbor.load_strange(data, max_depth=3, most=LINE_ITEMS), Invite, builtin_types=(bytes,))
         invite.where()
         node_name(invite.node)
     except (ValueError, Malformed, msgspec.ValidationError) as error:

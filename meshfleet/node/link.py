@@ -78,9 +78,9 @@ class Link:
             self._closing = True
             self.send((Goodbye(),))
 
-    def throw_out(self) -> None:
-        """End it at once, with an RST: who is there is no longer one of us."""
-        self.failure, self._closing = "it was revoked", True
+    def throw_out(self, why: str) -> None:
+        """End it at once, with an RST."""
+        self.failure, self._closing = why, True
         if self._scope is not None:
             self._scope.cancel()
 

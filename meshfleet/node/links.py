@@ -3,6 +3,7 @@ peers open."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -14,7 +15,6 @@ from meshfleet.node.link import UNPROVEN, Link
 from meshfleet.node.network import Network, Stream, whose_error
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Awaitable, Callable
 
     from meshfleet.node.frames import Hello
@@ -28,6 +28,12 @@ IDLE = 15.0
 
 LINKS = 1_024
 """Streams at once, either way. Further messages that need a new one are dropped: `dropped_link`."""
+
+
+STRANGERS = 256
+"""Inbound streams at once of whom it is not known yet whether they belong here. Half of all that are taken in, so that
+these don't keep members out. The next one pushes out the oldest of the address that has most: `crowded_out`. So it
+takes many addresses, or some thousand connections a second, to keep a newcomer out who needs a tenth of one."""
 
 
 class TurnedAway(JoinError):
@@ -82,6 +88,8 @@ class Links:
         self._nursery = nursery
         self._by_name: dict[NodeName, list[Link]] = {}
         self._dialling: dict[Address, Link] = {}
+        self._strangers: dict[Link, None] = {}
+        """Those who came, the oldest first, until they are known."""
 
     def send(self, to: NodeName | None, address: Address, messages: tuple[Message, ...]) -> None:
         """Send by the stream to `to`, or to whoever is at `address`; open one if there is none."""
@@ -117,7 +125,14 @@ class Links:
 
     async def accept(self, stream: Stream, source: Address) -> None:
         """Serve a stream that somebody opened."""
-        await self._run(Link(source, None, dialled=False, count=self._owner.count), stream)
+        link = Link(source, None, dialled=False, count=self._owner.count)
+        if len(self._strangers) >= STRANGERS:
+            self._push_one_out()
+        self._strangers[link] = None
+        try:
+            await self._run(link, stream)
+        finally:
+            self._strangers.pop(link, None)
 
     async def close_idle(self) -> None:
         """Close what nobody has used for a while, for ever."""
@@ -138,7 +153,7 @@ class Links:
     def throw_out(self, name: NodeName) -> None:
         """End all streams with that peer at once."""
         for link in [*self._by_name.get(name, []), *(each for each in self._dialling.values() if each.peer == name)]:
-            link.throw_out()
+            link.throw_out("it was revoked")
 
     def close_all(self) -> None:
         """Say goodbye on every stream."""
@@ -208,7 +223,15 @@ class Links:
         if link.peer is not None and link.ready.is_set() and not self._by_name.get(link.peer):
             self._owner.stream_ended(link.peer, end)
 
+    def _push_one_out(self) -> None:
+        crowd = Counter(link.address.host for link in self._strangers).most_common(1)[0][0]
+        oldest = next(link for link in self._strangers if link.address.host == crowd)
+        del self._strangers[oldest]
+        oldest.throw_out("others came before it had shown that it belongs to this fleet")
+        self._owner.count("crowded_out")
+
     def _introduced(self, link: Link, name: NodeName) -> None:
+        self._strangers.pop(link, None)
         self._by_name.setdefault(name, []).append(link)
         if self._dialling.get(link.address) is link:
             del self._dialling[link.address]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from meshfleet.errors import WireError
 from meshfleet.fleet.merge import merge
-from meshfleet.fleet.names import AgentId, NodeName
+from meshfleet.fleet.names import AgentId, NodeName, is_node_url
 from meshfleet.fleet.presence import FRESH, Presence, Verdict
 from meshfleet.fleet.state import AgentState, Snapshot, Status
 from meshfleet.fleet.view import AgentView, FleetView, Health, NodeView, Period, ServedBy
@@ -149,7 +149,7 @@ class Viewing:
             reasons=record.verdict.reasons,
             rtt_ms=None if record.rtt is None else round(1000 * record.rtt, 2),
             clock_offset_ms=None if record.clock_offset is None else round(1000 * record.clock_offset, 0),
-            base_url=record.info.base_url,
+            base_url=_url(record),
             version=record.info.version,
             agents=(),
         )
@@ -201,6 +201,13 @@ class Viewing:
             shelf = self._member.replica.shelf(node)
             if shelf is None or agent not in shelf.held or shelf.held[agent].withdrawn:
                 del self._states[(node, agent)]
+
+
+def _url(record: Record) -> str | None:
+    """Where it says that it serves. Any member may say anything, and readers go there: what is no address is not
+    shown."""
+    url = record.info.base_url
+    return url if url is not None and is_node_url(url) else None
 
 
 def _of_agents(shelf: Shelf | None) -> Iterator[Snapshot]:

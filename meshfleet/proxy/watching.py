@@ -107,8 +107,10 @@ class OllamaCounts:
         """The next bytes."""
         *lines, rest = piece.split(b"\n")
         for line in lines:
-            self._add(line)
-            self._read()
+            if line or self._line:
+                self._add(line)
+                self._read()
+            self._skips = False
         self._add(rest)
 
     def end(self) -> Request | None:
@@ -130,7 +132,7 @@ class OllamaCounts:
             return
         try:
             told = msgspec.json.decode(line, type=_Counts)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         if told.done:
             # Ollama leaves the count of the prompt out where all of it was in its cache.

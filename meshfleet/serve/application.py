@@ -11,12 +11,13 @@ from meshfleet.serve.answers import Refusal, quoted
 from meshfleet.serve.near import near
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.websockets import WebSocket
 
+    from meshfleet.fleet.access import Scope
     from meshfleet.serve.gate import Gate
     from meshfleet.serve.routes import Endpoint
 
@@ -62,8 +63,8 @@ def application(endpoints: Sequence[Endpoint], gate: Gate) -> Starlette:
         fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
         # An agent's id may end in `/state`; but whoever asks for a path that ends so means the state.
         fitting = [route for route in fitting if route.path == fitting[0].path]
-        public = all(not e.scopes for e in endpoints if e.pattern == fitting[0].path)
-        if not public and (refusal := _turned_away(gate, request)) is not None:
+        scopes = tuple({scope: None for e in endpoints if e.pattern == fitting[0].path for scope in e.scopes})
+        if scopes and (refusal := _turned_away(gate, request, scopes)) is not None:
             return refusal.answer()  # what is public no token could ever change, so there the method is what is wrong
         allowed = tuple(sorted({method for route in fitting for method in route.methods or ()}))
         problem = f"{request.method} is not possible on {quoted(request.url.path)}. Possible: {', '.join(allowed)}."
@@ -86,9 +87,9 @@ def application(endpoints: Sequence[Endpoint], gate: Gate) -> Starlette:
     return app
 
 
-def _turned_away(gate: Gate, request: Request) -> Refusal | None:
+def _turned_away(gate: Gate, request: Request, scopes: Collection[Scope] = ()) -> Refusal | None:
     try:
-        gate.turn_away(request)
+        gate.turn_away(request, scopes)
     except Refusal as refusal:
         return refusal
     return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
+import trio
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.responses import Response
@@ -45,12 +46,16 @@ class Federation:
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
+        self._one_at_a_time = trio.CapacityLimiter(1)
 
     async def federate(self, request: Request) -> Response:
         """`GET /federate?match[]=…`"""
         wanted = selectors(request.query_params.getlist("match[]"))
         encode, media = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(Told(self._feed.fleet(), wanted)), media_type=media)
+        told = Told(self._feed.fleet(), wanted)
+        # Of a large fleet this takes a second or more, in which nothing else would run here.
+        text = await trio.to_thread.run_sync(encode, told, limiter=self._one_at_a_time)
+        return Response(text, media_type=media)
 
     async def targets(self, _request: Request) -> Response:
         """`GET /v1/sd`: every node that serves, whatever its presence: `up` is for Prometheus to find out."""

@@ -67,15 +67,17 @@ class Gate:
             raise self._lacks(grant, endpoint.scopes, f"{endpoint.method} {quoted(request.url.path)}")
         return Client(grant.holder, self._access.seconds_left(grant))
 
-    def turn_away(self, request: Request) -> None:
-        """Who would do more than read, where that can't be done, with a token that is for reading alone: 403, as
-        wherever a token is not enough. All others are told what is there instead."""
+    def turn_away(self, request: Request, scopes: Collection[Scope] = ()) -> None:
+        """Who would do more than read, where that can't be done, with a token that is for reading alone; or asks in any
+        way for what is there for other `scopes` alone: 403, as wherever a token is not enough. All others are told what
+        is there instead."""
         token = bearer(request)
-        if token is None or request.method in READING:
+        needed = scopes if request.method in READING else (Scope.AGENT,)
+        if token is None or not needed:
             return
-        grant = self._grant(token, (Scope.AGENT,))
-        if grant.scope is not Scope.AGENT:
-            raise self._lacks(grant, (Scope.AGENT,), f"{request.method} of anything")
+        grant = self._grant(token, needed)
+        if grant.scope not in needed:
+            raise self._lacks(grant, needed, f"{request.method} of anything")
 
     def _grant(self, token: str | None, scopes: Collection[Scope]) -> Grant:
         wanted = " or ".join(scopes)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from hypercorn.protocol.events import Body, Data
 from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.tcp_server import TCPServer
 
 if TYPE_CHECKING:
     import h11
     from hypercorn.protocol import ProtocolWrapper
+    from hypercorn.protocol.events import Event
 
 
 class Connection(TCPServer):
@@ -40,3 +43,18 @@ class Connection(TCPServer):
 class _Http11(H11Protocol):
     async def _check_protocol(self, event: h11.Request) -> None:
         """Whatever else is asked for: an upgrade may be declined by going on (RFC 9110, section 7.8)."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        await super()._create_stream(request)
+        if isinstance(self.stream, WSStream):
+            self.stream.__class__ = _Socket  # Hypercorn makes it, and asks nobody which one
+
+
+class _Socket(WSStream):
+    """A WebSocket that is asked for."""
+
+    async def handle(self, event: Event) -> None:
+        """What comes before it is granted is dropped. Hypercorn answers that with a 400 of its own, while what was
+        asked for is about to answer, too: two that write at once, and an error of ours in the log for each."""
+        if not (isinstance(event, Body | Data) and not self.handshake.accepted):
+            await super().handle(event)

@@ -1,7 +1,9 @@
 """Prometheus' series selectors, as `match[]` of `/federate` has them: `name{label="value", other=~"a|b.*"}`.
 
 Regular expressions come from whoever may read, and Python's can be made to take for ever. So they are matched here as
-what people write in selectors anyway: literals, `.*`, `.+`, `.` and alternatives at the top level.
+what people write in selectors anyway: literals, `.*`, `.+`, `.` and alternatives at the top level. Between two of its
+wilds such a pattern has parts of fixed length, and where the first place of a part fits, no later one fits better. So
+each is looked for once, in an atomic group that is never gone back into: a text times a pattern is the most it takes.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ SELECTORS_LIMIT = 16
 SELECTOR_LIMIT = 512
 """Characters of one."""
 
-WILDS_LIMIT = 4
-"""`.*` and `.+` in one alternative: each multiplies the ways in which a text can be tried."""
+SELECTORS_CHARACTERS = 2_048
+"""Of all in one request: each is tried on each series."""
 
 _SELECTOR = re.compile(r"\s*([A-Za-z_:][A-Za-z0-9_:]*)?\s*(?:\{(.*)\})?\s*", re.DOTALL)
 _MATCHER = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
@@ -51,6 +53,10 @@ def selectors(texts: Sequence[str]) -> tuple[Selector, ...]:
     """The selectors of a request. Refusal where one is none, or would take too long."""
     if len(texts) > SELECTORS_LIMIT:
         raise Refusal(400, f"There are {len(texts)} match[]; at most {SELECTORS_LIMIT} are looked at.")
+    if (characters := sum(map(len, texts))) > SELECTORS_CHARACTERS:
+        raise Refusal(
+            400, f"All match[] together have {characters} characters; at most {SELECTORS_CHARACTERS} are looked at."
+        )
     return tuple(_selector(text) for text in texts)
 
 
@@ -82,19 +88,27 @@ def _selector(text: str) -> Selector:
 
 
 def _regular(value: str, text: str) -> str:
-    alternatives = value.split("|")
-    for alternative in alternatives:
-        at = 0
-        while at < len(alternative):
-            part = _PART.match(alternative, at)
-            if part is None:
-                raise _wrong(
-                    text, f"of regular expressions only ., .*, .+ and | are known here, not {alternative[at]!r}"
-                )
-            at = part.end()
-        if alternative.count(".*") + alternative.count(".+") > WILDS_LIMIT:
-            raise _wrong(text, f"an alternative may have {WILDS_LIMIT} of .* and .+")
-    return "|".join(f"(?:{alternative})" for alternative in alternatives)
+    return "|".join(f"(?:{_alternative(alternative, text)})" for alternative in value.split("|"))
+
+
+def _alternative(alternative: str, text: str) -> str:
+    """Parts of fixed length, and wilds between them."""
+    parts, at = [""], 0
+    while at < len(alternative):
+        part = _PART.match(alternative, at)
+        if part is None:
+            raise _wrong(text, f"of regular expressions only ., .*, .+ and | are known here, not {alternative[at]!r}")
+        if part[0] == ".+":
+            parts[-1] += "."
+        if part[0] in (".*", ".+"):
+            parts.append("")
+        else:
+            parts[-1] += part[0]
+        at = part.end()
+    first, *rest = parts
+    if not rest:
+        return first
+    return first + "".join(f"(?>.*?{part})" for part in rest[:-1]) + f".*{rest[-1]}"
 
 
 def _wrong(text: str, what: str) -> Refusal:

@@ -41,6 +41,9 @@ KEEP_ALIVE = b": still here\n\n"
 # Browsers wait 3 s by default before they connect again; the node's own restart takes less.
 RETRY = b"retry: 1000\n"
 
+NUMBER_DIGITS = 16
+"""Of a look's number in an id: four looks a second come to it in no time that matters."""
+
 FRAMES_LIMIT = 64
 """Frames of one look that are kept: readers that are not slow all need the same one."""
 
@@ -147,7 +150,8 @@ class Broadcast:
     def number_of(self, last_id: str) -> int | None:
         """The look that an id of this life stands for."""
         life, _, number = last_id.partition("-")
-        return int(number) if life == self._life and number.isascii() and number.isdigit() else None
+        known = life == self._life and number.isascii() and number.isdigit() and len(number) <= NUMBER_DIGITS
+        return int(number) if known else None
 
     def _id(self) -> str:
         return f"{self._life}-{self._changes.number}"

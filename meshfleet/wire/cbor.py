@@ -1,7 +1,7 @@
 """CBOR (RFC 8949) as narrow as we speak it: definite lengths, no tags, no duplicate keys, one item and no more.
 
 What is outside of that is Malformed, whatever it is; nothing else is ever raised. The cost of reading is bounded by the
-size of the input, which callers limit: cbor2 allocates as it reads, never by a declared length.
+size of the input, which callers limit: cbor2 allocates as it reads, and by a declared length no more than 64 KiB.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import NoReturn
 import cbor2
 
 from meshfleet.errors import Malformed
+from meshfleet.wire import heads
 
 
-def load(data: bytes, *, max_depth: int, text_keys: bool, maps: bool = True) -> object:
+def load(data: bytes, *, max_depth: int, text_keys: bool) -> object:
     """The one item that `data` is, as lists, dicts, str, bytes, int, float, bool and None (or a stray simple value).
 
     `text_keys` allows maps text or byte keys only: their hashes are seeded, so that nobody can make them collide.
-    Without `maps` there may be none: an empty one takes 64 bytes of memory for the one that it is.
     """
     source = io.BytesIO(data)
     try:
@@ -30,13 +30,19 @@ def load(data: bytes, *, max_depth: int, text_keys: bool, maps: bool = True) -> 
             allow_indefinite=False,
             allow_duplicate_keys=False,
             strict_hashable_types=text_keys,
-            object_hook=None if maps else _refuse_map,
         )
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError) as error:
         raise Malformed(f"not CBOR as we speak it: {error}") from error
     if source.tell() != len(data):
         raise Malformed(f"{len(data) - source.tell()} bytes follow the CBOR item.")
     return item
+
+
+def load_strange(data: bytes, *, max_depth: int, most: int) -> object:
+    """The same of what anybody may have sent, or will have: no maps, and at most `most` items, whose heads are looked
+    at before anything is made of them."""
+    heads.check(data, most)
+    return load(data, max_depth=max_depth, text_keys=True)
 
 
 def dump(item: object) -> bytes:
@@ -46,10 +52,6 @@ def dump(item: object) -> bytes:
 
 def _refuse(_value: object, _immutable: bool) -> NoReturn:
     raise ValueError("tags are not used here")
-
-
-def _refuse_map(_item: object, _immutable: bool) -> NoReturn:
-    raise ValueError("maps are not used here")
 
 
 class _NoTags(Mapping[int, Callable[[object, bool], NoReturn]]):

@@ -19,6 +19,9 @@ SECRET_BYTES = 16
 REVOKED_TOLD = 300
 """Revocations in an answer: some 45 KB. Gossip tells the rest."""
 
+WORD_ITEMS = 4_096
+"""Items of CBOR in a word: 300 revocations are 1,500, and later versions may append."""
+
 _Bytes = Annotated[bytes, msgspec.Meta(max_length=4_096)]
 
 
@@ -77,7 +80,7 @@ def load(data: bytes) -> Word:
     """What `data` says. Malformed where that makes no sense."""
     try:
         word: Word = msgspec.convert(
-            cbor.load(data, max_depth=4, text_keys=True, maps=False), Word, builtin_types=(bytes,)
+            cbor.load_strange(data, max_depth=4, most=WORD_ITEMS), Word, builtin_types=(bytes,)
         )
     except msgspec.ValidationError as error:
         raise Malformed(f"nothing that is said at an entrance: {error}") from error

@@ -23,6 +23,9 @@ PURPOSE = b"ring"
 RING_LIMIT = 1_024
 """Bytes of an encoded ring: four keys and a signature take some 250."""
 
+RING_ITEMS = 128
+"""Items of CBOR in it; four keys come to 17."""
+
 _Moment = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 
@@ -103,7 +106,7 @@ def read_ring(fleet: Fleet, data: bytes) -> Ring:
     if len(data) > RING_LIMIT:
         raise Malformed(f"a ring of {len(data)} bytes; at most {RING_LIMIT} are read.")
     try:
-        ring = msgspec.convert(cbor.load(data, max_depth=4, text_keys=True), Ring, builtin_types=(bytes,))
+        ring = msgspec.convert(cbor.load_strange(data, max_depth=4, most=RING_ITEMS), Ring, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise Malformed(f"not a ring: {error}") from error
     ids = [key.key_id for key in ring.keys]

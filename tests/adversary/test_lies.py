@@ -121,3 +121,12 @@ async def test_who_says_that_a_member_that_answers_was_forgotten_is_not_believed
 ) -> None:
     said, _ = await lied_about(lie)
     assert said <= {Presence.FRESH, Presence.STALE}
+
+
+async def test_an_address_that_is_none_is_not_shown_to_readers() -> None:
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n1")) as n1, open_node(config("n2", n1.address)) as n2:
+            for told, shown in [("http://n2:7879", "http://n2:7879"), ("http://[", None)]:
+                n2.advertise(told)
+                while {node.base_url for node in n1.fleet().nodes if node.name == "n2"} != {shown}:
+                    await n1.changed(n1.version())

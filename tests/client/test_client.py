@@ -10,7 +10,7 @@ import pytest
 import trio
 
 import meshfleet
-from meshfleet.client.client import is_near
+from meshfleet.client.client import may_turn_to
 from meshfleet.errors import ConfigError, NoAnswer
 from meshfleet.fleet.access import Scope
 from meshfleet.fleet.names import Address
@@ -179,11 +179,41 @@ async def test_it_learns_who_else_is_there_but_no_loopback_of_others(sites: tupl
 
 
 @pytest.mark.parametrize(
-    ("url", "near"),
-    [("http://localhost:1", True), ("http://127.8.0.1:1", True), ("http://[::1]:1", True), ("http://box:1", False)],
+    ("url", "told_by", "may"),
+    [
+        ("http://box-2:7879", "http://box-1:7879", True),
+        ("https://[2001:db8::1]:7879/", "http://box-1:7879", True),
+        ("https://box-2:7879", "https://box-1:7879", True),
+        ("http://box-2:7879", "https://box-1:7879", False),
+        ("http://127.8.0.1:1", "http://127.0.0.1:7879", True),
+        *(
+            (near, "http://box-1:7879", False)
+            for near in ("http://localhost:1", "http://127.8.0.1:1", "http://[::1]:1")
+        ),
+        *((wrong, "http://box-1:7879", False) for wrong in ("http://[", "http://box:99999", "box:1", "http://a..b:1")),
+        *((wrong, "http://box-1:7879", False) for wrong in ("javascript:alert(1)", "http://a b", "http://[::::]:1")),
+        ("http://user@box-2:7879", "http://box-1:7879", False),
+        ("http://" + "a" * 64 + ":1", "http://box-1:7879", False),
+    ],
 )
-def test_what_is_near(url: str, near: bool) -> None:
-    assert is_near(url) is near
+def test_to_whom_it_turns_of_whom_it_was_told(url: str, told_by: str, may: bool) -> None:
+    assert may_turn_to(url, told_by) is may
+
+
+async def test_a_name_that_a_member_made_up_ends_nothing(sites: tuple[Site, Site], key: ApiKey) -> None:
+    one, _ = sites
+    client = meshfleet.Client("http://127.0.0.1:9", key=key)
+    client._urls += ["http://no-such-host.invalid:1", "https://" + one.url.removeprefix("http://"), one.url]
+    assert (await in_thread(client.fleet)).nodes
+    assert await in_thread(lambda: next(client.watch()).nodes)
+    with pytest.raises(ConfigError, match="can't be resolved"):
+        await in_thread(meshfleet.Client("http://no-such-host.invalid:1", key=key).fleet)
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://box:99999", "http://box:x", "box:7879", "ftp://box:1", "http://"])
+def test_what_is_no_address_of_a_node_is_said_to_be_none(url: str) -> None:
+    with pytest.raises(ConfigError, match="is no address of a node"):
+        meshfleet.Client(url).fleet()
 
 
 async def test_who_is_told_to_stop_ends_though_no_node_answers(key: ApiKey) -> None:

@@ -26,7 +26,7 @@ class Cost:
 
 
 ROOM = 65_536 + 4_096
-"""64 KiB, which the CBOR reader takes at once where a text claims to be longer, and what its error takes."""
+"""64 KiB, which the CBOR reader takes at once where a text that a member sends claims to be longer, and an error."""
 
 STRANGERS = Cost(1e-3, 0.0, ROOM, 1)
 """Of bytes that anybody may send: 1 ms and 64 KiB, however many they are. One copy of them is their own size, and

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from meshfleet.errors import WireError
+from meshfleet.errors import NoAnswer, WireError
 from meshfleet.fleet.state import SNAPSHOT_LIMIT
 from meshfleet.gossip.limits import DATAGRAM_BYTES
+from meshfleet.node import delivering
 from meshfleet.node.entrance import QUESTION_LIMIT
 from meshfleet.node.invites import LINE_LIMIT
 from meshfleet.node.otel.answers import ANSWER_LIMIT
 from meshfleet.node.otel.turn import read_exporting
 from meshfleet.runtimes.otlp.plain import Signal
+from meshfleet.serve.answers import Refusal
 from meshfleet.serve.limits import BODY_LIMIT, EXCHANGE_LIMIT, HEAD_LIMIT, INFLATED_LIMIT
 from meshfleet.wire import entrance, ring
 from meshfleet.wire.beattable import pack, unpack
@@ -26,10 +28,12 @@ from meshfleet.wire.codec import decode_packet, decode_state, encode_packet, enc
 from meshfleet.wire.identity import CERTIFICATE_LIMIT
 from meshfleet.wire.seal import FRAME_LIMIT
 from tests.fuzz import (
+    asking,
     books,
     certificates,
     datagrams,
     frames,
+    hooking,
     members,
     providers,
     readers,
@@ -86,6 +90,7 @@ TARGETS: dict[str, Target] = {
         Target("exporting", read_exporting, (), telling.bodies, SNAPSHOT_LIMIT, MEMBERS),
         Target("collector", telling.answer, (), telling.answers, ANSWER_LIMIT, STRANGERS),
         Target("accounts", books.read, WireError, books.bodies, SNAPSHOT_LIMIT, VOUCHED),
+        Target("notices", delivering.read, (), books.notices, SNAPSHOT_LIMIT, MEMBERS),
         Target("frames", frames.receive, frames.REFUSES, frames.drawn, FRAME_LIMIT + 4, MEMBERS),
         Target("word", entrance.load, WireError, words.questions, QUESTION_LIMIT, STRANGERS, cbor_of(QUESTION_LIMIT)),
         Target("answer", entrance.load, WireError, words.answers, FRAME_LIMIT, MEMBERS, large),
@@ -103,6 +108,13 @@ TARGETS: dict[str, Target] = {
         Target("session", readers.session, readers.REFUSES, readers.sessions, EXCHANGE_LIMIT + 1),
         Target("pushed", readers.pushed, readers.REFUSES, readers.pushes, BODY_LIMIT, MEMBERS),
         Target("answered", readers.answered, readers.REFUSES, readers.answers, FRAME_LIMIT, MEMBERS),
+        Target("followed", asking.followed, NoAnswer, asking.streams, FRAME_LIMIT, MEMBERS),
+        Target("asked", asking.asked, (), asking.asks, HEAD_LIMIT, MEMBERS),
+        Target("selectors", asking.selected, Refusal, asking.wanted, HEAD_LIMIT, LOCAL, asking.dear_wanted),
+        Target("hooks", hooking.hook, (), hooking.hooks, TELEMETRY_BYTES, MEMBERS),
+        Target("statusline", hooking.statusline, (), hooking.statuslines, TELEMETRY_BYTES, MEMBERS),
+        Target("opencode", told.opencode, told.UNREADABLE, told.opencodes, told.LONGEST, MEMBERS),
+        Target("ollama", told.ollama, told.UNREADABLE, told.ollamas, told.LONGEST, MEMBERS),
         Target("stream", told.stream, (), told.streams, told.LONGEST, MEMBERS),
         Target("lines", told.lines, (), told.written, told.LONGEST, MEMBERS),
         *(

@@ -115,6 +115,18 @@ def test_a_second_process_under_my_name_is_noticed_and_the_later_life_wins() -> 
     assert world.record("n0", "n3").epoch == 9
 
 
+def test_when_a_second_process_under_my_name_leaves_i_go_on_as_a_life_later_than_its() -> None:
+    world = fleet(4)
+    first = world.hosts["n3"]
+    first.member.membership.hear(Left("n3", 9, "n0", "forgotten"), world.address("n0"), NodeName("n0"), world.now)
+    assert first.member.epoch < 9  # anybody may say that
+    first.member.membership.hear(Left("n3", 9, "n3"), world.address("n0"), NodeName("n0"), world.now)
+    assert [e.epoch for e in first.member.events() if isinstance(e, Renewed)] == [10]
+    world.run(5)
+    assert world.all_fresh()
+    assert world.record("n0", "n3").epoch == 10
+
+
 def test_a_node_may_come_back_at_another_address() -> None:
     world = fleet()
     world.kill("n3")

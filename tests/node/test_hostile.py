@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import trio
 
 from meshfleet.errors import JoinError
 from meshfleet.fleet.presence import Presence
+from meshfleet.node.links import STRANGERS
 from meshfleet.node.node import Node, open_node
 from meshfleet.node.trust import seeded
 from meshfleet.wire.ring import keyring_of
@@ -99,6 +101,18 @@ async def test_broken_streams_leave_no_trace_but_a_count() -> None:
             await counted(n1, "stream_unproven", 1_000)
         assert n1.counters().get("fault", 0) == 0
         assert {node.name for node in n1.fleet().nodes} == {"n1", "n2"}
+
+
+async def test_a_crowd_that_says_nothing_keeps_no_newcomer_out() -> None:
+    async with open_node(config("n1")) as n1, AsyncExitStack() as crowd:
+        with trio.fail_after(60):
+            for _ in range(STRANGERS + 40):
+                await crowd.enter_async_context(await trio.open_tcp_stream(n1.address.host, n1.address.port))
+            await counted(n1, "crowded_out", 1)
+            async with open_node(config("n2", host="127.0.0.2")) as n2:
+                assert await n2.join(n1.address) == "n1"
+                await see(n1, 2)
+        assert n1.counters().get("refused_stream", 0) == 0
 
 
 async def _break_a_stream(address: Address, kind: int, garbage: bytes, limit: trio.CapacityLimiter) -> None:

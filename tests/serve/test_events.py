@@ -127,7 +127,9 @@ async def test_who_comes_back_goes_on_where_it_was(reader: Opened, feed: SampleF
             assert await told.event() == ("update", "b1c9-4", None)
 
 
-@pytest.mark.parametrize("wrong", ["b1c9-1", "zzz", "", "-", "00000000-1", "{life}-99", "{life}--1", "{life}-²"])
+@pytest.mark.parametrize(
+    "wrong", ["b1c9-1", "zzz", "", "-", "00000000-1", "{life}-99", "{life}--1", "{life}-²", "{life}-" + "9" * 5_000]
+)
 async def test_an_id_that_means_nothing_here_brings_the_whole_view(
     feed: SampleFeed, wrong: str, autojump_clock: MockClock
 ) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from meshfleet.fleet.access import Scope
 from meshfleet.serve.answers import Refusal
-from meshfleet.serve.matching import SELECTOR_LIMIT, SELECTORS_LIMIT, WILDS_LIMIT, is_wanted, selectors
+from meshfleet.serve.matching import SELECTOR_LIMIT, SELECTORS_CHARACTERS, SELECTORS_LIMIT, is_wanted, selectors
 
 if TYPE_CHECKING:
     import httpx
@@ -110,7 +110,7 @@ NO_SELECTORS = [
     '{a="b"',
     'a{b="c" d="e"}',
     '{a=~"b\\"}',
-    *(f'{{a=~"{pattern}"}}' for pattern in ("(b", "(a+)+", "[ab]*", "b{9}", r"\\1", r"\\d", ".*" * (WILDS_LIMIT + 1))),
+    *(f'{{a=~"{pattern}"}}' for pattern in ("(b", "(a+)+", "[ab]*", "b{9}", r"\\1", r"\\d")),
     f'{{a="{"x" * SELECTOR_LIMIT}"}}',
 ]
 
@@ -124,6 +124,25 @@ def test_what_is_no_selector_is_said_to_be_none(text: str) -> None:
 def test_there_is_an_end_to_how_many() -> None:
     with pytest.raises(Refusal, match="at most"):
         selectors(["up"] * (SELECTORS_LIMIT + 1))
+    with pytest.raises(Refusal, match="at most"):
+        selectors(["x" * (SELECTORS_CHARACTERS // 8 + 1)] * 8)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from(["a", "b", ".", ".*", ".+", "|", r"\."]), max_size=9).map("".join),
+    st.text("ab.", max_size=9),
+)
+def test_wilds_mean_what_they_mean_in_regular_expressions(pattern: str, text: str) -> None:
+    quoted = pattern.replace("\\", r"\\")
+    held = is_wanted("up", {"node": text}, selectors([f'{{node=~"{quoted}"}}']))
+    assert held is (re.fullmatch(pattern, text, re.DOTALL) is not None)
+
+
+def test_no_pattern_goes_back_and_back_over_a_text() -> None:
+    """As Python's own engine would, for longer than anybody waits: 96 wilds, each of which can end at 100 places."""
+    (selector,) = selectors(['{node=~"' + ".*a" * 96 + '.*b"}'])
+    assert not is_wanted("up", {"node": "a" * 100}, [selector])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import cbor2
 import msgspec
@@ -127,6 +129,22 @@ async def test_what_it_says_is_dropped_and_too_much_ends_it(url: str, tokens: To
             with pytest.raises(ConnectionClosed):
                 await socket.get_message()
     assert feed.withdrawn == []
+
+
+async def test_frames_before_it_is_let_in_are_no_failure_of_ours(url: str, client: httpx.AsyncClient) -> None:
+    place = urlsplit(url)
+    asked = (
+        f"GET {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+    with trio.fail_after(30):
+        for frame in (b"\x81\x82\0\0\0\0hi", bytes(9_000)) * 5:
+            async with await trio.open_tcp_stream(str(place.hostname), place.port or 0) as stream:
+                await stream.send_all(asked + frame)
+                with suppress(trio.BrokenResourceError):
+                    while await stream.receive_some():
+                        pass
+        assert 'meshfleet_http_events_total{event="failed"} 0.0' in (await client.get("/metrics")).text
 
 
 async def test_without_the_upgrade_it_says_what_it_is(client: httpx.AsyncClient) -> None:

@@ -19,6 +19,7 @@ from meshfleet.cli.top.following import Following, Heard
 from meshfleet.cli.top.grid import Grid
 from meshfleet.cli.top.keys import Keys
 from meshfleet.cli.top.reading import Reading
+from meshfleet.client.client import may_turn_to
 from meshfleet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -243,8 +244,8 @@ class Top(App[None]):
         if node.name == self.heard.view.served_by.node:
             self.notify(f"This is {node.name}'s view.")
             return
-        if node.base_url is None or not _can_be_asked(node.base_url, self.heard.url):
-            self.notify(f"{node.name} serves its view to its own machine alone.", severity="warning")
+        if node.base_url is None or not may_turn_to(node.base_url, self.heard.url):
+            self.notify(f"{node.name} tells no address that can be turned to from here.", severity="warning")
             return
         self._turning_to = node.name
         self._follow(self._connect(node.base_url.rstrip("/"), self.heard.url))
@@ -313,10 +314,3 @@ class Top(App[None]):
         keys = WIDE_KEYS if self.size.width >= 140 else "  / filter  ? keys  q quit"
         line.append(keys, "bright_black")
         return line
-
-
-def _can_be_asked(url: str, from_: str) -> bool:
-    """A loopback address that a node elsewhere told is not that node's."""
-    from meshfleet.client.client import is_near
-
-    return is_near(url) <= is_near(from_)

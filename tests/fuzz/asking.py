@@ -21,7 +21,7 @@ from meshfleet.fleet.names import AGENT_ID_LIMIT, NodeName
 from meshfleet.serve.answers import Refusal
 from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.history import Nothing, Telling
-from meshfleet.serve.limits import Counts
+from meshfleet.serve.limits import HEAD_LIMIT, Counts
 from meshfleet.serve.matching import is_wanted, selectors
 from meshfleet.serve.stream import KEEP_ALIVE, RETRY, Broadcast, Told, frame
 from tests.fuzz.frames import finish
@@ -42,6 +42,8 @@ def asked(data: bytes) -> None:
         if number is not None:
             _broadcast.since(number)
     query = urlencode({"after": after, "limit": limit, "kind": kind, "subject": subject})
+    if len(query) > HEAD_LIMIT:
+        return  # the guard's: it goes no further
     scope = {"type": "http", "method": "GET", "headers": [], "path": "/", "query_string": query.encode()}
     with suppress(Refusal):
         finish(Telling(Nothing()).events(Request(scope)))

@@ -69,7 +69,9 @@ async def each_token_opens_what_the_contract_says(stranger: httpx.AsyncClient, t
         where = f"{method} {path} with {scope}: {code} {text}"
         if operation is None:
             writes = method not in ("GET", "HEAD")
-            known = [name for each in paths[path].values() for way in each["security"] for name in way if name in scopes]
+            known = [
+                name for each in paths[path].values() for way in each["security"] for name in way if name in scopes
+            ]
             good = [Scope.AGENT.value] if writes else known
             assert code == (403 if known and scope not in good else 405), where
             assert code == 405 or method == "HEAD" or f"scope {' or '.join(good)} is missing" in text, where

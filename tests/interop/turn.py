@@ -23,8 +23,8 @@ from meshfleet.cli.asking import Asked, reader
 from tests.cli.processes import foreground, run
 from tests.interop.model_api import ModelApi
 
-COMMAND = "sleep 1.5; echo canary-output"
-"""Long enough to be seen while it runs."""
+COMMAND = "sleep 3; echo canary-output"
+"""Long enough to be seen while it runs, also on a machine that is busy with other things."""
 
 PATIENCE = 120
 

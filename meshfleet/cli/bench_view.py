@@ -1,11 +1,10 @@
 """`meshfleet bench view`: how long a node takes to show its fleet, to one reader and to hundreds.
 
-The node runs in a process of its own; the readers, on real sockets, in this one. Times are what a reader sees.
+The node runs in a process of its own, and so do the readers of the stream. Times are what a reader sees.
 """
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import time
@@ -19,7 +18,8 @@ import trio
 import trio.lowlevel
 
 from meshfleet.cli.bench import share
-from meshfleet.cli.bench_view_node import FIRST, Memory, Ready
+from meshfleet.cli.bench_view_node import FIRST, Ready, Usage
+from meshfleet.cli.bench_view_readers import Begun, Order, Told
 from meshfleet.errors import MeshfleetError
 from meshfleet.serve.limits import STREAMS_PER_CLIENT, UPDATE_SECONDS
 
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GETS = 200
-UPDATES = 20
+UPDATES = 100
+"""As many as give a p99 that is not just the worst of them."""
+UPDATE_EVERY = 0.3
+"""Seconds between two: longer than the stream takes them together."""
+DRAIN_S = 2.0
+IDLE_S = 3.0
 STALLED = 50
 """Readers that stop reading, to see what each of them costs."""
-
-_NOTE = re.compile(rb'"note":"(\d+\.\d+)"')
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -48,6 +51,8 @@ class Result(msgspec.Struct, frozen=True):
     sse_fanout_p50_ms: float
     """From an agent's news until a reader of the stream has it, over all readers."""
     sse_fanout_500_p99_ms: float
+    sse_update_cpu_ms: float
+    """CPU time of the node for one update of all of them: the view, its encoding, and so many writes."""
     stalled_reader_kb: float
     """Memory of the node for each reader that stopped reading."""
     bytes: int
@@ -63,7 +68,7 @@ def bench(agents: int, readers: int, say: Callable[[str], None]) -> Result:
             say(f"{GETS} times the whole view")
             size, changed, unchanged = _gets(ready)
             say(f"{readers} readers of the stream, {UPDATES} updates")
-            delays = trio.run(_fan_out, ready, readers)
+            delays, cpu = _fan_out(ready, readers, process)
             say(f"{STALLED} readers that stop reading")
             stalled = trio.run(_stall, ready, process)
         finally:
@@ -77,6 +82,7 @@ def bench(agents: int, readers: int, say: Callable[[str], None]) -> Result:
         unchanged_p99_ms=_ms(unchanged, 0.99),
         sse_fanout_p50_ms=_ms(delays, 0.5),
         sse_fanout_500_p99_ms=_ms(delays, 0.99),
+        sse_update_cpu_ms=round(1000 * cpu, 2),
         stalled_reader_kb=round(1000 * stalled / STALLED, 1),
         bytes=size,
     )
@@ -90,7 +96,7 @@ def summary(result: Result) -> str:
             f"GET /v1/fleet   changed p50 {result.fleet_p50_ms:.2f} ms, p99 {result.fleet_p99_ms:.2f} ms;"
             f" unchanged p50 {result.unchanged_p50_ms:.2f} ms, p99 {result.unchanged_p99_ms:.2f} ms",
             f"stream          news at {result.readers} readers: p50 {result.sse_fanout_p50_ms:.1f} ms,"
-            f" p99 {result.sse_fanout_500_p99_ms:.1f} ms",
+            f" p99 {result.sse_fanout_500_p99_ms:.1f} ms; {result.sse_update_cpu_ms:.1f} ms of CPU an update",
             f"stalled reader  {result.stalled_reader_kb:.0f} kB of the node's memory",
         ]
     )
@@ -103,7 +109,7 @@ def _answer(process: subprocess.Popen[bytes], kind: type[_T]) -> _T:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise MeshfleetError("the benchmark's node ended before its time; its error is above.")
+        raise MeshfleetError("a process of the benchmark ended before its time; its error is above.")
     return msgspec.json.decode(line, type=kind)
 
 
@@ -130,61 +136,56 @@ def _gets(ready: Ready) -> tuple[int, list[float], list[float]]:
     return size, sorted(changed), sorted(unchanged)
 
 
-def _touch(connection: HTTPConnection) -> None:
-    """News of one agent. Its note says when."""
+def _touch(connection: HTTPConnection) -> float:
+    """News of one agent. Its note says when, and so does what comes back."""
+    now = round(time.monotonic(), 6)
     state = {
         "agent_id": FIRST,
         "timestamp": "",
         "status": "tool",
         "runtime": "bench",
-        "note": f"{time.monotonic():.6f}",
+        "note": f"{now:.6f}",
     }
     body = msgspec.json.encode(state)
     connection.request("POST", f"/v1/agents/{FIRST}/state", body, {"Content-Type": "application/json"})
     response = connection.getresponse()
     response.read()
     assert response.status == 202, response.status
+    return now
 
 
-async def _fan_out(ready: Ready, readers: int) -> list[float]:
-    """Sorted seconds from news to each reader."""
-    delays: list[float] = []
-    there = trio.Event()
-    begun = 0
+def _fan_out(ready: Ready, readers: int, node: subprocess.Popen[bytes]) -> tuple[list[float], float]:
+    """Sorted seconds from news to each reader; and CPU seconds of the node for an update, beyond what it takes
+    anyway."""
+    idle = _usage(node).cpu_s
+    time.sleep(IDLE_S)
+    idle = (_usage(node).cpu_s - idle) / IDLE_S
+    command = [sys.executable, "-m", "meshfleet.cli.bench_view_readers"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            _order(process, Order(ready.url, ready.tokens, readers))
+            _answer(process, Begun)
+            began, before, news = time.monotonic(), _usage(node).cpu_s, list[float]()
+            with closing(HTTPConnection(urlsplit(ready.url).netloc)) as connection:
+                for _ in range(UPDATES):
+                    time.sleep(UPDATE_EVERY)
+                    news.append(_touch(connection))
+            time.sleep(DRAIN_S)
+            busy = _usage(node).cpu_s - before - idle * (time.monotonic() - began)
+            _order(process, None)
+            told = _answer(process, Told)
+        finally:
+            process.kill()
+    delays = [_delay(made, of_one) for of_one in told.readers for made in news]
+    missing = delays.count(None)
+    if missing:
+        raise MeshfleetError(f"{missing} of {readers * UPDATES} updates did not arrive within {DRAIN_S:.0f} s.")
+    return sorted(delay for delay in delays if delay is not None), max(0.0, busy) / UPDATES
 
-    async def read(number: int) -> None:
-        nonlocal begun
-        async with await _stream(ready, number) as stream:
-            first, told = True, b""
-            async for piece in stream:
-                told += piece
-                if b"\n\n" not in told[-16:]:  # an event ends there, and then the chunk that HTTP puts around it
-                    continue
-                now, found = time.monotonic(), _NOTE.findall(told)
-                if first:
-                    first, begun = False, begun + 1
-                    if begun == readers:
-                        there.set()
-                elif found:
-                    delays.append(now - float(found[-1]))
-                told = b""
 
-    async with trio.open_nursery() as nursery:
-        for number in range(readers):
-            nursery.start_soon(read, number)
-            await trio.lowlevel.checkpoint()
-        with trio.fail_after(120):
-            await there.wait()
-        with closing(HTTPConnection(urlsplit(ready.url).netloc)) as connection:
-            for _ in range(UPDATES):
-                await trio.sleep(3 * UPDATE_SECONDS)
-                await trio.to_thread.run_sync(_touch, connection)
-        await trio.sleep(2.0)
-        nursery.cancel_scope.cancel()
-    missing = readers * UPDATES - len(delays)
-    if missing > 0:
-        raise MeshfleetError(f"{missing} of {readers * UPDATES} updates did not arrive within 2 s.")
-    return sorted(delays)
+def _delay(made: float, told: tuple[tuple[float, float], ...]) -> float | None:
+    """How long one reader did without that news, or newer one of the same agent, which takes its place."""
+    return next((at - made for note, at in told if note >= made), None)
 
 
 async def _stream(ready: Ready, number: int) -> trio.SocketStream:
@@ -198,23 +199,27 @@ async def _stream(ready: Ready, number: int) -> trio.SocketStream:
 
 async def _stall(ready: Ready, process: subprocess.Popen[bytes]) -> float:
     """MB by which the node grew for readers that take nothing."""
-    before = await trio.to_thread.run_sync(_memory, process)
+    before = (await trio.to_thread.run_sync(_usage, process)).rss_mb
     streams = [await _stream(ready, number) for number in range(STALLED)]
     with closing(HTTPConnection(urlsplit(ready.url).netloc)) as connection:
         for _ in range(UPDATES):
             await trio.sleep(UPDATE_SECONDS)
             await trio.to_thread.run_sync(_touch, connection)
-    grown = await trio.to_thread.run_sync(_memory, process) - before
+    grown = (await trio.to_thread.run_sync(_usage, process)).rss_mb - before
     for stream in streams:
         await stream.aclose()
     return max(0.0, grown)
 
 
-def _memory(process: subprocess.Popen[bytes]) -> float:
+def _usage(process: subprocess.Popen[bytes]) -> Usage:
+    _order(process, None)
+    return _answer(process, Usage)
+
+
+def _order(process: subprocess.Popen[bytes], order: msgspec.Struct | None) -> None:
     assert process.stdin is not None
-    process.stdin.write(b"memory\n")
+    process.stdin.write(msgspec.json.encode(order) + b"\n")
     process.stdin.flush()
-    return _answer(process, Memory).rss_mb
 
 
 def _ms(ordered: list[float], part: float) -> float:

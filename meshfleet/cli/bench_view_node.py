@@ -33,10 +33,11 @@ class Ready(msgspec.Struct, frozen=True):
     tokens: tuple[str, ...]
 
 
-class Memory(msgspec.Struct, frozen=True):
-    """Resident memory of the process, in MB."""
+class Usage(msgspec.Struct, frozen=True):
+    """What the process has and took: resident memory in MB, CPU seconds."""
 
     rss_mb: float
+    cpu_s: float
 
 
 async def _main(agents: int, readers: int) -> None:
@@ -69,7 +70,7 @@ async def _main(agents: int, readers: int) -> None:
         _say(Ready(url, tuple(keys.by_code(keys.new_code())[0] for _ in range(count))))
         async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as stdin:
             while await stdin.receive_some():
-                _say(Memory(rss_mb()))
+                _say(Usage(rss_mb(), time.process_time()))
         nursery.cancel_scope.cancel()
 
 

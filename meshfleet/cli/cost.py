@@ -60,6 +60,11 @@ def render(report: CostReport, by: By) -> RenderableType:
 
     missing = ", ".join(report.other_billing_day)
     besides = f" Not in it: {missing}, whose billing_day is another." if missing else ""
+    if not report.by_node and not missing:
+        return Text(
+            f"Nothing is known of what the fleet used from {report.start} to before {report.end} ({report.zone}): no "
+            "agent has told of tokens or cost. `meshfleet connect` sets runtimes up to tell."
+        )
     line = f"The fleet used {_words(report.fleet)} from {report.start} to before {report.end} ({report.zone}).{besides}"
     if by is By.NODE:
         told, whose = report.by_node, "By node, those that are gone included:"

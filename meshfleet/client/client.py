@@ -91,6 +91,8 @@ class Client:
             else:
                 self._learn(url, view)
                 return view
+        if len(self._urls) == 1:
+            raise NoAnswer(str(problem))
         raise NoAnswer(f"none of {len(self._urls)} known nodes answered; the last one: {problem}")
 
     def watch(self) -> Generator[FleetView, None, None]:

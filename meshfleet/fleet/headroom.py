@@ -27,7 +27,7 @@ _Rank = tuple[float, float, str, str]
 _MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:Z|\+00:00)", re.ASCII)
 
 
-class Headroom(msgspec.Struct, frozen=True, kw_only=True):
+class Headroom(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One window of one API key, as the newest reading of any agent has it."""
 
     key: str

@@ -11,6 +11,7 @@ import msgspec
 
 from meshfleet.fleet.headroom import headroom
 from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.usage import next_start
 from meshfleet.fleet.view import AgentView, FleetView, NodeView, Period, ServedBy, Totals
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def totals(agents: list[AgentView], now: str, period: Period | None = None) -> T
         tokens_in=_sum(a.state.tokens_in for a in agents),
         tokens_out=_sum(a.state.tokens_out for a in agents),
         cost_usd=_money(a.state.cost_usd for a in agents),
-        period=period or Period(start=f"{now[:7]}-01", cost_usd=None),
+        period=period or Period(start=(start := f"{now[:7]}-01"), end=next_start(start), cost_usd=None),
         rate_limits=headroom((a.state for a in agents), now),
     )
 

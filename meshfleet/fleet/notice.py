@@ -23,7 +23,7 @@ class Severity(str, Enum):
         return tuple(Severity).index(self)
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
+class Notice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing that needs attention. It holds names and figures, never what an agent works on."""
 
     rule: str

@@ -33,7 +33,7 @@ class Status(str, Enum):
     EXITED = "exited"
 
 
-class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Headroom of one API key in one window, as its provider reports it."""
 
     key: Text
@@ -47,7 +47,7 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
     """When the provider said so, RFC 3339 UTC; None: when the state was made."""
 
 
-class AgentState(msgspec.Struct, frozen=True, kw_only=True):
+class AgentState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One agent's whole state at one moment. What the agent does not know is None, never 0 and never a guess.
 
     No prompt, code, file content or full path ever enters it: the mesh carries status, not work.

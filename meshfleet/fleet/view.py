@@ -17,7 +17,7 @@ from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AgentState
 
 
-class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
+class ServedBy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who serves this view, and how far it can be believed."""
 
     node: NodeName
@@ -33,7 +33,7 @@ class ServedBy(msgspec.Struct, frozen=True, kw_only=True):
     """Where nothing passes directly between nodes that are both heard of, over somebody who reaches either side."""
 
 
-class NodeView(msgspec.Struct, frozen=True, kw_only=True):
+class NodeView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One node, as the serving node sees it."""
 
     name: NodeName
@@ -60,7 +60,7 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[AgentId, ...]
 
 
-class AgentView(msgspec.Struct, frozen=True, kw_only=True):
+class AgentView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One agent: its last known state, and what is thought of it."""
 
     agent_id: AgentId
@@ -77,18 +77,22 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     state: AgentState
 
 
-class Period(msgspec.Struct, frozen=True, kw_only=True):
+class Period(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A billing period, and what the fleet has used in it so far: agents and nodes that are gone included. None is not
     known: nobody has told of any."""
 
     start: str
     """Its first day."""
+    end: str | None = None
+    """The first day of the next one."""
     cost_usd: float | None
+    budget_usd: float | None = None
+    """What it may cost, where the serving node was told: `period_cost_usd` of its rules of attention."""
     tokens_in: int | None = None
     tokens_out: int | None = None
 
 
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
+class Totals(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Sums over all agents of the view. A sum counts what is known; where nothing is, it is None."""
 
     agents: int
@@ -104,7 +108,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """What each API key has left, from all agents that share it."""
 
 
-class FleetView(msgspec.Struct, frozen=True, kw_only=True):
+class FleetView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The whole fleet, as one node sees it at one moment."""
 
     version: str

@@ -87,6 +87,7 @@ class Accounting:
         billing: Billing,
         counts: Counter[str],
         wall: Callable[[], float],
+        budget_usd: float | None = None,
     ) -> None:
         self._carrier = carrier
         self._trust = trust
@@ -94,6 +95,7 @@ class Accounting:
         self._billing = billing
         self._counts = counts
         self._wall = wall
+        self._budget_usd = budget_usd
         self.name: NodeName = carrier.member.name
         self.books = Books(self.name, trust, counts, wall)
         self.hearsay = Hearsay(carrier, self.books, counts)
@@ -184,9 +186,14 @@ class Accounting:
         if self._period is None or self._period[0] != start:
             self._period = (start, spent(self._all(), start))
         used = self._period[1]
-        if not used:
-            return Period(start=start, cost_usd=None)
-        return Period(start=start, cost_usd=usd(used), tokens_in=used.tokens_in, tokens_out=used.tokens_out)
+        return Period(
+            start=start,
+            end=next_start(start),
+            cost_usd=usd(used) if used else None,
+            budget_usd=self._budget_usd,
+            tokens_in=used.tokens_in if used else None,
+            tokens_out=used.tokens_out if used else None,
+        )
 
     async def cost(self, period: str | None) -> CostReport:
         """One billing period: `2026-11`, its first day, or None for the one that runs. ConfigError where it is none."""

@@ -13,7 +13,6 @@ from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import NAME_LIMIT, node_name, parse_address
 from meshfleet.fleet.timing import PRESETS, Preset, Timing
 from meshfleet.node.billing import Billing, check_billing
-from meshfleet.node.invites import read_invite
 from meshfleet.node.nearby import OFF, local_url
 from meshfleet.node.saying import place_of
 from meshfleet.node.tables import TABLES, wrong_in
@@ -52,6 +51,8 @@ def check(given: Given, named: str) -> None:
         if text is not None and not (0 < len(text) <= NAME_LIMIT and text.isprintable()):
             raise ConfigError(f"{place_of(named, key)}: {text[:80]!r} is not 1 to {NAME_LIMIT} printable characters.")
     if given.invite is not None:
+        from meshfleet.node.invites import read_invite  # half of what a command that only reads would load
+
         try:
             read_invite(given.invite)
         except ConfigError as error:

@@ -18,7 +18,7 @@ from meshfleet.errors import StateDirError, WireError
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.telling import Teller, Told, is_told, place, short
 from meshfleet.logs import get_logger
-from meshfleet.node.delivery import Delivery, delivered, send
+from meshfleet.node.sending import delivered, send
 from meshfleet.node.store import replace_file
 from meshfleet.wire import cbor
 from meshfleet.wire.accounts import NOTICES
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshfleet.fleet.notice import Notice
+    from meshfleet.node.delivery import Delivery
     from meshfleet.node.hearsay import Carrier
 
 REMEMBERED = 128

@@ -100,7 +100,8 @@ class Node:
         self._synced: dict[NodeName, trio.Event] = {}
         self._beside = 0
         self.attending = Attending(self, wall)
-        self.accounting = Accounting(self, trust, ledger, config.billing, self.counts, wall)
+        budget = config.attention.period_cost_usd
+        self.accounting = Accounting(self, trust, ledger, config.billing, self.counts, wall, budget)
         self.heeding = heeding(self, config, self.counts, wall)
         self.exporter = exporting(self, config, trust.fleet.fleet_id, self.counts, wall)
         self._watchers: list[Callable[[Event], None]] = []

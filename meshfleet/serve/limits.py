@@ -91,7 +91,14 @@ NEAR_CANDIDATES = 2_000
 """Names that are looked through to say what is near a wrong one: 2,000 take about 20 ms, more would stall the loop."""
 
 UPDATE_SECONDS = 0.25
-"""Shortest time between two updates of a stream: four a second is as fast as anyone reads a table."""
+"""Time between two updates of a stream while news does not end: four a second is as fast as anyone reads a table."""
+
+BURST = 2
+"""Updates that may come sooner after a calm, so that two pieces of news close together both show at once."""
+
+STREAM_BUFFER = 256 * 1024
+"""Bytes that the kernel is asked to hold for a reader of a stream. By itself Linux holds up to 4 MB, all of it older
+than what the reader would get instead."""
 
 REFRESH_SECONDS = 2.0
 """Longest time between two updates while somebody reads: ages are renewed by heartbeats without a new version."""

@@ -36,6 +36,7 @@ from meshfleet.serve.limits import (
     SAID_LIMIT,
     Counts,
 )
+from meshfleet.serve.line import STREAM
 from meshfleet.serve.listen import BoundedStream, is_wildcard, listen
 from meshfleet.serve.log import StructuredLog
 from meshfleet.serve.metrics import Metrics
@@ -180,9 +181,8 @@ class Connections:
             return
         with self._registered(BoundedStream(stream, self._counts)) as bounded:
             try:
-                await Connection(
-                    self._app, self._config, self._context, ConnectionState({}), self._sealed(bounded)
-                ).run()
+                state = ConnectionState({STREAM: bounded})
+                await Connection(self._app, self._config, self._context, state, self._sealed(bounded)).run()
             except Exception:
                 self._counts.failed += 1
                 _log.exception("http connection failed")

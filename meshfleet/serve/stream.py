@@ -7,10 +7,12 @@ frame, never a queue; and one that comes back says what it was told last, and go
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -19,6 +21,7 @@ from starlette.responses import Response
 from meshfleet.serve.answers import Refusal
 from meshfleet.serve.changes import Changes
 from meshfleet.serve.limits import (
+    BURST,
     KEEP_ALIVE_SECONDS,
     REFRESH_SECONDS,
     STREAMS_LIMIT,
@@ -26,6 +29,7 @@ from meshfleet.serve.limits import (
     UPDATE_SECONDS,
     Counts,
 )
+from meshfleet.serve.line import bound_buffer, chunk, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +40,13 @@ if TYPE_CHECKING:
     from meshfleet.serve.encoded import Encoding
     from meshfleet.serve.feed import Feed
     from meshfleet.serve.gate import Client
+    from meshfleet.serve.line import Line
 
 KEEP_ALIVE = b": still here\n\n"
+KEEP_ALIVE_CHUNK = chunk(KEEP_ALIVE)
 # Browsers wait 3 s by default before they connect again; the node's own restart takes less.
 RETRY = b"retry: 1000\n"
+RETRY_CHUNK = chunk(RETRY)
 
 NUMBER_DIGITS = 16
 """Of a look's number in an id: four looks a second come to it in no time that matters."""
@@ -48,15 +55,21 @@ FRAMES_LIMIT = 64
 """Frames of one look that are kept: readers that are not slow all need the same one."""
 
 
-class Told(NamedTuple):
+class Told:
     """One event of the stream, whatever carries it."""
 
-    event: str
-    """`snapshot` or `update`."""
-    id: str
-    """What to say on coming back."""
-    data: bytes
-    """JSON: a FleetView, or a Change."""
+    def __init__(self, event: str, told_id: str, data: bytes) -> None:
+        self.event = event
+        """`snapshot` or `update`."""
+        self.id = told_id
+        """What to say on coming back."""
+        self.data = data
+        """JSON: a FleetView, or a Change."""
+
+    @cached_property
+    def chunk(self) -> bytes:
+        """As it goes over a line. Made once for all who are told the same."""
+        return chunk(frame(self))
 
 
 class Broadcast:
@@ -76,6 +89,10 @@ class Broadcast:
         self._life = os.urandom(4).hex()
         """Begins all ids: those of another life mean nothing."""
         self._updates: dict[int, Told] = {}
+        self._lines: dict[Line, Follower] = {}
+        self._spread_number = 0
+        self._spread_at = 0.0
+        self._snapshot: Told | None = None
         self._wanted = trio.Event()
 
     @property
@@ -85,14 +102,17 @@ class Broadcast:
 
     async def run(self) -> None:
         """Watch until cancelled. With no reader nothing is built, encoded or waited for."""
+        next_at, self._spread_at = -math.inf, trio.current_time()
         while True:
             if not self.clients:
                 self._wanted = trio.Event()
                 await self._wanted.wait()
+            next_at = max(next_at, trio.current_time() - BURST * UPDATE_SECONDS) + UPDATE_SECONDS
             view = self._look()
-            await trio.sleep(UPDATE_SECONDS)
-            with trio.move_on_after(REFRESH_SECONDS - UPDATE_SECONDS):
+            self._spread()
+            with trio.move_on_after(REFRESH_SECONDS):
                 await self._feed.changed(view.version)
+            await trio.sleep_until(next_at)
 
     @contextmanager
     def follow(self, client: str, last_id: str | None = None) -> Iterator[Follower]:
@@ -125,15 +145,42 @@ class Broadcast:
             if not self.clients[client]:
                 del self.clients[client]
 
+    @contextmanager
+    def on(self, line: Line, follower: Follower) -> Iterator[None]:
+        """While this lasts, the follower's updates and signs of life are offered to the line: `_spread` does."""
+        self._lines[line] = follower
+        try:
+            yield
+        finally:
+            del self._lines[line]
+
     def close(self) -> None:
         """End all streams, each after the frame that it is at."""
         self.closed = True
         self._wake()
+        for line in self._lines:
+            line.wake()
+
+    def _spread(self) -> None:
+        """Offer what is new to all lines, or a sign of life where nothing was for long. In one go: 500 take some 6 ms,
+        less than a view does; if others got their turn in between, the last reader would wait for them."""
+        now = trio.current_time()
+        silent = now - self._spread_at >= KEEP_ALIVE_SECONDS - REFRESH_SECONDS
+        if self._spread_number == self.number and not silent:
+            return
+        self._spread_number, self._spread_at = self.number, now
+        for line, follower in self._lines.items():
+            if line.idle:
+                told = follower.take()
+                if told is not None or silent:
+                    line.offer(KEEP_ALIVE_CHUNK if told is None else told.chunk)
 
     def snapshot(self) -> Told:
         """The whole view, as of the newest look."""
         view = self._look() if self._view is None else self._view
-        return Told("snapshot", self._id(), self._encoding.of(view).body)
+        if self._snapshot is None:
+            self._snapshot = Told("snapshot", self._id(), self._encoding.of(view).body)
+        return self._snapshot
 
     def since(self, number: int) -> Told | None:
         """What changed after that look. Made once for all who need it. None where a snapshot is needed."""
@@ -160,6 +207,7 @@ class Broadcast:
         view = self._feed.fleet()
         if self._changes.look(view):
             self._updates.clear()
+            self._snapshot = None
             self._view = view
             self._wake()
         return view
@@ -189,6 +237,11 @@ class Follower:
                 await broadcast.news.wait()
         if broadcast.closed:
             raise trio.EndOfChannel
+        return self.take()
+
+    def take(self) -> Told | None:
+        """What there is to tell now, once; None where that is nothing."""
+        broadcast = self._broadcast
         if broadcast.number == self._told:
             return None
         told = broadcast.since(self._told) or broadcast.snapshot()
@@ -214,17 +267,37 @@ class EventStream(Response):
         with self._broadcast.follow(self._client.name, self._last_id) as follower:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if scope["method"] != "HEAD":
+                bound_buffer(scope)
+                line, end = line_of(scope), trio.current_time() + self._client.seconds
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_send_frames, follower, send, nursery.cancel_scope, self._client.seconds)
+                    if line is None:
+                        nursery.start_soon(_send_frames, follower, send, nursery.cancel_scope, end)
+                    else:
+                        nursery.start_soon(self._follow_on, line, follower, nursery.cancel_scope, end)
                     while (await receive())["type"] != "http.disconnect":
                         pass
                     nursery.cancel_scope.cancel()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _follow_on(self, line: Line, follower: Follower, stream: trio.CancelScope, end: float) -> None:
+        """The same over a line."""
+        broadcast = self._broadcast
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await line.send(RETRY_CHUNK)
+            await line.send(follower.first.chunk)
+            while not broadcast.closed and trio.current_time() < end:
+                missed = follower.take()  # while something was sent it was offered nothing
+                if missed is not None:
+                    await line.send(missed.chunk)
+                    continue
+                with broadcast.on(line, follower), trio.move_on_at(end):
+                    await line.wait()
+                await line.send()  # never ends within an event
+        stream.cancel()
 
-async def _send_frames(follower: Follower, send: Send, stream: trio.CancelScope, seconds: float) -> None:
+
+async def _send_frames(follower: Follower, send: Send, stream: trio.CancelScope, end: float) -> None:
     piece = RETRY + frame(follower.first)
-    end = trio.current_time() + seconds
     while True:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         with trio.move_on_at(end) as session:  # between two frames, never within one

@@ -19,6 +19,14 @@ pytestmark = [pytest.mark.processes, needs_chromium]
 
 BASE = "20680"
 AT = "2026-11-23T20:15:05Z"
+# A page in a headless browser is never hidden by itself, and nobody sees the desktop: what is told there is kept.
+NOTICES = """
+    window.told = []; window.away = false;
+    Object.defineProperty(document, "hidden", {get: () => window.away});
+    window.Notification = class extends Notification {
+        constructor(...told) { super(...told); window.told.push(this); }
+    };
+"""
 
 
 def tell(url: object, agent_id: str, **state: object) -> None:
@@ -157,6 +165,11 @@ def test_everything_can_be_done_by_keys(browser: Browser, tmp_path: Path) -> Non
             press("Escape")
             expect(page.locator("#agents-rows tr")).to_have_count(3)
             press("Escape")
+            page.keyboard.type(":x/b")
+            expect(page.locator("#agents-rows tr")).to_have_count(3)
+            press("Enter")
+            expect(page.locator("#detail-title")).to_have_text("agent box/b")
+            press("Escape")
             press("g")
             expect(page.locator(".group-row")).to_have_count(1)
             press("v")
@@ -166,6 +179,32 @@ def test_everything_can_be_done_by_keys(browser: Browser, tmp_path: Path) -> Non
             press("Escape")
             expect(page.locator("#help")).to_be_hidden()
             calm(page, complaints)
+
+
+def test_who_looks_elsewhere_is_told_on_the_desktop_once_if_asked_for(browser: Browser, tmp_path: Path) -> None:
+    with node(tmp_path / "n1", "--name", "n1") as (_, told), tab(browser, [], NOTICES) as page:
+        page.context.grant_permissions(["notifications"], origin=str(told["http"]))
+        tell(told["http"], "box/old", status="error")
+        page.goto(link_to(tmp_path / "n1"))
+        expect(page.locator("#attention-list")).to_contain_text("box/old")
+        page.evaluate("window.away = true")
+        tell(told["http"], "box/a", status="error")
+        expect(page.locator("#attention-list")).to_contain_text("box/a")
+        page.get_by_role("button", name="notify me").click()
+        expect(page.locator("#notices")).to_have_attribute("aria-pressed", "true")
+        tell(told["http"], "box/b", status="waiting")
+        expect(page.locator("#attention-list")).to_contain_text("box/b")
+        tell(told["http"], "box/b", status="waiting", note="still")
+        page.evaluate("window.away = false")
+        tell(told["http"], "box/c", status="error")
+        expect(page.locator("#attention-list")).to_contain_text("box/c")
+        assert page.evaluate("window.told.map((notice) => notice.title)") == ["box/b"]
+        page.evaluate("window.told[0].dispatchEvent(new Event('click'))")
+        expect(page.locator("#detail-title")).to_have_text("agent box/b")
+        page.reload()
+        expect(page.locator("#notices")).to_have_text("notices on")
+        page.locator("#notices").click()
+        expect(page.locator("#notices")).to_have_text("notify me")
 
 
 def test_a_cut_is_shown_on_both_sides_and_its_end_too(browser: Browser, tmp_path: Path) -> None:

@@ -68,6 +68,46 @@ def test_the_fullest_limit_is_first_and_what_is_not_known_last(page: Page) -> No
     assert made(page, "fleet.js", limits) == [["k 7d", 90], ["k 5h", 10], ["l 5h", None]]
 
 
+@pytest.mark.parametrize(
+    ("window", "used", "resets_in_h", "read_ago_h", "runs_out_in_h"),
+    [
+        ("5h", 80, 2.5, 0, 0.625),  # half of the window passed, four fifths of it are used
+        ("5h", 80, 2.5, 0.5, 0.0),  # by now, at the pace that it had until it was read
+        ("5h", 40, 2.5, 0, None),  # begins anew before
+        ("7d", 90, 84, 0, 9.3333),
+        ("5h", 0, 2.5, 0, None),
+        ("5h", None, 2.5, 0, None),
+        ("5h", 80, -1, 0, None),  # has begun anew since
+        ("a while", 80, 2.5, 0, None),
+    ],
+)
+def test_when_a_limit_is_used_up_at_its_pace(
+    page: Page, window: str, used: float | None, resets_in_h: float, read_ago_h: float, runs_out_in_h: float | None
+) -> None:
+    told = f"""{{window: {window!r}, used_pct: {"null" if used is None else used},
+        resets_at: new Date(now.wall + {resets_in_h} * 3.6e6).toISOString(),
+        read_at: new Date(now.wall - {read_ago_h} * 3.6e6).toISOString()}}"""
+    seconds = made(page, "limits.js", f"it.runsOut({told}, now.wall)")
+    assert seconds == (None if runs_out_in_h is None else pytest.approx(3_600 * runs_out_in_h, abs=1))
+
+
+@pytest.mark.parametrize(
+    ("period", "said"),
+    [
+        ("cost_usd: 115", ["≈ $150.00 by 12-01"]),
+        ("cost_usd: 115, budget_usd: 200", ["of $200.00", "≈ $150.00 by 12-01"]),
+        ("cost_usd: 115, budget_usd: 120", ["of $120.00", "at this pace used up in 1 d 0 h"]),
+        ("cost_usd: 120, budget_usd: 120", ["of $120.00", "used up"]),
+        ("cost_usd: 1, start: '2026-11-24'", []),  # a day says too little
+        ("cost_usd: 1, end: null", []),
+    ],
+)
+def test_what_a_period_comes_to_and_whether_its_budget_lasts(page: Page, period: str, said: list[str]) -> None:
+    told = f"{{start: '2026-11-01', end: '2026-12-01', budget_usd: null, {period}}}"
+    asked = f"it.pace({told}, Date.parse('2026-11-24T00:00:00Z')).map((part) => part.text)"
+    assert made(page, "totals.js", asked) == said
+
+
 def test_notices_lead_to_whom_they_are_about_and_say_for_how_long(page: Page) -> None:
     notices = "notice('waiting', 'critical', 'box/a', 'waits'), notice('odd', 'unheard-of', 'fleet', 'is odd', 'never')"
     first, second = made(page, "attention.js", f"it.attention(view([agent('box/a')], {{attention: [{notices}]}}), now)")

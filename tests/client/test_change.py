@@ -121,9 +121,27 @@ def test_who_is_gone_is_told_of_for_so_long_and_then_the_view_is_needed_anew() -
     assert changes.since(changes.number) is not None
 
 
+def test_agents_come_by_what_their_node_comes_by() -> None:
+    changes = Changes()
+    changes.look(first := view(1, {"n2": (0, Presence.FRESH, {1: 1})}))
+    by_stream = msgspec.structs.replace(
+        view(2, {"n2": (0, Presence.FRESH, {1: 1})}),
+        nodes=tuple(msgspec.structs.replace(each, transport="stream") for each in first.nodes),
+        agents=tuple(msgspec.structs.replace(each, transport="stream") for each in first.agents),
+    )
+    changes.look(by_stream)
+    change = changes.since(1)
+    assert change is not None
+    assert (change.agents, {each.transport for each in change.nodes}) == ((), {"stream"})
+    assert {each.transport for each in applied(first, change).agents} == {"stream"}
+
+
 @pytest.mark.parametrize("kind", [NodeView, AgentView])
-def test_every_field_but_ages_counts_as_a_change(kind: type[NodeView] | type[AgentView]) -> None:
+def test_every_field_but_ages_and_what_an_agent_has_of_its_node_counts_as_a_change(
+    kind: type[NodeView] | type[AgentView],
+) -> None:
     carrier = node("n1", 0, 1)
+    left_out = OF_AGES if kind is NodeView else {*OF_AGES, "transport"}
     one: NodeView | AgentView = carrier if kind is NodeView else agent("n1/a", carrier, 1)
     for field in kind.__struct_fields__:
         other: object = {"state": None, "presence": Presence.DOWN, "certainty": Certainty.PROVEN}.get(field, "other")
@@ -134,7 +152,7 @@ def test_every_field_but_ages_counts_as_a_change(kind: type[NodeView] | type[Age
         else:
             assert isinstance(two, AgentView)
             same = same_agent(one, two)
-        assert same is (field in OF_AGES), field
+        assert same is (field in left_out), field
 
 
 def test_a_node_never_heard_of_is_heard_of_once() -> None:

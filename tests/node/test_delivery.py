@@ -16,8 +16,9 @@ from meshfleet.fleet.notice import Notice, Severity
 from meshfleet.fleet.state import Status
 from meshfleet.fleet.telling import place
 from meshfleet.node.config import check
-from meshfleet.node.delivery import Delivered, Delivery, check_delivery, delivered, send
+from meshfleet.node.delivery import Delivery, check_delivery
 from meshfleet.node.node import Node, open_node
+from meshfleet.node.sending import Delivered, delivered, send
 from tests.node.meshing import config, notes, see, state
 
 if TYPE_CHECKING:

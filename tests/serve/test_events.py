@@ -14,8 +14,10 @@ from meshfleet.client.change import Change
 from meshfleet.serve.answers import Refusal
 from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.gate import Client
-from meshfleet.serve.limits import STREAMS_LIMIT, Counts
-from meshfleet.serve.stream import KEEP_ALIVE, Broadcast, EventStream, Told
+from meshfleet.serve.limits import REFRESH_SECONDS, STREAMS_LIMIT, Counts
+from meshfleet.serve.line import Line
+from meshfleet.serve.listen import BoundedStream
+from meshfleet.serve.stream import KEEP_ALIVE, KEEP_ALIVE_CHUNK, Broadcast, EventStream, Told
 
 if TYPE_CHECKING:
     import httpx
@@ -83,6 +85,20 @@ async def test_a_reader_that_stops_reading_holds_up_no_other(reader: Opened, fee
             for number in range(3):
                 feed.touch(f"small {number}")
                 assert await told.event() == ("update", feed.version(), f"small {number}")
+
+
+async def test_a_reader_that_reads_again_gets_the_rest_and_then_the_newest(reader: Opened, feed: SampleFeed) -> None:
+    with trio.fail_after(20):
+        async with reader() as slow, reader() as quick:
+            assert await slow.event() == await quick.event() == ("snapshot", "b1c9-1", "hello")
+            large = "x" * 8_000_000
+            for note in (large, "passed by", "newest"):
+                feed.touch(note)
+                assert await quick.event() == ("update", feed.version(), note)
+            assert await slow.event() == ("update", "b1c9-2", large)
+            assert await slow.event() == ("update", "b1c9-4", "newest")
+            feed.touch("and on")
+            assert await slow.event() == await quick.event() == ("update", "b1c9-5", "and on")
 
 
 def broadcast(feed: SampleFeed, counts: Counts) -> Broadcast:
@@ -153,11 +169,38 @@ async def test_a_storm_of_news_makes_at_most_four_updates_a_second(
     assert 38 <= heard <= 42
 
 
+async def test_news_after_a_calm_does_not_wait(
+    feed: SampleFeed, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    source = broadcast(feed, Counts())
+    nursery.start_soon(source.run)
+    with source.follow("a") as follower:
+        await follower.next()
+        start = trio.current_time()
+        for number in range(2):
+            feed.touch(f"news {number}")
+            assert told_of(await follower.next()) == ("update", [f"news {number}"])
+        assert trio.current_time() == start
+
+
 async def test_silence_is_filled_with_comments(feed: SampleFeed, autojump_clock: MockClock) -> None:
     with broadcast(feed, Counts()).follow("a") as follower:
         start = trio.current_time()
         assert await follower.next() is None
         assert trio.current_time() - start == pytest.approx(5)
+
+
+async def test_silence_on_a_line_is_filled_too(feed: SampleFeed, nursery: trio.Nursery, mock_clock: MockClock) -> None:
+    source = broadcast(feed, Counts())
+    nursery.start_soon(source.run)
+    ours, theirs = trio.socket.socketpair()
+    with source.follow("a") as follower, ours, theirs:
+        with source.on(Line(BoundedStream(trio.SocketStream(ours), Counts())), follower):
+            for _ in range(3):
+                await trio.testing.wait_all_tasks_blocked()
+                mock_clock.jump(REFRESH_SECONDS)
+            await trio.testing.wait_all_tasks_blocked()
+        assert await theirs.recv(1_000) == KEEP_ALIVE_CHUNK
 
 
 async def test_who_was_heard_of_is_told_though_the_version_stays(

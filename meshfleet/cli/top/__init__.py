@@ -8,6 +8,8 @@
     agents.py, nodes.py, limits.py   what the columns of each page say
     heading.py     who serves, sums, the banner, what needs somebody
     detail.py      all about one agent or node, with the evidence
+    commands.py    what `:` takes
+    columns.py, looks.py   which columns there are, and how somebody likes to look, kept
     glance.py      ages, bars and words in few characters
 
 It reads a node over HTTP, as any reader does. Textual, which runs on asyncio, is imported by this package alone.

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 GROUPS = (None, "node", "host", "zone", "project", "model", "runtime", "status", "key")
 """What rows can be grouped by, in turn."""
 
+NO_AGENTS = """No agents yet. Claude Code and Codex sessions show up by themselves,
+seconds after they start on a machine that runs a node.
+A Python program reports itself: meshfleet.Agent("name")
+
+Other machines join with `meshfleet invite`, and a whole mesh to look at
+runs with `meshfleet demo`."""
+NOTHING_FITS = "No agent fits the filter. esc ends it."
+
 LONG_TOOL_S = 600.0
 """Seconds from which a tool's clock is coloured: builds and test suites mostly end before."""
 

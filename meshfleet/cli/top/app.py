@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec.structs import replace
 from rich.text import Text
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -14,10 +15,14 @@ from textual.widgets import ContentSwitcher, Input, Static
 
 from meshfleet.cli.picking import ORDERS, Wanted, read_filter
 from meshfleet.cli.top import agents, heading, limits, nodes
+from meshfleet.cli.top.burn import Burn
+from meshfleet.cli.top.columns import Chooser
+from meshfleet.cli.top.commands import read_command
 from meshfleet.cli.top.detail import Detail
 from meshfleet.cli.top.following import Following, Heard
 from meshfleet.cli.top.grid import Grid
 from meshfleet.cli.top.keys import Keys
+from meshfleet.cli.top.looks import Looks, possible
 from meshfleet.cli.top.reading import Reading
 from meshfleet.client.client import may_turn_to
 from meshfleet.errors import ConfigError
@@ -34,11 +39,12 @@ if TYPE_CHECKING:
 PAGES = ("agents", "nodes", "limits")
 SORTED_BY = tuple(dict.fromkeys(column.key for column in agents.COLUMNS if column.key in ORDERS))
 
-WIDE_KEYS = "  enter detail  n needs me  / filter  s sort  r turn  b group  v its view  ? keys  q quit"
+COLUMNS = {
+    page: {column.key for column in columns}
+    for page, columns in (("agents", agents.COLUMNS), ("nodes", nodes.COLUMNS), ("limits", limits.COLUMNS))
+}
 
-NO_AGENTS = "No agents yet. Coding agents show up by themselves; a Python program with meshfleet.Agent."
-NOTHING_FITS = "No agent fits the filter. esc ends it."
-NO_LIMITS = "No agent has told of a rate limit."
+WIDE_KEYS = "  enter detail  n needs me  / filter  s sort  r turn  b group  c columns  v its view  ? keys  q quit"
 
 
 class Top(App[None]):
@@ -51,6 +57,7 @@ class Top(App[None]):
         Binding("q,ctrl+c", "quit", "quit", priority=False),
         Binding("question_mark,f1", "keys", "keys"),
         Binding("slash", "filter", "filter"),
+        Binding("colon", "command", "command"),
         Binding("escape", "unfilter", "all"),
         Binding("1", "page('agents')"),
         Binding("2", "page('nodes')"),
@@ -59,6 +66,7 @@ class Top(App[None]):
         Binding("S,less_than_sign", "sort(-1)"),
         Binding("r", "reverse", "reverse"),
         Binding("b", "group", "group by"),
+        Binding("c", "columns", "columns"),
         Binding("n", "next_need", "who needs me"),
         Binding("v", "turn_to", "its view"),
     ]
@@ -70,9 +78,16 @@ class Top(App[None]):
             super().__init__()
             self.following = following
 
-    def __init__(self, client: Client, heard: Heard, connect: Callable[[str, str], Client]) -> None:
-        """`heard`: the first view. `connect(url, before)`: a client for another node, with the one before to fall back
-        on."""
+    def __init__(
+        self,
+        client: Client,
+        heard: Heard,
+        connect: Callable[[str, str], Client],
+        looks: Looks | None = None,
+        keep: Callable[[Looks], None] = lambda _: None,
+    ) -> None:
+        """`heard`: the first view. `connect(url, before)`: a client for another node, which falls back on the one
+        before. `looks`: how it is looked at first; `keep` is told when that changes."""
         super().__init__(ansi_color=True)
         self.heard = heard
         self.problem: str | None = None
@@ -82,8 +97,10 @@ class Top(App[None]):
         self._following: Following | None = None
         self._turning_to: str | None = None
         self._wanted: tuple[Wanted, ...] = ()
-        self._order, self._turned = "state", False
-        self._group: str | None = None
+        self._looks = possible(looks or Looks(), SORTED_BY, agents.GROUPS, COLUMNS)
+        self._keep = keep
+        self._burn = Burn()
+        self._filter = ""
         self._need = -1
 
     @property
@@ -100,15 +117,19 @@ class Top(App[None]):
             yield Static(id="banner")
             yield Static(id="needs")
         with ContentSwitcher(initial="agents"):
-            yield Grid(agents.COLUMNS, NO_AGENTS, "agents")
+            yield Grid(agents.COLUMNS, agents.NO_AGENTS, "agents")
             yield Grid(nodes.COLUMNS, "", "nodes")
-            yield Grid(limits.COLUMNS, NO_LIMITS, "limits")
-        yield Input(placeholder="text  model:opus  state:waiting  -node:n3", id="filter", compact=True)
+            yield Grid(limits.COLUMNS, limits.NO_LIMITS, "limits")
+        yield Input(
+            placeholder="text  model:opus  state:waiting  -node:n3", id="filter", compact=True, select_on_focus=False
+        )
         yield Static(id="foot")
 
     def on_mount(self) -> None:
         """Begin to follow, and to let time go on."""
         self.query_one("#filter").display = False
+        for page, keys in self._looks.columns.items():
+            self.query_one(f"#{page}", Grid).choose(keys)
         self._follow(self._client)
         self.set_interval(1.0, self.draw)
         self._grid().focus()
@@ -154,12 +175,15 @@ class Top(App[None]):
     def on_grid_head_clicked(self, message: Grid.HeadClicked) -> None:
         """Sort by that column; once more turns the order round."""
         if self._page() == "agents" and message.column in ORDERS:
-            self._turned = not self._turned if self._order == message.column else False
-            self._order = message.column
-            self.draw()
+            looks = self._looks
+            turned = not looks.turned if looks.order == message.column else False
+            self._look(replace(looks, order=message.column, turned=turned))
 
     def on_input_changed(self, message: Input.Changed) -> None:
-        """The filter holds while it is typed."""
+        """The filter holds while it is typed; a command when it is whole."""
+        if message.value.startswith(":"):
+            return
+        self._filter = message.value
         try:
             self._wanted = read_filter(message.value)
             message.input.border_title = ""
@@ -169,7 +193,12 @@ class Top(App[None]):
         self.draw()
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
-        """The filter stays, and the keys are the table's again."""
+        """The filter stays, and the keys are the table's again; a command is done."""
+        if message.value.startswith(":"):
+            self._filter_by(self._filter)
+            self._grid().focus()
+            self._do(message.value[1:])
+            return
         try:
             read_filter(message.value)
         except ConfigError as error:
@@ -185,6 +214,42 @@ class Top(App[None]):
         field.display = True
         field.focus()
 
+    def action_command(self) -> None:
+        """Type a command."""
+        field = self.query_one("#filter", Input)
+        field.display = True
+        field.focus()
+        field.value = ":"
+        field.cursor_position = 1
+
+    def _do(self, text: str) -> None:
+        try:
+            does, what = read_command(text, self.heard.view, PAGES, SORTED_BY, agents.GROUPS)
+        except ConfigError as error:
+            self.notify(str(error), severity="error")
+            return
+        match does:
+            case "quit":
+                self.exit()
+            case "page":
+                self.action_page(what)
+            case "sort":
+                self._look(replace(self._looks, order=what, turned=False))
+            case "group":
+                self._look(replace(self._looks, group=what or None))
+            case "view":
+                self._turn(what)
+            case _:
+                self._go_to(what)
+
+    def _go_to(self, subject: str) -> None:
+        """Put the cursor on a node or an agent, whatever is filtered."""
+        self.action_page("nodes" if any(node.name == subject for node in self.heard.view.nodes) else "agents")
+        if not self._grid().go_to(subject):
+            self._filter_by("")
+            self.draw()
+            self._grid().go_to(subject)
+
     def action_unfilter(self) -> None:
         """See all again."""
         self._filter_by("")
@@ -198,19 +263,29 @@ class Top(App[None]):
 
     def action_sort(self, by: int) -> None:
         """Sort by the next column, or the one before."""
-        self._order = SORTED_BY[(SORTED_BY.index(self._order) + by) % len(SORTED_BY)]
-        self._turned = False
-        self.draw()
+        order = SORTED_BY[(SORTED_BY.index(self._looks.order) + by) % len(SORTED_BY)]
+        self._look(replace(self._looks, order=order, turned=False))
 
     def action_reverse(self) -> None:
         """Turn the order round."""
-        self._turned = not self._turned
-        self.draw()
+        self._look(replace(self._looks, turned=not self._looks.turned))
 
     def action_group(self) -> None:
         """Group by the next thing."""
-        self._group = agents.GROUPS[(agents.GROUPS.index(self._group) + 1) % len(agents.GROUPS)]
-        self.draw()
+        group = agents.GROUPS[(agents.GROUPS.index(self._looks.group) + 1) % len(agents.GROUPS)]
+        self._look(replace(self._looks, group=group))
+
+    def action_columns(self) -> None:
+        """Choose the columns of this page."""
+        page, grid = self._page(), self._grid()
+        shown = self._looks.columns.get(page) or ()
+        keys = shown or [column.key for column, _ in grid.shown]
+
+        def chosen(result: tuple[str, ...] | None) -> None:
+            grid.choose(result or ())
+            self._look(replace(self._looks, columns={**self._looks.columns, page: result or ()}))
+
+        self.push_screen(Chooser(page, grid.columns, keys, chosen=bool(shown)), chosen)
 
     def action_next_need(self) -> None:
         """Go to the next that needs somebody."""
@@ -219,12 +294,7 @@ class Top(App[None]):
             self.notify("Nobody needs you.")
             return
         self._need = (self._need + 1) % len(found)
-        subject = found[self._need].subject
-        self.action_page("nodes" if any(node.name == subject for node in self.heard.view.nodes) else "agents")
-        if not self._grid().go_to(subject):
-            self._filter_by("")
-            self.draw()
-            self._grid().go_to(subject)
+        self._go_to(found[self._need].subject)
 
     def action_turn_to(self) -> None:
         """See the fleet as the node under the cursor does, or the one that carries the agent."""
@@ -235,6 +305,11 @@ class Top(App[None]):
     def action_keys(self) -> None:
         """What the keys do."""
         self.push_screen(Keys())
+
+    def _look(self, looks: Looks) -> None:
+        self._looks = looks
+        self._keep(looks)
+        self.draw()
 
     def _turn(self, name: str | None) -> None:
         """Follow another node."""
@@ -272,14 +347,17 @@ class Top(App[None]):
 
     def draw(self) -> None:
         """Show what there is, as of now."""
+        if not self.query("#title"):
+            return  # it ends: the clock ticked once more after the screen was emptied
         reading = self.reading
         view = reading.view
+        self._burn.look(view, self.heard.at)
         width, height = self.size
         title = heading.title(reading, self.heard.url, width)
         if self._turning_to is not None:
             title = Text(f"Asking {self._turning_to} ...", "yellow")
         self.query_one("#title", Static).update(title)
-        self.query_one("#sums", Static).update(Text("\n").join(heading.sums(reading)))
+        self.query_one("#sums", Static).update(Text("\n").join(heading.sums(reading, self._burn.per_hour())))
         banner = self.query_one("#banner", Static)
         said = heading.banner(reading)
         banner.display = said is not None
@@ -291,9 +369,10 @@ class Top(App[None]):
         page = self._page()
         if page == "agents":
             grid: Grid[AgentView] = self.query_one("#agents", Grid)
-            grid.empty = NOTHING_FITS if view.agents else NO_AGENTS
-            rows = agents.shown(view, self._wanted, self._order, self._group, turned=self._turned)
-            grid.show(rows, reading, (self._order, self._turned))
+            grid.empty = agents.NOTHING_FITS if view.agents else agents.NO_AGENTS
+            looks = self._looks
+            rows = agents.shown(view, self._wanted, looks.order, looks.group, turned=looks.turned)
+            grid.show(rows, reading, (looks.order, looks.turned))
         elif page == "nodes":
             nodes_grid: Grid[NodeView] = self.query_one("#nodes", Grid)
             nodes_grid.show(nodes.shown(view), reading)
@@ -308,9 +387,9 @@ class Top(App[None]):
             line.append(f" {number} {name} ", "reverse" if name == page else "")
         line.append(f" {self._grid().place}")
         if page == "agents":
-            line.append(f"  by {self._order}{' turned' if self._turned else ''}")
-            if self._group is not None:
-                line.append(f" in {self._group}s")
+            line.append(f"  by {self._looks.order}{' turned' if self._looks.turned else ''}")
+            if self._looks.group is not None:
+                line.append(f" in {self._looks.group}s")
         keys = WIDE_KEYS if self.size.width >= 140 else "  / filter  ? keys  q quit"
         line.append(keys, "bright_black")
         return line

@@ -5,7 +5,7 @@ Textual's DataTable keeps every cell, and would have to be told each age each se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from rich.style import Style
@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from textual.events import Click, Resize
 
@@ -110,13 +110,25 @@ class Grid(ScrollView, Generic[T], can_focus=True):
 
     def __init__(self, columns: Sequence[Column[T]], empty: str, grid_id: str) -> None:
         super().__init__(id=grid_id)
-        self._columns = columns
+        self.columns = columns
+        """All that there are."""
+        self._chosen: tuple[Column[T], ...] = ()
         self._rows: Sequence[Row[T]] = ()
         self._reading: Reading | None = None
         self._sorted_by: tuple[str, bool] = ("", False)
         self._cursor = 0
         self.empty = empty
-        """What is said where there are no rows."""
+        """What is said where there are no rows: lines."""
+
+    def choose(self, keys: Collection[str]) -> None:
+        """Show those columns, as far as they have room, the first ones first; with none, whatever has room."""
+        self._chosen = tuple(replace(column, rank=0) for column in self.columns if column.key in keys)
+        self.refresh()
+
+    @property
+    def shown(self) -> list[tuple[Column[T], int]]:
+        """The columns that there is room for, and how wide each is."""
+        return fitted(self._chosen or self.columns, self.size.width or self.app.size.width)
 
     @property
     def under_cursor(self) -> str | None:
@@ -180,7 +192,7 @@ class Grid(ScrollView, Generic[T], can_focus=True):
         """A row comes under the cursor, and is opened by a second click; a column's head sorts."""
         if event.y == 0:
             left = 0
-            for column, width in fitted(self._columns, self.size.width):
+            for column, width in self.shown:
                 if left <= event.x < left + width:
                     self.post_message(self.HeadClicked(column.key))
                 left += width + GAP
@@ -199,15 +211,16 @@ class Grid(ScrollView, Generic[T], can_focus=True):
         if y == 0:
             return self._strip(self._head(width), base + Style(bold=True), width)
         index = int(self.scroll_offset.y) + y - 1
-        if not self._rows and y == 2:
-            return self._strip(Text(self.empty), base, width)
+        if not self._rows and y >= 2:
+            lines = self.empty.split("\n")[y - 2 : y - 1]
+            return self._strip(Text("".join(lines)), base, width)
         if index >= len(self._rows) or self._reading is None:
             return Strip.blank(width, base)
         row = self._rows[index]
         if row.item is None:
             return self._strip(Text(row.heading, "bold"), base, width)
         line = Text()
-        for column, cell_width in fitted(self._columns, width):
+        for column, cell_width in self.shown:
             line.append_text(_cell(column.cell(row.item, self._reading, cell_width), cell_width, right=column.right))
             line.append(" " * GAP)
         if index == self._cursor:
@@ -217,7 +230,7 @@ class Grid(ScrollView, Generic[T], can_focus=True):
 
     def _head(self, width: int) -> Text:
         line = Text()
-        for column, cell_width in fitted(self._columns, width):
+        for column, cell_width in self.shown:
             by, turned = self._sorted_by
             title = column.title + (("▲" if turned else "▼") if column.key == by else "")
             line.append_text(

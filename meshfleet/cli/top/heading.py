@@ -50,8 +50,9 @@ def title(reading: Reading, url: str, width: int) -> Text:
     return left + Text("  " if room < 2 else " " * room) + right
 
 
-def sums(reading: Reading) -> list[Text]:
-    """Agents in the second line, those that need somebody first, as the end may not fit; the rest in the third."""
+def sums(reading: Reading, burn: float | None = None) -> list[Text]:
+    """Agents in the second line, those that need somebody first, as the end may not fit; the rest in the third. `burn`:
+    USD an hour."""
     view = reading.view
     totals = view.totals
     statuses = {**totals.by_status, "out of sight": totals.agents - sum(totals.by_status.values())}
@@ -61,8 +62,11 @@ def sums(reading: Reading) -> list[Text]:
     parts = [showing.how_many(counts, "node")]
     if totals.cost_usd is not None:
         parts.append(showing.money(totals.cost_usd))
+    if burn is not None:
+        parts.append(f"{showing.money(burn)}/h")
     if totals.period.cost_usd is not None:
-        parts.append(f"{showing.money(totals.period.cost_usd)} since {totals.period.start}")
+        of = "" if totals.period.budget_usd is None else f" of {showing.money(totals.period.budget_usd)}"
+        parts.append(f"{showing.money(totals.period.cost_usd)}{of} since {totals.period.start}")
     parts.append(f"{showing.count(totals.tokens_in)} in, {showing.count(totals.tokens_out)} out")
     tools = sorted(totals.by_tool.items(), key=lambda each: (-each[1], each[0]))[:4]
     if tools:

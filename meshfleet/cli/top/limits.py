@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from meshfleet.cli.top.reading import Reading
     from meshfleet.fleet.view import FleetView
 
+NO_LIMITS = "No agent has told of a rate limit."
+
 _WINDOW = re.compile(r"(\d+)\s*([mhdw])")
 _SECONDS = {"m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 

@@ -1,8 +1,5 @@
-// The agents: which rows there are, and which of them are brought up to date when.
-//
-// A thousand agents may each have news twice a second, and nobody sees more than some forty of them. So rows near what is
-// looked at are updated with each view; the others in turns, some at each, so that what a search or a screen reader finds in
-// them is seconds old at most. New rows are filled some at a time, so that a first view of many shows its top at once. Where rows stand is decided anew each two seconds: nobody can read what jumps about.
+// The agents: which rows there are, and where. Where rows stand is decided anew each two seconds: nobody can read what jumps
+// about. Those in the page are brought up to date with each view.
 
 import { go, place } from "./address.js";
 import { mark, placed, say, show } from "./dom.js";
@@ -12,10 +9,9 @@ import { groupRow } from "./group.js";
 import { arranged } from "./ordering.js";
 import { layoutOf } from "./room.js";
 import { agentRow } from "./row.js";
+import { ALL, columnsIn, lineOf, linesOf, windowOf } from "./window.js";
 
 const SETTLED_MS = 2_000;
-const IN_TURN = 40;
-const FILLED_AT_ONCE = 60;
 
 const at = (id) => document.getElementById(id);
 const body = at("agents-rows");
@@ -24,21 +20,19 @@ const rowOf = new WeakMap();
 let arrangement = { rows: [], shown: 0 };
 let arrangedAt = -Infinity;
 let arrangedFor = "";
-let turn = 0;
 let latest = null;
+let lines = null;
+let seen = { top: 0, bottom: 0, width: 0 };
+let there = "";
+/** The agent that had the focus last. Its row may not be in the page any more. */
+let current = null;
 
-const watch = new IntersectionObserver(
-  (entries) => {
-    for (const { target, isIntersecting } of entries) {
-      const row = rowOf.get(target);
-      row.near = isIntersecting;
-      if (isIntersecting && latest !== null) row.refresh(...latest);
-    }
-  },
-  { rootMargin: "400px 0px" },
-);
+/** Find out what is looked at. Before anything is written in a frame, as it asks for the layout. */
+export function look() {
+  const { top, width } = body.getBoundingClientRect();
+  seen = { top: -top, bottom: window.innerHeight - top, width };
+}
 
-/** Show them. Resolves to whether there are rows that are still to be filled, with another draw. */
 export function showAgents(view, now) {
   latest = [now, view];
   arrange(view);
@@ -48,26 +42,43 @@ export function showAgents(view, now) {
   show(at("agents-tools"), total > 0);
   show(at("agents-unfit"), total > 0 && shown === 0);
   show(at("agents-table"), shown > 0);
-  mark(at("agents-table"), "data-layout", layoutOf("agents", place.layout || "table"));
+  const layout = layoutOf("agents", place.layout || "table");
+  mark(at("agents-table"), "data-layout", layout);
   say(at("agents-count"), shown === total ? String(total) : `${shown} of ${total}`);
-  const pairs = placed(body, rows, (row) => row.key, make);
-  const due = new Set();
-  for (let i = 0; i < Math.min(IN_TURN, pairs.length); i += 1) due.add((turn + i) % pairs.length);
-  turn = pairs.length ? (turn + IN_TURN) % pairs.length : 0;
-  let filled = 0;
-  let unfinished = false;
-  pairs.forEach(([row, item], i) => {
-    row.item = item;
-    if (row.empty && filled >= FILLED_AT_ONCE) {
-      unfinished = true;
-    } else if (row.empty || row.near || due.has(i)) {
-      filled += row.empty ? 1 : 0;
-      row.refresh(now, view);
-    }
-  });
+  lines = rows.length > ALL ? linesOf(rows, layout, columnsIn(seen.width)) : null;
+  mark(at("agents-table"), "data-many", lines === null ? null : "");
+  mark(at("agents-table"), "aria-rowcount", lines === null ? null : rows.length + 1);
+  put();
   showLooks();
-  return unfinished;
 }
+
+/** Have the rows in the page that should be there, as they are now. */
+function put() {
+  const { from, to, before, after } = cut();
+  there = `${from} ${to}`;
+  body.style.paddingTop = before ? `${before}px` : "";
+  body.style.paddingBottom = after ? `${after}px` : "";
+  placed(body, arrangement.rows.slice(from, to), (row) => row.key, make).forEach(([row, item], i) => {
+    row.item = item;
+    mark(row.element, "aria-rowindex", lines === null ? null : from + i + 2);
+    row.refresh(...latest);
+  });
+}
+
+const cut = () => (lines === null ? { from: 0, to: arrangement.rows.length, before: 0, after: 0 } : windowOf(lines, seen));
+
+let due = false;
+
+window.addEventListener("scroll", () => {
+  if (due || lines === null) return;
+  due = true;
+  requestAnimationFrame(() => {
+    due = false;
+    look();
+    const { from, to } = lines === null ? {} : cut();
+    if (lines !== null && `${from} ${to}` !== there) put();
+  });
+}, { passive: true });
 
 function arrange(view) {
   const asked = JSON.stringify([place.q, place.sort, place.group, view.agents.length, [...closed]]);
@@ -93,21 +104,53 @@ function make(item) {
   const row = {
     element: inner.element,
     item,
-    near: false,
-    empty: true,
     refresh(now, view) {
-      row.empty = false;
       if (row.item.kind === "group") return inner.update(row.item);
       inner.update(row.item.agent, now, view, row.item.depth);
       mark(inner.element, "aria-current", row.item.key === place.agent ? "true" : null);
     },
-    gone() {
-      watch.unobserve(inner.element);
-    },
   };
   rowOf.set(inner.element, row);
-  watch.observe(inner.element);
   return row;
+}
+
+// Going along them.
+
+body.addEventListener("focusin", (event) => (current = rowOf.get(event.target.closest("tr"))?.item.key ?? null));
+
+/** The agent or node of that name, or the first that has it in its own, as a place; null where there is none. */
+export function named(text) {
+  if (latest === null || text === "") return null;
+  const find = (list, key) => (list.find((each) => each[key] === text) ?? list.find((each) => each[key].includes(text)))?.[key];
+  const [, view] = latest;
+  const [agent, node] = [find(view.agents, "agent_id"), find(view.nodes, "name")];
+  if (node === text || (agent === undefined && node !== undefined)) return { agent: "", node };
+  return agent === undefined ? null : { agent, node: "" };
+}
+
+/** To the agent after or before the one that has the focus, or had it, or is open. Returns its id. */
+export function step(by) {
+  const names = arrangement.rows.filter((row) => row.kind === "agent").map((row) => row.key);
+  const from = names.indexOf(current !== null && names.includes(current) ? current : place.agent);
+  const name = names[from < 0 ? 0 : Math.min(names.length - 1, Math.max(0, from + by))];
+  if (name !== undefined) focusOn(name);
+  return name;
+}
+
+/** Give an agent's row the focus, wherever it is. */
+export function focusOn(name) {
+  const i = arrangement.rows.findIndex((row) => row.key === name);
+  if (i < 0) return;
+  const [from, to] = there.split(" ").map(Number);
+  if (i < from || i >= to) {
+    look();
+    window.scrollBy(0, lineOf(lines, i).top - seen.top - window.innerHeight / 2);
+    look();
+    put();
+  }
+  const row = [...body.children].find((child) => rowOf.get(child).item.key === name);
+  row.querySelector("a.name").focus({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest" });
 }
 
 function toggle(id) {
@@ -119,7 +162,8 @@ function toggle(id) {
 
 const GROUPS = [...at("group").options].map((option) => option.value);
 
-at("filter").addEventListener("input", () => go({ q: at("filter").value }));
+// What begins with a colon names whom to go to (keys.js).
+at("filter").addEventListener("input", () => at("filter").value.startsWith(":") || go({ q: at("filter").value }));
 at("group").addEventListener("change", () => go({ group: at("group").value }));
 at("sort").addEventListener("change", () => go({ sort: at("sort").value }));
 at("unfilter").addEventListener("click", () => go({ q: "" }));
@@ -156,7 +200,8 @@ function showLooks() {
     const isIt = sort.replace("-", "") === head.dataset.sort;
     mark(head, "aria-sort", isIt ? (sort.startsWith("-") ? "descending" : "ascending") : null);
   }
-  if (at("filter").value !== place.q) at("filter").value = place.q;
+  const naming = at("filter").value.startsWith(":") && document.activeElement === at("filter");
+  if (at("filter").value !== place.q && !naming) at("filter").value = place.q;
   if (at("group").value !== place.group) at("group").value = place.group;
   if (at("sort").value !== sort) at("sort").value = sort;
   mark(at("layout"), "aria-pressed", String(place.layout === "cards"));

@@ -5,16 +5,30 @@ import { h, keyed, mark, say, show } from "./dom.js";
 import { agentOf, nodeOf } from "./fleet.js";
 import { duration } from "./format.js";
 
-const SHOWN = 8;
+const SHOWN = 6;
+
+const more = document.getElementById("attention-more");
+let all = false;
+more.addEventListener("click", () => {
+  all = !all;
+  if (latest !== null) showAttention(...latest);
+});
+let latest = null;
 
 /** Show them. Returns how many there are. */
 export function showAttention(view, now) {
+  latest = [view, now];
   const items = attention(view, now);
-  keyed(document.getElementById("attention-list"), items.slice(0, SHOWN), (item) => item.key, makeItem);
+  // One line says that there is one more, or is it.
+  const shown = all || items.length <= SHOWN + 1 ? items.length : SHOWN;
+  keyed(document.getElementById("attention-list"), items.slice(0, shown), (item) => item.key, makeItem);
   const none = document.getElementById("attention-none");
-  show(none, items.length === 0 || items.length > SHOWN);
+  show(none, items.length === 0);
+  show(more, items.length > SHOWN + 1);
+  mark(more, "aria-expanded", String(all));
+  say(more, all ? "show fewer" : `and ${items.length - shown} more`);
   show(document.getElementById("attention"), items.length > 0 || view.agents.length > 0);
-  say(none, items.length ? `and ${items.length - SHOWN} more` : "✓ Nobody. All agents get on by themselves.");
+  say(none, "✓ Nobody. All agents get on by themselves.");
   return items.length;
 }
 
@@ -24,13 +38,17 @@ const SEVERITY = {
   info: { tone: "calm", glyph: "○" },
 };
 
-/** All that needs a person, as {key, address, tone, glyph, name, text}. How the serving node stands has its banner, and
- * agents that are out of reach with their node are told of with it. */
+/** All that needs a person, as {key, address, tone, glyph, name, text}. How the serving node stands has its banner. */
 export function attention(view, now) {
-  const gone = new Set(view.attention.filter((notice) => notice.rule === "presence").map((notice) => notice.subject));
-  return view.attention
-    .filter(({ rule, subject }) => rule !== "standing" && !(rule === "presence" && gone.has(agentOf(view, subject)?.node)))
+  return unfolded(view)
+    .filter(({ rule }) => rule !== "standing")
     .map((notice) => told(notice, view, now));
+}
+
+/** The node's notices; agents that are out of reach with their node are told of with it. */
+export function unfolded(view) {
+  const gone = new Set(view.attention.filter((notice) => notice.rule === "presence").map((notice) => notice.subject));
+  return view.attention.filter(({ rule, subject }) => !(rule === "presence" && gone.has(agentOf(view, subject)?.node)));
 }
 
 function told(notice, view, now) {

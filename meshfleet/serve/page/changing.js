@@ -20,12 +20,14 @@ export function applied(view, change) {
     return { ...subject, last_seen: at, age_s: Math.max(0, (now - Date.parse(at)) / 1000) };
   };
 
+  const byItsNode = (agent) => ({ ...agent, transport: nodes.get(agent.node)?.transport ?? agent.transport });
+
   const { nodes: _nodes, agents: _agents, gone_nodes: _gone, gone_agents: _left, seen: _seen, ...rest } = change;
   return {
     ...view,
     ...rest,
     nodes: [...nodes.values()].map((node) => heard(node, node.name)).sort(by("name")),
-    agents: [...agents.values()].map((agent) => heard(agent, agent.node)).sort(by("agent_id")),
+    agents: [...agents.values()].map((agent) => byItsNode(heard(agent, agent.node))).sort(by("agent_id")),
   };
 }
 

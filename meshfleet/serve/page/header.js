@@ -26,6 +26,7 @@ export function showHeader(view, link, now) {
   say(at("link"), LINK[link]);
   mark(document.body, "data-link", link);
   showLost(view, link);
+  show(at("server"), view !== null);
   if (view === null) return;
   const server = view.served_by;
   say(at("server-name"), server.node);

@@ -1,7 +1,7 @@
 // What can be done without a mouse. Keys that are typed into a field, or with a modifier, are left alone.
 
 import { go, place } from "./address.js";
-import { groupByNext, turnLayout } from "./agents.js";
+import { focusOn, groupByNext, named, step, turnLayout } from "./agents.js";
 import { KEYS } from "./matching.js";
 
 const at = (id) => document.getElementById(id);
@@ -16,11 +16,15 @@ at("skip").addEventListener("click", (event) => {
 });
 
 const BY_KEY = {
-  j: () => step(1),
-  k: () => step(-1),
-  ArrowDown: (event) => inRows(event) && step(1),
-  ArrowUp: (event) => inRows(event) && step(-1),
+  j: () => along(1),
+  k: () => along(-1),
+  ArrowDown: (event) => inRows(event) && along(1),
+  ArrowUp: (event) => inRows(event) && along(-1),
   "/": () => at("filter").select(),
+  ":": () => {
+    at("filter").focus();
+    at("filter").value = ":";
+  },
   "?": () => help.showModal(),
   g: groupByNext,
   v: turnLayout,
@@ -35,18 +39,23 @@ document.addEventListener("keydown", (event) => {
   if (act !== undefined && act(event) !== false) event.preventDefault();
 });
 
+at("filter").addEventListener("keydown", (event) => {
+  const field = at("filter");
+  if (event.key !== "Enter" || !field.value.startsWith(":")) return;
+  const to = named(field.value.slice(1).trim());
+  field.setCustomValidity(to === null ? "There is no agent or node of that name." : "");
+  if (to === null) return field.reportValidity();
+  field.value = place.q;
+  go(to, true);
+});
+at("filter").addEventListener("input", () => at("filter").setCustomValidity(""));
+
 const inRows = (event) => event.target.closest("#agents-rows") !== null;
 
-/** To the agent after or before the one that has the focus, or else is open. */
-function step(by) {
-  const names = [...document.querySelectorAll("#agents-rows a.name")];
-  const from = names.findIndex((name) => name === document.activeElement || (document.activeElement === document.body && name.closest("[aria-current]")));
-  const name = names[from < 0 ? 0 : Math.min(names.length - 1, Math.max(0, from + by))];
-  if (name === undefined) return;
-  name.focus({ preventScroll: true });
-  name.closest("tr").scrollIntoView({ block: "nearest" });
-  // Who reads along the list reads the details along with it.
-  if (place.agent) go({ agent: name.title });
+/** Who reads along the list reads the details along with it. */
+function along(by) {
+  const name = step(by);
+  if (place.agent && name !== undefined) go({ agent: name });
 }
 
 /** One thing at a time: the menu, the field, the panel, the filter. */
@@ -55,7 +64,8 @@ function leave(event) {
     at("switch").open = false;
     at("switch").firstElementChild.focus();
   } else if (event.target === at("filter")) {
-    if (place.q) go({ q: "" });
+    if (at("filter").value.startsWith(":")) at("filter").value = place.q;
+    else if (place.q) go({ q: "" });
     else at("filter").blur();
   } else if (place.agent || place.node) {
     close();
@@ -66,8 +76,8 @@ function leave(event) {
 
 /** Close the panel, and go back to the row that it was about. */
 export function close() {
-  const was = place.agent || place.node;
+  const { agent, node } = place;
   go({ agent: "", node: "" });
-  const row = [...document.querySelectorAll("a.name")].find((name) => name.title === was && name.closest("table"));
-  row?.focus({ preventScroll: true });
+  if (agent) focusOn(agent);
+  else [...document.querySelectorAll("#nodes-rows a.name")].find((name) => name.title === node)?.focus({ preventScroll: true });
 }

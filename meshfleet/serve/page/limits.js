@@ -1,4 +1,4 @@
-// What each API key has left, the fullest first, and when it begins anew.
+// What each API key has left, the fullest first, when it begins anew, and whether it lasts until then.
 
 import { h, keyed, mark, say, show } from "./dom.js";
 import { headroom } from "./fleet.js";
@@ -20,7 +20,8 @@ export function makeLimit(first) {
   const fill = h("span", { class: "fill" });
   const label = `${first.key}, ${first.window}`;
   const bar = h("span", { class: "bar", role: "meter", "aria-label": label, "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": "0" }, fill);
-  const element = h("li", {}, h("span", { class: "key" }, h("span", { class: "of" }, first.key), " ", h("span", { class: "window" }, first.window)), bar, share, reset);
+  const out = h("span", { class: "out" });
+  const element = h("li", {}, h("span", { class: "key" }, h("span", { class: "of" }, first.key), " ", h("span", { class: "window" }, first.window)), bar, share, reset, out);
   return {
     element,
     update(limit, now) {
@@ -34,6 +35,8 @@ export function makeLimit(first) {
       if (fill.style.width !== width) fill.style.width = width;
       say(share, pct === null ? UNKNOWN : `${level === "high" ? "▲ " : ""}${percent(pct)}`);
       say(reset, resets(limit, now));
+      const seconds = runsOut(limit, now.wall);
+      say(out, seconds === null ? "" : seconds > 0 ? `▲ at this pace used up in ${duration(seconds)}` : "▲ at this pace used up by now");
       mark(element, "title", limit.agents ? `${plural(limit.agents, "agent")} with this key` : null);
     },
   };
@@ -45,4 +48,20 @@ function resets(limit, now) {
   if (Number.isNaN(at)) return "";
   const left = (at - now.wall) / 1000;
   return left > 0 ? `resets in ${duration(left)}` : `was to reset at ${moment(at, now.wall)}`;
+}
+
+const WINDOW = /^(\d+)\s*([mhdw])$/;
+const SECONDS = { m: 60, h: 3_600, d: 86_400, w: 604_800 };
+
+/** Seconds until all is used, if it goes on as it went from the window's begin until it was read; null where it begins anew
+ * before that, or nobody can tell. */
+export function runsOut(limit, wall) {
+  const [, number, unit] = WINDOW.exec(limit.window.trim()) ?? [];
+  const resets = Date.parse(limit.resets_at);
+  if (unit === undefined || Number.isNaN(resets) || !limit.used_pct) return null;
+  const begin = resets - 1000 * number * SECONDS[unit];
+  const read = Math.min(wall, Date.parse(limit.read_at ?? "") || wall);
+  if (read <= begin || wall >= resets) return null;
+  const full = begin + ((read - begin) * 100) / limit.used_pct;
+  return full < resets ? Math.max(0, (full - wall) / 1000) : null;
 }

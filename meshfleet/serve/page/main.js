@@ -1,7 +1,7 @@
 // The page: one view at a time, drawn when it comes and again each second, because ages go on.
 
 import { go as goTo, place, watchPlace } from "./address.js";
-import { showAgents } from "./agents.js";
+import { look, showAgents } from "./agents.js";
 import { showAttention } from "./attention.js";
 import { reading } from "./clockwork.js";
 import { showDetail } from "./detail.js";
@@ -13,6 +13,7 @@ import { follow } from "./live.js";
 import { showLocked } from "./locked.js";
 import { showMap } from "./map.js";
 import { showNodes } from "./nodes.js";
+import { notice } from "./notices.js";
 import { watchRoom } from "./room.js";
 import { hasSession, openLink, watchSession } from "./session.js";
 import { showShares } from "./shares.js";
@@ -24,6 +25,7 @@ let link = "connecting";
 let following = false;
 
 function draw() {
+  look();
   const now = view === null ? null : reading(view, arrivedAt, link === "lost");
   showHeader(view, link, now);
   if (view === null) return;
@@ -33,7 +35,7 @@ function draw() {
   showShares("tools", view.totals.by_tool);
   showShares("models", view.totals.by_model);
   showMap(view);
-  if (showAgents(view, now)) drawSoon();
+  showAgents(view, now);
   showNodes(view, now);
   showDetail(view, now);
   const own = view.nodes.find((node) => node.name === view.served_by.node);
@@ -90,6 +92,7 @@ async function go(failed = null) {
     onView(told) {
       view = told;
       arrivedAt = performance.now();
+      notice(view);
       drawSoon();
     },
     onLink(state) {

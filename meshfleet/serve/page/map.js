@@ -12,13 +12,16 @@ import { look, PRESENCE } from "./words.js";
 
 const WIDE = [720, 200];
 const NARROW = [360, 220];
-const narrow = window.matchMedia("(max-width: 700px)");
+const NARROW_PX = 560;
+let narrow = false;
 let [width, height] = WIDE;
 /** From so many nodes on names overlap: then they are in the titles alone. */
 const NAMED = 40;
 
 const frame = document.getElementById("map");
 let drawnFor = "";
+
+new ResizeObserver(([{ contentRect }]) => (narrow = contentRect.width < NARROW_PX)).observe(frame);
 
 export function showMap(view) {
   const wanted = signature(view);
@@ -32,12 +35,12 @@ export function showMap(view) {
 
 /** All that the picture depends on: it is drawn anew when that changes, and not with each view. */
 function signature({ served_by: server, nodes }) {
-  return JSON.stringify([narrow.matches, server.node, server.islands, server.cuts, place.node, place.q, place.group,
+  return JSON.stringify([narrow, server.node, server.islands, server.cuts, place.node, place.q, place.group,
     nodes.map((node) => [node.name, node.presence, node.reach, node.agents.length])]);
 }
 
 function drawing(view) {
-  [width, height] = narrow.matches ? NARROW : WIDE;
+  [width, height] = narrow ? NARROW : WIDE;
   const places = placed(view);
   const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": described(view) });
   svg.append(...places.islands.map(ring), ...wires(view, places.at), ...walls(view, places));

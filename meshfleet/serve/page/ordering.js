@@ -28,11 +28,13 @@ export const SORTS = {
 
 export const GROUPS = {
   node: (agent) => agent.node,
+  host: (agent, view) => nodeOf(view, agent.node)?.host ?? "host not known",
   zone: (agent, view) => nodeOf(view, agent.node)?.zone ?? "no zone",
   runtime: (agent) => agent.state.runtime,
   model: (agent) => agent.state.model ?? "model not known",
   project: (agent) => agent.state.project ?? "no project",
   status: (agent) => agent.state.status,
+  key: (agent) => agent.state.rate_limits[0]?.key ?? "no rate limit told",
 };
 
 /**

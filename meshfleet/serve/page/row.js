@@ -16,17 +16,10 @@ export function cell(label, className, ...children) {
   return h("td", { role: "cell", "data-label": label, class: className }, ...children);
 }
 
-/** A row for `first`, empty until its first update: {element, update(agent, now, view, depth)}. */
+/** A row: {element, update(agent, now, view, depth)}. */
 export function agentRow(first) {
   const element = h("tr", { role: "row", class: "agent-row" });
-  let tell = null;
-  return {
-    element,
-    update(agent, now, view, depth) {
-      tell ??= filled(element, first.agent_id);
-      tell(agent, now, view, depth);
-    },
-  };
+  return { element, update: filled(element, first.agent_id) };
 }
 
 /** Put the cells into the row. Returns what tells them anew. */
@@ -64,9 +57,10 @@ function filled(element, agentId) {
     say(cost, money(state.cost_usd));
     mark(cost, "title", state.sources.cost_usd ?? null);
     tellTool(tool, running, agent, now);
-    presence.tell(agent.presence, "", `${agent.certainty ? `, ${agent.certainty}` : ""} · ${duration(ageOf(agent, now))}`);
+    presence.tell(agent.presence, "", agent.certainty ? `, ${agent.certainty}` : "");
     mark(presence.element, "title", agent.reasons.join("; ") || null);
-    say(carrier, carriedBy(agent, view));
+    say(carrier, `${duration(ageOf(agent, now))} ago · ${carriedBy(agent, view)}`);
+    mark(carrier, "title", agent.transport === null ? null : `its news came by ${agent.transport}`);
   };
 }
 
@@ -81,10 +75,10 @@ export function agentName(agentId) {
   );
 }
 
-/** Which node carries it, what its news came by, and how far that node's clock is off where it matters. */
+/** Which node carries it, and how far that node's clock is off where it matters. */
 function carriedBy(agent, view) {
   const offset = nodeOf(view, agent.node)?.clock_offset_ms ?? null;
-  return [`via ${agent.node}`, agent.transport, offset !== null && Math.abs(offset) >= SKEW_MS ? `clock ${skew(offset)}` : null]
+  return [`via ${agent.node}`, offset !== null && Math.abs(offset) >= SKEW_MS ? `clock ${skew(offset)}` : null]
     .filter(Boolean)
     .join(" · ");
 }

@@ -3,7 +3,7 @@
 import { burnPerHour } from "./burn.js";
 import { h, keyed, mark, say } from "./dom.js";
 import { tally } from "./fleet.js";
-import { count, exact, money } from "./format.js";
+import { count, duration, exact, money } from "./format.js";
 import { look, PRESENCE, STATUS } from "./words.js";
 
 const STATUS_ORDER = ["waiting", "error", "rate_limited", "working", "tool", "starting", "idle", "exited"];
@@ -18,8 +18,7 @@ export function showTotals(view, now) {
     { name: "Nodes", value: String(view.nodes.length), parts: parts(nodes, PRESENCE_ORDER, PRESENCE) },
     { name: "Tokens in / out", value: `${count(totals.tokens_in)} / ${count(totals.tokens_out)}`,
       title: `${exact(totals.tokens_in)} in, ${exact(totals.tokens_out)} out`, parts: used(totals.period) },
-    { name: "Cost of these sessions", value: money(totals.cost_usd), parts: burn === null ? [] : [calm("burn", `${money(burn)} / h`)] },
-    ...(totals.period.cost_usd === null ? [] : [{ name: `Cost since ${totals.period.start}`, value: money(totals.period.cost_usd), parts: [] }]),
+    cost(totals, burn, now),
   ];
   keyed(document.getElementById("totals"), groups, (group) => group.name, makeGroup);
 }
@@ -32,9 +31,31 @@ function lost({ by_presence: presences }) {
   return number ? [{ name: "lost", glyph: "◌", text: `${number} out of reach`, tone: "warn" }] : [];
 }
 
+/** What the period has cost is what is paid; where no ledger tells of it, what the sessions say that are there. */
+function cost({ cost_usd: sessions, period }, burn, now) {
+  const spent = burn === null ? [] : [calm("burn", `${money(burn)} / h`)];
+  if (period.cost_usd === null) return { name: "Cost of these sessions", value: money(sessions), parts: spent };
+  const title = `the sessions that are there: ${money(sessions)}`;
+  return { name: `Cost since ${period.start}`, value: money(period.cost_usd), title, parts: [...spent, ...pace(period, now.wall)] };
+}
+
+const DAY_MS = 86_400_000;
+
+/** What the period comes to at the pace that it had so far, and whether the budget lasts. Its first day says too little. */
+export function pace({ start, end, cost_usd: cost, budget_usd: budget }, wall) {
+  const [from, to] = [Date.parse(start), Date.parse(end ?? "")];
+  const parts = budget === null || budget === undefined ? [] : [calm("budget", `of ${money(budget)}`)];
+  if (!(wall - from >= DAY_MS && wall < to)) return parts;
+  const perMs = cost / (wall - from);
+  const warn = (text) => [...parts, { name: "pace", glyph: "▲", text, tone: "warn" }];
+  if (parts.length && cost >= budget) return warn("used up");
+  if (parts.length && from + budget / perMs < to) return warn(`at this pace used up in ${duration((budget - cost) / perMs / 1000)}`);
+  return [...parts, calm("pace", `≈ ${money(perMs * (to - from))} by ${end.slice(5)}`)];
+}
+
 function used({ start, tokens_in: input, tokens_out: output }) {
   if (input === null && output === null) return [];
-  return [calm("period", `${count(input)} / ${count(output)} since ${start}`)];
+  return [calm("period", `${count(input)} / ${count(output)} since ${start.slice(5)}`)];
 }
 
 function parts(counts, order, words) {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +13,7 @@ from meshfleet.cli.asking import Asked, client
 from meshfleet.fleet.standing import Standing
 from tests.cli.processes import node, seen
 from tests.cli.top.fleet import a_fleet, renamed
-from tests.cli.top.site import Sites, sites
+from tests.cli.top.site import Sites
 
 pytest.importorskip("textual", reason="the extra tui is not installed")
 
@@ -24,70 +23,18 @@ from meshfleet.cli.top.app import Top
 from meshfleet.cli.top.detail import Detail
 from meshfleet.cli.top.following import Heard
 from meshfleet.cli.top.grid import Grid
+from tests.cli.top.driving import drive, keys_of, screen, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from pathlib import Path
 
     from textual.pilot import Pilot
 
     from tests.cli.top.site import Site
 
-    Driven = Callable[["Pilot[None]", Top], Coroutine[object, object, None]]
 
 NEEDY = "box-1/claude-2a90"
-PATIENCE = 30.0
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[Sites]:
-    with sites(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def site(made: Sites) -> Site:
-    return made.serving(a_fleet())
-
-
-@asynccontextmanager
-async def running(made: Sites, *urls: str, size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[Pilot[None], Top]]:
-    """The program on a screen of that size, its first view there."""
-    client = made.client(*urls)
-    view = await asyncio.to_thread(client.fleet)
-    now = time.monotonic()
-    top = Top(client, Heard(view, now, now, client.url), made.client)
-    async with top.run_test(size=size, notifications=True) as pilot:
-        await pilot.pause()
-        yield pilot, top
-
-
 EMPTY = msgspec.structs.replace(a_fleet().totals, rate_limits=())
-
-
-def drive(made: Sites, *urls: str, by: Driven, size: tuple[int, int] = (80, 24)) -> None:
-    async def play() -> None:
-        async with asyncio.timeout(60), running(made, *urls, size=size) as (pilot, top):
-            await by(pilot, top)
-
-    asyncio.run(play())
-
-
-async def until(pilot: Pilot[None], holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, screen(pilot)
-        await pilot.pause(0.05)
-
-
-def screen(pilot: Pilot[None]) -> str:
-    """What the terminal shows."""
-    strips = pilot.app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
-
-
-def keys_of(top: Top, page: str = "agents") -> list[str]:
-    return top.query_one(f"#{page}", Grid).keys
 
 
 def test_who_needs_somebody_comes_first_and_who_is_gone_last(made: Sites, site: Site) -> None:
@@ -119,7 +66,7 @@ def test_everything_fits_80_columns_and_more_room_is_used(made: Sites, site: Sit
 
 def test_rows_are_sorted_by_any_column_and_turned_round_with_the_unknown_last(made: Sites, site: Site) -> None:
     async def by(pilot: Pilot[None], top: Top) -> None:
-        while top._order != "cost":
+        while top._looks.order != "cost":
             await pilot.press("s")
         # 12.5, 7.31, 2.04, 0.4, 0.33, 0.01; two are not known
         known = ["box-1/claude-2a90", "box-1/claude-1f3c", "box-2/codex-77aa", "box-2/gemini-0c11"]

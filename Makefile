@@ -10,6 +10,7 @@
 #   make lifeguard             the Lifeguard paper's experiments with all detectors, into sims/lifeguard/README.md (SEEDS=0:3)
 #   make sweep                 the simulator's catalogue with 20 seeds each, then 2,000 drawn plans (SEEDS=500, JOBS=2)
 #   make traces                whether runs of the simulator are the same on every Python found here
+#   make compiled              the core compiled to C, in a venv of its own: .venv/compiled/bin/meshfleet (a C compiler, minutes)
 #   make mutants               breaks rules of the core one at a time; each must be noticed
 #   make fuzz                  feeds every decoder of network bytes, 10 minutes each (MINUTES=1, TARGET=packet, ARGS=--keep)
 #   make real-agents           the real Claude Code, Codex, Gemini CLI and opencode, offline, against a node (npm, 1.1 GB, once)
@@ -41,7 +42,7 @@ $(RUN_STAMP): FORCE
 endif
 endif
 
-.PHONY: demo up test lint format bench sims lifeguard sweep traces mutants fuzz real-agents manifests site clean FORCE
+.PHONY: demo up test lint format bench sims lifeguard sweep traces compiled mutants fuzz real-agents manifests site clean FORCE
 FORCE:
 
 demo: $(RUN_STAMP)
@@ -65,6 +66,14 @@ sweep: $(RUN_STAMP)
 
 traces: $(RUN_STAMP)
 	@$(PY) .ci/traces.py
+
+compiled: $(RUN_STAMP)
+	@rm -rf $(VENV)/wheels
+	@echo "Compiling the core (some minutes) ..."
+	@HATCH_BUILD_HOOKS_ENABLE=1 $(PY) -m pip wheel -q --disable-pip-version-check --no-deps --wheel-dir $(VENV)/wheels .
+	@PYTHON=$(PY) sh .ci/venv make $(VENV)/compiled
+	@$(VENV)/compiled/bin/python -m pip install -q --disable-pip-version-check "$$(echo $(VENV)/wheels/*.whl)[all]"
+	@$(PY) .ci/traces.py $(VENV)/compiled/bin/python
 
 mutants: $(DEV_STAMP)
 	@$(PY) tests/mutants.py $(ARGS)

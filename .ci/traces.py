@@ -2,6 +2,7 @@
 
 Looks for one interpreter of each version from 3.11 on, gives each a venv with what a node needs, and has it run some
 plans under two hash seeds. All must tell the same trace. Exit 1 where one differs, 2 where a venv can't be made.
+With the Python of a venv as argument, that one is compared with the one that runs this: `make compiled`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VENVS = ROOT / ".venv" / "pythons"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
-RUNS = (("minority-cut", "core"), ("lossy-network", "core"), ("swarm:7", "core"), ("process-crash", "stack"))
+RUNS = (
+    ("sims/minority-cut.toml", "core"),
+    ("sims/lossy-network.toml", "core"),
+    ("swarm:7", "core"),
+    ("sims/process-crash.toml", "stack"),
+)
 HASH_SEEDS = ("0", "1")
 
 STORY = """
@@ -30,7 +36,10 @@ print(Run(scenario, 3 if scenario.seed == 0 else scenario.seed).run().trace_sha2
 
 def main() -> int:
     """Compare; print one line a run."""
-    pythons = {version: made for version in VERSIONS if (made := venv(version)) is not None}
+    if len(sys.argv) > 1:
+        pythons = {"of this venv": sys.executable, f"of {sys.argv[1]}": sys.argv[1]}
+    else:
+        pythons = {version: made for version in VERSIONS if (made := venv(version)) is not None}
     if not pythons:
         print("make traces: no Python from 3.11 to 3.14 could be used.", file=sys.stderr)
         return 2
@@ -89,7 +98,7 @@ def trace(python: str, name: str, mode: str, hash_seed: str) -> str:
     """The trace of one run in a process of its own, or how it failed."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run(
-        [python, "-c", STORY, name, mode], capture_output=True, text=True, check=False, cwd=ROOT, env=environment
+        [python, "-P", "-c", STORY, name, mode], capture_output=True, text=True, check=False, cwd=ROOT, env=environment
     )
     return done.stdout.strip() or f"failed: {done.stderr.strip().splitlines()[-1:]}"
 

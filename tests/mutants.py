@@ -264,7 +264,7 @@ MUTANTS = (
     Mutant(
         "nobody is told its own accusations",
         "gossip/membership.py",
-        "if isinstance(claim, Suspect | Obituary) and claim.by == self.name:",
+        "if by_others and isinstance(claim, Suspect | Obituary) and claim.by == self.name:",
         "if False:",
     ),
     # Probes and spread

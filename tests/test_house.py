@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ TEXTS = [
     *ROOT.glob("*.md"),
     *(ROOT / "docs").rglob("*.md"),
     ROOT / "Makefile",
+    ROOT / "hatch_build.py",
     ROOT / "pyproject.toml",
     *(path for path in (ROOT / ".ci").iterdir() if path.is_file()),
 ]
@@ -193,3 +195,36 @@ def test_no_text_names_somebodys_machine(path: Path) -> None:
 
 def test_each_mutant_still_breaks_one_place_of_the_source() -> None:
     assert [said for mutant in MUTANTS if (said := misfit(mutant))] == []
+
+
+def compiled() -> list[Path]:
+    """What HATCH_BUILD_HOOKS_ENABLE=1 makes extension modules of."""
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = patterns["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["compile"]
+    for pattern in patterns:
+        assert list(ROOT.glob(pattern)), f"{pattern} matches no file"
+    files = [path for pattern in patterns for path in sorted(ROOT.glob(pattern)) if path.name != "__init__.py"]
+    return [path for path in files if "msgspec.Struct" not in path.read_text()]
+
+
+def test_only_compiled_code_subclasses_compiled_code() -> None:
+    """mypyc's classes refuse interpreted subclasses, as late as when these are imported."""
+    files = compiled()
+    modules = {name_of(path).removesuffix(".py").replace("/", "."): path for path in files}
+    classes = {
+        (module, node.name)
+        for module, path in modules.items()
+        for node in tree_of(path).body
+        if isinstance(node, ast.ClassDef)
+    }
+    wrong: list[str] = []
+    for path in set(PRODUCT) - set(files):
+        tree = tree_of(path)
+        froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        taken = {a.asname or a.name for node in froms for a in node.names if (node.module, a.name) in classes}
+        wrong += [
+            where(path, node)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef) and taken & {ast.unparse(base) for base in node.bases}
+        ]
+    assert wrong == []

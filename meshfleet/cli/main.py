@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -221,8 +222,13 @@ def proxy(
 
 @app.command()
 def version(as_json: AsJson = False) -> None:
-    """Print the version."""
-    print(json.dumps({"version": __version__}) if as_json else f"meshfleet {__version__}")
+    """Print the version, and whether the core is compiled."""
+    found = find_spec("meshfleet.gossip.member")
+    compiled = found is not None and found.origin is not None and not found.origin.endswith(".py")
+    if as_json:
+        print(json.dumps({"version": __version__, "compiled": compiled}))
+    else:
+        print(f"meshfleet {__version__}{', compiled' if compiled else ''}")
 
 
 def run(arguments: list[str]) -> int:

@@ -85,13 +85,17 @@ class Hearing:
         """One message, in whatever state this member is."""
         member = self._member
         match message:
-            case SnapshotMessage():  # by how many there are of each
+            case SnapshotMessage():  # by how many there are of each: to find that it is another costs 0.1 us a line
                 member.counts["snapshots_in"] += 1
                 self._hear_riding(message, sender, via, at, now)
                 if member.spread.on_snapshot(message, at):
                     member.emit(Arrived(message.snapshot))
             case Beats():
                 self._hear_beats(message, source, sender, via, at, now)
+            case Alive() | Suspect() | Left() | Obituary():
+                record = member.membership.hear(message, source, sender, at)
+                if record is not None:
+                    self._told_about(record, message, now)
             case Ping():
                 member.prober.on_ping(message, source, sender, member.epoch, via)
             case Ack():
@@ -102,10 +106,6 @@ class Hearing:
                 member.prober.on_ping_request(message, source, sender, now)
             case Nack():
                 member.prober.on_nack(message, sender, now)
-            case Alive() | Suspect() | Left() | Obituary():
-                record = member.membership.hear(message, source, sender, at)
-                if record is not None:
-                    self._told_about(record, message, now)
             case Want():
                 member.spread.on_want(message, source, sender)
             case Delta():

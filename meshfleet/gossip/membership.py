@@ -130,17 +130,20 @@ class Membership:
         if claim.name == self.name:
             self._hear_of_myself(claim, source, sender)
             return None
-        if isinstance(claim, Suspect | Obituary) and claim.by == self.name:
+        by_others = not isinstance(claim, Alive)  # asked once: nearly all claims are Alives
+        if by_others and isinstance(claim, Suspect | Obituary) and claim.by == self.name:
             return None  # I know what I said; this is what an earlier life of mine said, or somebody in my name
-        if isinstance(claim, Left) and claim.by != claim.name and self._is_ahead(claim):
+        if by_others and isinstance(claim, Left) and claim.by != claim.name and self._is_ahead(claim):
             # Taken at its word it would settle whatever is said of the member, for good: its death would never be seen.
             self._counts["forgotten_ahead"] += 1
             return None
-        if self._roster.is_news(claim) and not self._is_genuine(claim):
-            return None
-        epoch_before = -1 if (known := self._roster.get(claim.name)) is None else known.epoch
-        record, news = self._roster.add(claim, at)
-        if isinstance(claim, Suspect) and claim.by == sender and record is not None and record.known.is_buried:
+        record, news = self._roster.get(claim.name), self._roster.is_news(claim)
+        epoch_before = -1 if record is None else record.epoch
+        if news:
+            if not self._is_genuine(claim):
+                return None
+            record, news = self._roster.add(claim, at)
+        if by_others and isinstance(claim, Suspect) and claim.by == sender and record and record.known.is_buried:
             # It asks itself what is proven here. Rumors are sent so often and no more: one member may miss all of them.
             self._outbox.datagram_to(source, sender, record.known.obituaries[0])
         if not news:

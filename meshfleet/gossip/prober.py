@@ -16,18 +16,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.limits import PENDING_RELAYS, Counts
 from meshfleet.gossip.messages import Ack, Connect, Message, Nack, Ping, PingReq, Trouble, Via
+from meshfleet.gossip.roster import Record
+from meshfleet.gossip.timers import Timer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meshfleet.fleet.names import Address, NodeName
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.awareness import Awareness
     from meshfleet.gossip.outbox import Outbox
-    from meshfleet.gossip.roster import Record, Roster
-    from meshfleet.gossip.timers import Timer, Timers
+    from meshfleet.gossip.roster import Roster
+    from meshfleet.gossip.timers import Timers
 
 
 class Outcome(Protocol):

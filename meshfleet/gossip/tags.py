@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from meshfleet.gossip.limits import CHAIN
+from functools import lru_cache
+
+from meshfleet.gossip.limits import CHAIN, MEMBERS
 
 _FNV_OFFSET = 0xCBF29CE484222325
 _FNV_PRIME = 0x100000001B3
 
 
+@lru_cache(maxsize=MEMBERS)  # in a simulation each member asks for everybody's
 def beat_tag(name: str, epoch: int) -> int:
     """40 bits that stand for one life of one name in tables of heartbeats (FNV-1a, folded).
 

@@ -128,6 +128,10 @@ class Marks:
         return {mark: total[mark] for mark in MARKS if total[mark]}
 
 
+UNMARKED = (SnapshotMessage, Beats)
+"""What most messages are, and mark nothing."""
+
+
 class Overheard(World):
     """A world in which it is noted what kinds of messages arrive."""
 
@@ -137,7 +141,7 @@ class Overheard(World):
         """A packet reaches its host."""
         if to.listens and not to.nic_down:
             for message in packet.messages:
-                if not isinstance(message, SnapshotMessage | Beats):  # most are, and mark nothing
+                if type(message) not in UNMARKED:
                     self._overhear(message, packet, via)
         super().arrive(to, packet, source, via)
 

@@ -35,10 +35,10 @@ _ENCODER = msgspec.msgpack.Encoder()
 def measure(message: Message) -> int:
     """About what a message costs on the wire, signed and proven: here nobody signs, so that is only counted. tests/sim
     holds it to the real codec."""
-    if isinstance(message, SnapshotMessage):  # the two that nearly all packets consist of
+    if type(message) is SnapshotMessage:  # the two that nearly all packets consist of
         snapshot = message.snapshot
         return SNAPSHOT + 2 * len(snapshot.node) + len(snapshot.agent) + len(snapshot.body)
-    if isinstance(message, Beats):
+    if type(message) is Beats:
         return 5 + (8 if message.asks else 16) * len(message.entries)
     return len(_ENCODER.encode(message)) + _unsigned(message)
 

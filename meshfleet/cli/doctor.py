@@ -17,6 +17,7 @@ from meshfleet.cli.local import administer
 from meshfleet.node.admin import Doctor
 
 if TYPE_CHECKING:
+    from meshfleet.fleet.source import SourceTold
     from meshfleet.node.diagnosis import Diagnosis
     from meshfleet.node.otel.telling import ExportTold
 
@@ -50,6 +51,20 @@ def of_runtimes(told: list[Connection]) -> RenderableType:
     return table
 
 
+def of_sources(told: tuple[SourceTold, ...]) -> RenderableType:
+    """Where the node looks for others, what it found there last, and what is wrong now."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("LOOKS IN", overflow="fold")
+    for column in ("NODES", "AGENTS"):
+        table.add_column(column, justify="right")
+    table.add_column("OFFERED")
+    table.add_column("PROBLEM", overflow="fold")
+    for each in told:
+        offered = {True: "yes", False: "no", None: "-"}[each.offered]
+        table.add_row(each.name, str(each.nodes), str(each.agents), offered, each.problem or "-")
+    return table
+
+
 def of_exports(node: str, told: ExportTold) -> RenderableType:
     """Whether a collector of OpenTelemetry gets what it should, and who tells it."""
     what = "the fleet" if told.mode == "fleet" else "this node and its agents"
@@ -71,6 +86,8 @@ def render(told: Diagnosis) -> RenderableType:
     """The node, what it dropped, and who forged."""
     parts: list[RenderableType] = [Text(f"{told.node} is {told.standing.value}.")]
     parts += [Text(f"  {reason}") for reason in told.reasons]
+    if told.sources:
+        parts += [Text(), of_sources(told.sources)]
     if told.drops:
         drops = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         drops.add_column("DROPPED")

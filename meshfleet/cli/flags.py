@@ -19,6 +19,11 @@ Ca = Annotated[
     str | None, typer.Option("--ca", metavar="FILE", help="What vouches for the node's TLS certificate: its http.crt.")
 ]
 Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="A meshfleet.toml.")]
+Tls = Annotated[str | None, typer.Option(metavar="own|CERT,KEY", help="HTTPS; needed where --http is not loopback.")]
+Find = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PLACE", help="Where nodes are found: dns:NAME, dns-sd, consul, file:PATH; repeatable."),
+]
 Otel = Annotated[
     str | None,
     typer.Option(metavar="URL", help="A collector of OpenTelemetry to tell; `env`: the one that OTEL_ variables name."),

@@ -17,7 +17,7 @@ from meshfleet.cli.api_keys import app as api_keys_app
 from meshfleet.cli.bench_commands import app as bench_app
 from meshfleet.cli.cost import cost
 from meshfleet.cli.demo.commands import app as demo_app
-from meshfleet.cli.flags import AsJson, Config, NodeUrl, Ollama, Opencode, Otel, StateDir
+from meshfleet.cli.flags import AsJson, Config, Find, NodeUrl, Ollama, Opencode, Otel, StateDir, Tls
 from meshfleet.cli.keys import app as keys_app
 from meshfleet.cli.looking_commands import events, status, top, why
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
@@ -45,15 +45,14 @@ def up(
     join: Annotated[
         list[str] | None, typer.Option(metavar="HOST:PORT", help="A node to join through; may be given again.")
     ] = None,
+    find: Find = None,
     gossip: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where gossip listens, UDP and TCP. [127.0.0.1:7878]")
     ] = None,
     http: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where the view is served. [127.0.0.1:7879]")
     ] = None,
-    tls: Annotated[
-        str | None, typer.Option(metavar="own|CERT,KEY", help="HTTPS; needed where --http is not loopback.")
-    ] = None,
+    tls: Tls = None,
     http_name: Annotated[
         list[str] | None, typer.Option(metavar="HOST", help="A name that the view is asked under; may be given again.")
     ] = None,
@@ -91,6 +90,7 @@ def up(
     flags = read_flags(
         name=name,
         join=join,
+        find=find,
         gossip=gossip,
         http=http,
         tls=tls,

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     import ssl
 
     from meshfleet.cli.handover import Extras
+    from meshfleet.discovery.source import Source
     from meshfleet.node.settings import LogLevel, Settings
     from meshfleet.runtimes.desk import Desk
     from meshfleet.runtimes.hooks.intake import Hooks
@@ -68,7 +69,7 @@ def run_up(settings: Settings, extras: Extras) -> int:
 
 
 async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
-    seeds = settings.join
+    seeds, opened = settings.join, _open_sources(settings)
     async with working_until(asked):
         await _check_peers(settings)
         seeds = await _seeds(settings)
@@ -82,6 +83,8 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
         try:
             async with working_until(asked) as nursery:
                 running, link = await _serve(node, settings, told, left, nursery)
+                if opened:
+                    nursery.start_soon(node.supervise, "discovery", partial(_discover, node, opened))
                 _introduce(running, link, settings, extras)
                 systemd.tell("READY=1")
                 nursery.start_soon(systemd.signs_of_life, lambda: node.health().standing.value)
@@ -215,6 +218,20 @@ async def _check_peers(settings: Settings) -> None:
                 f"--join {peer}: {peer.host!r} can't be resolved ({error.strerror}). Check its spelling, or give its "
                 "IP address."
             ) from error
+
+
+def _open_sources(settings: Settings) -> tuple[Source, ...]:
+    if not settings.find:
+        return ()
+    from meshfleet.cli.discovering import sources
+
+    return sources(settings.find)
+
+
+async def _discover(node: Node, opened: tuple[Source, ...]) -> None:
+    from meshfleet.cli.discovering import discover
+
+    await discover(node, opened)
 
 
 async def _carry_agents(node: Node, settings: Settings, told: _Told | None, extras: Extras) -> None:

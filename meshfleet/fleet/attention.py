@@ -13,7 +13,7 @@ The table is the specification, here, in docs/attention.md and in the tests:
     session_cost  above a budget                                    -
     period_cost   -                                                 above a budget
     error         the agent says so                                 -
-    presence      unreachable; of an agent: info, with its node     down
+    presence      unreachable; an agent with its node: info         down
     standing      the serving node is not connected                 it is partitioned or isolated
 
 A figure that raised a notice must fall some way below its threshold to end it, and what can change from one moment to
@@ -194,10 +194,15 @@ class Attention:
             if node.presence in (Presence.UNREACHABLE, Presence.DOWN):
                 severity = Severity.CRITICAL if node.presence is Presence.DOWN else Severity.WARNING
                 yield _Found("presence", node.name, severity, _of_presence(node), self._times.read(node.since))
+        gone = {n.name: n.presence for n in view.nodes if n.presence in (Presence.UNREACHABLE, Presence.DOWN)}
         for agent in view.agents:
-            if agent.presence in (Presence.UNREACHABLE, Presence.DOWN):
-                text = f"its node {agent.node} is {agent.presence.value}"
-                yield _Found("presence", agent.agent_id, Severity.INFO, text, self._times.read(agent.since))
+            if agent.presence not in (Presence.UNREACHABLE, Presence.DOWN):
+                continue
+            if agent.node in gone:
+                severity, text = Severity.INFO, f"its node {agent.node} is {gone[agent.node].value}"
+            else:  # its node is there, and asks it in vain
+                severity, text = Severity.WARNING, f"{agent.presence.value}: {', '.join(agent.reasons)}"[:200]
+            yield _Found("presence", agent.agent_id, severity, text, self._times.read(agent.since))
 
     def _of_money(self, view: FleetView) -> Iterator[_Found]:
         period, budget = view.totals.period, self._rules.period_cost_usd

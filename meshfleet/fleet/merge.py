@@ -61,11 +61,16 @@ def one_of_each(agents: Iterable[AgentView]) -> list[AgentView]:
     return [_settle(claims[agent_id]) for agent_id in sorted(claims)]
 
 
+def credit(agent: AgentView) -> tuple[int, int, NodeName]:
+    """Orders what several nodes say of one agent: whoever is believed comes first."""
+    return (_BELIEVED.index(agent.presence), -agent.epoch, agent.node)
+
+
 def _settle(rivals: list[AgentView]) -> AgentView:
     if len(rivals) == 1:
         return rivals[0]
     # Every node must settle it alike and for good: by what they agree on, never by ages, which differ and change.
-    shown = min(rivals, key=lambda a: (_BELIEVED.index(a.presence), -a.epoch, a.node))
+    shown = min(rivals, key=credit)
     others = ", ".join(sorted(a.node for a in rivals if a is not shown))
     clash = f"claimed by {shown.node} and by {others}: shown as {shown.node} reports it"
     return msgspec.structs.replace(shown, reasons=(*shown.reasons, clash))

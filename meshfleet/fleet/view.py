@@ -13,6 +13,7 @@ from meshfleet.fleet.islands import Cut
 from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.notice import Notice
 from meshfleet.fleet.presence import Certainty, Presence
+from meshfleet.fleet.source import SourceTold
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AgentState
 
@@ -31,6 +32,8 @@ class ServedBy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who is with whom, as far as this node can tell; its own first."""
     cuts: tuple[Cut, ...] = ()
     """Where nothing passes directly between nodes that are both heard of, over somebody who reaches either side."""
+    sources: tuple[SourceTold, ...] = ()
+    """Where it looks for nodes and agents, and what is wrong there."""
 
 
 class NodeView(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -11,6 +11,7 @@ import msgspec
 
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import NAME_LIMIT, node_name, parse_address
+from meshfleet.fleet.source import SOURCES_LIMIT, read_source
 from meshfleet.fleet.timing import PRESETS, Preset, Timing
 from meshfleet.node.billing import Billing, check_billing
 from meshfleet.node.nearby import OFF, local_url
@@ -57,6 +58,7 @@ def check(given: Given, named: str) -> None:
             read_invite(given.invite)
         except ConfigError as error:
             raise ConfigError(f"{place_of(named, 'invite')}: {error}") from error
+    _check_find(given, named)
     for text in given.http_name or ():
         if not HOST_NAME.fullmatch(text) and not _is_ip(text):
             raise ConfigError(
@@ -82,6 +84,16 @@ def check(given: Given, named: str) -> None:
     for key, value in (given.timing or {}).items():
         check_known(f"timing.{key}", key, ("preset", *Timing.__struct_fields__), named)
         _check_timing(key, value, named)
+
+
+def _check_find(given: Given, named: str) -> None:
+    for text in given.find or ():
+        try:
+            read_source(text)
+        except ConfigError as error:
+            raise ConfigError(f"{place_of(named, 'find')}: {error}") from error
+    if len(given.find or ()) > SOURCES_LIMIT:
+        raise ConfigError(f"{place_of(named, 'find')}: {len(given.find or ())} places; at most {SOURCES_LIMIT}.")
 
 
 def _check_billing(given: Given, named: str) -> None:

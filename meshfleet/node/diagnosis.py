@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshfleet.fleet.names import NodeName
+from meshfleet.fleet.source import SourceTold
 from meshfleet.fleet.standing import Standing
 from meshfleet.gossip.messages import Via
 from meshfleet.node.otel.telling import ExportTold
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     from meshfleet.gossip.member import Member
 
-DROPS = ("drop_", "dropped_", "fault", "forged_", "old_life", "own_name", "refused_", "revoked_", "unexamined",
-         "unvouched", "unknown_message")  # fmt: skip
+DROPS = ("drop_", "dropped_", "endpoint_bad", "endpoint_refused", "fault", "forged_", "old_life", "own_name",
+         "refused_", "revoked_", "undecodable_contacts", "unexamined", "unvouched", "unknown_message")  # fmt: skip
 """How the names of counters begin whose growth means that something was not taken as it came."""
 
 
@@ -45,9 +46,17 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """The latest first."""
     exports: ExportTold | None = None
     """How OpenTelemetry is told; None where this node is not set up for it."""
+    sources: tuple[SourceTold, ...] = ()
+    """Where it looks for nodes and agents."""
 
 
-def diagnose(member: Member, counters: Mapping[str, int], now: float, exports: ExportTold | None = None) -> Diagnosis:
+def diagnose(
+    member: Member,
+    counters: Mapping[str, int],
+    now: float,
+    exports: ExportTold | None = None,
+    sources: tuple[SourceTold, ...] = (),
+) -> Diagnosis:
     """How the node of `member` is at `now`, monotonic seconds."""
     at = member.listening.at(now)
     forgeries = [
@@ -67,5 +76,6 @@ def diagnose(member: Member, counters: Mapping[str, int], now: float, exports: E
         reasons=tuple(member.standing.reasons),
         drops={name: count for name, count in counters.items() if count and name.startswith(DROPS)},
         forgeries=tuple(forgeries),
+        sources=sources,
         exports=exports,
     )

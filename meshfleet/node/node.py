@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from meshfleet.errors import ConfigError, JoinError
+from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.gossip.events import CastOut, Event, Renewed, Synced
 from meshfleet.gossip.member import Member
@@ -28,6 +28,7 @@ from meshfleet.node.carrying import encoded
 from meshfleet.node.config import NodeConfig, check
 from meshfleet.node.diagnosis import Diagnosis, diagnose
 from meshfleet.node.driver import Driver
+from meshfleet.node.endpoints import Endpoints
 from meshfleet.node.entrance import Entrance
 from meshfleet.node.eventlog import write
 from meshfleet.node.heeding import heeding
@@ -35,7 +36,8 @@ from meshfleet.node.invites import Book
 from meshfleet.node.machine import Machine
 from meshfleet.node.office import Office
 from meshfleet.node.otel.starting import exporting, start_exporting, told
-from meshfleet.node.rejoining import join_seeds, remember_peers
+from meshfleet.node.rejoining import join, join_seeds, remember_peers
+from meshfleet.node.seeking import Seeking
 from meshfleet.node.settling import identity_of, refuse_observer, resolved, role_of
 from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
 from meshfleet.node.store import StateDir
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 
     from meshfleet.fleet.cost import CostReport
     from meshfleet.fleet.evidence import Fact
+    from meshfleet.fleet.source import SourceTold
     from meshfleet.fleet.state import AgentState
     from meshfleet.fleet.view import AgentView, FleetView, Health
     from meshfleet.node.ledger import Ledger
@@ -60,9 +63,6 @@ if TYPE_CHECKING:
 VIEW_KEPT = 0.25
 """Seconds for which a view is handed out again while nothing but ages changed: what 1,000 readers cost in between
 is nothing."""
-
-JOIN_PATIENCE = 10.0
-"""Seconds within which whoever was joined must have told what it knows."""
 
 FAREWELL = 0.5
 """Seconds that goodbyes are given to leave the machine."""
@@ -97,7 +97,8 @@ class Node:
         self._changed = trio.Event()
         self._view: FleetView | None = None
         self._view_at = -1.0
-        self._synced: dict[NodeName, trio.Event] = {}
+        self.synced: dict[NodeName, trio.Event] = {}
+        """Set when a member has told all that it knows."""
         self._beside = 0
         self.attending = Attending(self, wall)
         budget = config.attention.period_cost_usd
@@ -114,6 +115,11 @@ class Node:
         self.tending.seeds = (*config.seeds, *(peer.address for peer in (() if store is None else store.peers())))
         self.entrance = Entrance(trust, book, self.counts, self.tending.issuers, self._is_live)
         self._office = Office(self.tending, book, self.name, self.address)
+        self.seeking = Seeking(self, network, self.counts)
+        self.endpoints = Endpoints(self, self, self.counts)
+        self._viewing.contact = self.endpoints.contact
+        self.sources: Callable[[], tuple[SourceTold, ...]] = tuple
+        """How the places are in which discovery looks."""
 
     @property
     def member(self) -> Member:
@@ -151,7 +157,9 @@ class Node:
         now, version = self._machine.now(), self.version()
         if self._view is None or self._view.version != version or now - self._view_at > VIEW_KEPT:
             period, notices = self.accounting.period(), self.heeding.notices
-            self._view = self._viewing.fleet(version, now, self._wall(), self._driver.lag, period, notices)
+            self._view = self._viewing.fleet(
+                version, now, self._wall(), self._driver.lag, period, notices, self.sources()
+            )
             self._view_at = now
         return self._view
 
@@ -181,7 +189,7 @@ class Node:
 
     def diagnosis(self) -> Diagnosis:
         """How it is, for its owner: what it dropped, and who sent it forgeries."""
-        return diagnose(self._member, self.counters(), self._machine.now(), told(self.exporter))
+        return diagnose(self._member, self.counters(), self._machine.now(), told(self.exporter), self.sources())
 
     def why(self, name: str) -> tuple[Fact, ...]:
         """The facts known of a node, oldest first."""
@@ -234,22 +242,7 @@ class Node:
 
     async def join(self, address: Address) -> NodeName:
         """Exchange everything with the node at `address`. JoinError says what stood in the way."""
-        try:
-            where = await self._network.resolve(address)
-        except OSError as error:
-            said = error.strerror or error
-            raise JoinError(f"{address.host!r} can't be resolved: {said}. Is the name right?") from error
-        if where == self.address:
-            raise JoinError(f"{address} is this node itself.")
-        name = await self.tending.reached(where, self._driver.links.reach)
-        synced = self._synced.setdefault(name, trio.Event())
-        self._driver.tell(lambda member, now: member.join(where, now))
-        with trio.move_on_after(JOIN_PATIENCE):
-            await synced.wait()
-            return name
-        raise JoinError(
-            f"{address} ({name}) is of this fleet, but told nothing within {JOIN_PATIENCE:.0f} s. It may be overloaded."
-        )
+        return await join(self, self._network, self._driver, address)
 
     async def leave(self) -> None:
         """Say goodbye to all, and give that time to get out."""
@@ -309,8 +302,8 @@ class Node:
                 case Renewed() if self._store is not None:
                     self._store.save_epoch(Epoch(event.epoch))
                 case Synced():
-                    self._synced.setdefault(event.name, trio.Event()).set()
-                    self._synced.pop(event.name)
+                    self.synced.setdefault(event.name, trio.Event()).set()
+                    self.synced.pop(event.name)
                 case _:
                     pass
         self._notify()

@@ -11,12 +11,16 @@ from meshfleet.logs import get_logger
 from meshfleet.node.store import Peer, StateDir
 
 if TYPE_CHECKING:
-    from meshfleet.fleet.names import Address
+    from meshfleet.fleet.names import Address, NodeName
+    from meshfleet.node.driver import Driver
     from meshfleet.node.network import Network
     from meshfleet.node.node import Node
 
 REMEMBER_EVERY = 15.0
 """Seconds between two savings of known peers, if they changed."""
+
+JOIN_PATIENCE = 10.0
+"""Seconds within which whoever was joined must have told what it knows."""
 
 AT_ONCE = 8
 """Addresses that are tried at the same time on starting."""
@@ -47,10 +51,32 @@ async def join_seeds(node: Node, network: Network, store: StateDir | None) -> No
             continue
         if where != node.address and where not in addresses:
             addresses.append(where)
-    node.member.keep_seeds(tuple(addresses))
+    node.seeking.keep(tuple(addresses))
     async with trio.open_nursery() as nursery:
         for where in addresses[:AT_ONCE]:
             nursery.start_soon(_try_join, node, where, where in addresses[: len(node.config.seeds)])
+
+
+async def join(node: Node, network: Network, driver: Driver, address: Address) -> NodeName:
+    """See `Node.join`."""
+    try:
+        where = await network.resolve(address)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise JoinError(f"{address.host!r} can't be resolved: {why}. Is the name right?") from error
+    if where == node.address:
+        raise JoinError(f"{address} is this node itself.")
+    name = await node.tending.reached(where, driver.links.reach)
+    if name == node.name:
+        raise JoinError(f"{address} is this node itself, or another process of its name.")
+    synced = node.synced.setdefault(name, trio.Event())
+    driver.tell(lambda member, now: member.join(where, now))
+    with trio.move_on_after(JOIN_PATIENCE):
+        await synced.wait()
+        return name
+    raise JoinError(
+        f"{address} ({name}) is of this fleet, but told nothing within {JOIN_PATIENCE:.0f} s. It may be overloaded."
+    )
 
 
 async def _try_join(node: Node, where: Address, was_asked_for: bool) -> None:

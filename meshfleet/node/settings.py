@@ -19,6 +19,7 @@ import platformdirs
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.attention import Rules
 from meshfleet.fleet.names import Address, NodeName, node_name, parse_address
+from meshfleet.fleet.source import SourceSpec, read_source
 from meshfleet.fleet.timing import PRESETS, Timing
 from meshfleet.node.checking import OLLAMA_PORT, OPENCODE_PORT, check, check_known, nearby, preset_named
 from meshfleet.node.delivery import Delivery
@@ -67,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     join: tuple[Address, ...] = ()
     """Nodes to join through. One that answers is enough; two or three make the start independent of each. A node that
     was in the fleet before remembers its peers and needs none."""
+
+    find: tuple[SourceSpec, ...] = ()
+    """Where nodes to join, and agents without a node, are found besides: a file, DNS, DNS-SD, Consul."""
 
     zone: str | None = None
     """What the node shares its fate with: a rack, a room, a region. Views name it when a whole zone falls silent."""
@@ -137,6 +141,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tls: str | None = None
     http_name: tuple[str, ...] | None = None
     join: tuple[str, ...] | None = None
+    find: tuple[str, ...] | None = None
     zone: str | None = None
     host: str | None = None
     role: Role | None = None
@@ -228,7 +233,7 @@ def read_environment(environment: Mapping[str, str]) -> Given:
             timing[key.removeprefix("timing").removeprefix("_") or "preset"] = text
         elif (name := key.partition("_")[0]) in TABLES and key != name:
             tables.setdefault(name, {})[key.removeprefix(f"{name}_")] = text
-        elif key in ("join", "http_name", "opencode"):
+        elif key in ("join", "find", "http_name", "opencode"):
             table[key] = [part.strip() for part in text.split(",") if part.strip()]
         elif key == "windows":
             table[key] = windows_of(text, variable)
@@ -265,6 +270,7 @@ def _settings(given: Given) -> Settings:
         tls=given.tls,
         http_name=given.http_name or (),
         join=tuple(parse_address(text, GOSSIP_PORT) for text in given.join or ()),
+        find=tuple(read_source(text) for text in dict.fromkeys(given.find or ())),
         zone=given.zone,
         role=given.role or plain.role,
         state_dir=Path(given.state_dir).expanduser() if given.state_dir else plain.state_dir,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from meshfleet.errors import WireError
-from meshfleet.fleet.merge import merge
+from meshfleet.fleet.endpoint import through
+from meshfleet.fleet.merge import credit, merge
 from meshfleet.fleet.names import AgentId, NodeName, is_node_url
 from meshfleet.fleet.presence import FRESH, Presence, Verdict
 from meshfleet.fleet.state import AgentState, Snapshot, Status
@@ -15,9 +18,11 @@ from meshfleet.wire.accounts import RESERVED
 from meshfleet.wire.codec import decode_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from meshfleet.fleet.endpoint import Contact
     from meshfleet.fleet.notice import Notice
+    from meshfleet.fleet.source import SourceTold
     from meshfleet.gossip.member import Member
     from meshfleet.gossip.replica import Shelf
     from meshfleet.gossip.roster import Record
@@ -38,6 +43,8 @@ class Viewing:
     def __init__(self, member: Member) -> None:
         self._member = member
         self._states: dict[tuple[NodeName, AgentId], tuple[Snapshot, AgentState | None]] = {}
+        self.contact: Callable[[NodeName, AgentId], Contact | None] = lambda _node, _agent: None
+        """What a node says of an agent that it asks over HTTP; None of all others."""
         self.undecodable = 0
         """States that are authentic and make no sense to this version."""
 
@@ -49,6 +56,7 @@ class Viewing:
         lag: float,
         period: Period | None = None,
         attention: tuple[Notice, ...] = (),
+        sources: tuple[SourceTold, ...] = (),
     ) -> FleetView:
         """The merged view at `now`, monotonic, which is `wall` in Unix time."""
         at = self._member.listening.at(now)
@@ -60,9 +68,9 @@ class Viewing:
         return merge(
             version=version,
             now=rfc3339(wall),
-            served_by=self._served_by(at, wall, lag),
+            served_by=self._served_by(at, wall, lag, sources),
             nodes=[self._myself(at, wall), *(self._node(record, at, wall) for record in shown)],
-            agents=agents,
+            agents=self._one_carrier_each(agents),
             period=period,
             attention=attention,
         )
@@ -92,7 +100,7 @@ class Viewing:
     def _is_history(self, record: Record, at: float) -> bool:
         return record.presence is Presence.LEFT and at - record.judged_since > LEFT_SHOWN
 
-    def _served_by(self, at: float, wall: float, lag: float) -> ServedBy:
+    def _served_by(self, at: float, wall: float, lag: float, sources: tuple[SourceTold, ...]) -> ServedBy:
         member = self._member
         islands = member.rows.islands(member.standing.groups)
         return ServedBy(
@@ -104,6 +112,7 @@ class Viewing:
             loop_lag_ms=round(1000 * lag, 1),
             islands=tuple(tuple(NodeName(name) for name in island) for island in islands),
             cuts=member.rows.cuts(),
+            sources=sources,
         )
 
     def _myself(self, at: float, wall: float) -> NodeView:
@@ -160,8 +169,10 @@ class Viewing:
         since = rfc3339(wall - (at - member.started_at))  # as long as this node has been there to see them
         for snapshot in _of_agents(shelf):
             state = self._state(snapshot)
-            if state is not None:
-                yield _agent(snapshot, state, FRESH, age=0.0, transport="local", last_seen=now, since=since)
+            if state is None:
+                continue
+            agent = _agent(snapshot, state, FRESH, age=0.0, transport="local", last_seen=now, since=since)
+            yield self._through(agent, FRESH, wall)
 
     def _agents_of(self, record: Record, at: float, wall: float) -> Iterator[AgentView]:
         shelf = self._member.replica.shelf(record.name)
@@ -170,16 +181,48 @@ class Viewing:
         last_seen, since = rfc3339(wall - age), rfc3339(wall - (at - record.judged_since))
         for snapshot in _of_agents(shelf):
             state = self._state(snapshot)
-            if state is not None:
-                yield _agent(
-                    snapshot,
-                    state,
-                    record.verdict,
-                    age=age,
-                    transport=record.transport,
-                    last_seen=last_seen,
-                    since=since,
-                )
+            if state is None:
+                continue
+            agent = _agent(
+                snapshot,
+                state,
+                record.verdict,
+                age=age,
+                transport=record.transport,
+                last_seen=last_seen,
+                since=since,
+            )
+            yield self._through(agent, record.verdict, wall)
+
+    def _through(self, agent: AgentView, carrier: Verdict, wall: float) -> AgentView:
+        """The same, where it is an agent that its node asks over HTTP: as far as the node has answers of it."""
+        contact = self.contact(agent.node, agent.agent_id)
+        if contact is None:
+            return agent
+        age = agent.age_s
+        if agent.node == self._member.name or contact.presence is not Presence.FRESH:
+            age = max(age, round(contact.silent_s, 2))
+        agent = msgspec.structs.replace(agent, transport=contact.transport.value, age_s=age)
+        agent = msgspec.structs.replace(agent, last_seen=rfc3339(wall - age))
+        if agent.state.status is Status.EXITED:
+            return agent
+        verdict = through(agent.node, carrier, contact)
+        since = rfc3339(wall - contact.so_for_s) if carrier.presence is Presence.FRESH else agent.since
+        return msgspec.structs.replace(
+            agent, presence=verdict.presence, certainty=verdict.certainty, reasons=verdict.reasons, since=since
+        )
+
+    def _one_carrier_each(self, agents: list[AgentView]) -> list[AgentView]:
+        """Of an agent that several nodes ask over HTTP only the word of the one that is believed: they hand it on to
+        each other, so it is no clash."""
+        claims: dict[AgentId, list[AgentView]] = {}
+        for agent in agents:
+            claims.setdefault(agent.agent_id, []).append(agent)
+        shown: list[AgentView] = []
+        for rivals in claims.values():
+            is_asked = len(rivals) > 1 and all(self.contact(a.node, a.agent_id) is not None for a in rivals)
+            shown += [min(rivals, key=credit)] if is_asked else rivals
+        return shown
 
     def _state(self, snapshot: Snapshot) -> AgentState | None:
         key = (snapshot.node, snapshot.agent)

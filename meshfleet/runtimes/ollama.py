@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from meshfleet.asking import Place, Unanswered, ask
 from meshfleet.errors import MeshfleetError
 from meshfleet.fleet.names import AGENT_ID_LIMIT, AgentId
 from meshfleet.fleet.state import AgentState, Status
-from meshfleet.runtimes.loopback import Place, Unanswered, ask
 from meshfleet.runtimes.record import counted, name, rfc3339, seconds
 
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ MARKS: Final = ACCOUNTS + "/marks"
 TOLD: Final = ACCOUNTS + "/told/"
 """And the number of a bucket: statements of those that are gone, told by others."""
 NOTICES: Final = RESERVED + "notices"
+ENDPOINTS: Final = RESERVED + "endpoints"
 EXPORTING: Final = RESERVED + "exporting"
 
 VERSION: Final = 1

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from meshfleet.cli.doctor import render
 from meshfleet.fleet.names import NodeName
+from meshfleet.fleet.source import SourceTold
 from meshfleet.fleet.standing import Standing
 from meshfleet.node.diagnosis import Diagnosis, ForgeryTold
 from meshfleet.node.otel.telling import ExportTold
@@ -45,6 +46,17 @@ def test_a_forger_is_named_and_told_apart_from_whoever_passes_for_it() -> None:
     assert ["forged_snapshot", "3"] in lines
     assert ["snapshot", "n2", "n9", "3", "12", "s", "ago"] in lines
     assert "n8, or a member that says so" in text
+
+
+def test_the_places_where_it_looks_are_told_with_what_is_wrong() -> None:
+    well = SourceTold(name="dns:a.test", nodes=3, agents=0, offered=None, problem=None, since="now")
+    ill = SourceTold(name="consul", nodes=2, agents=1, offered=False, problem="Consul refuses to tell.", since="now")
+    told = Diagnosis(
+        node=NodeName("n1"), standing=Standing.CONNECTED, reasons=(), drops={}, forgeries=(), sources=(well, ill)
+    )
+    lines = [line.split() for line in shown(told).splitlines()]
+    assert ["dns:a.test", "3", "0", "-", "-"] in lines
+    assert ["consul", "2", "1", "no", "Consul", "refuses", "to", "tell."] in lines
 
 
 def test_a_healthy_node_has_little_to_tell() -> None:

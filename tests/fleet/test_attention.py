@@ -111,8 +111,8 @@ def test_a_rule_that_is_off_says_nothing(rule: str, state: dict[str, Any], sever
 def test_what_is_not_known_to_be_so_now_needs_no_attention(state: dict[str, Any]) -> None:
     ended = {**state, "status": Status.EXITED}
     assert Looking().at(0, view(an_agent(presence=Presence.LEFT, **ended))) == {}
-    told = Looking().at(0, view(an_agent(presence=Presence.DOWN, **state)))
-    assert told == {"presence:n2/a": INFO}, "only that it is down"
+    told = Looking().at(0, view(an_agent(presence=Presence.DOWN, **state), node=a_node(presence=Presence.DOWN)))
+    assert told == {"presence:n2": CRITICAL, "presence:n2/a": INFO}, "only that it is down"
 
 
 def test_no_budget_is_no_notice() -> None:
@@ -138,6 +138,15 @@ PRESENCES = {
 def test_a_node_that_is_gone_without_a_goodbye_needs_attention(presence: Presence, severity: Severity | None) -> None:
     told = Looking().at(0, view(node=a_node(presence=presence)))
     assert told == ({} if severity is None else {"presence:n2": severity})
+
+
+def test_an_agent_goes_with_its_node_or_alone_where_its_node_asks_it_in_vain() -> None:
+    lost = an_agent(presence=Presence.UNREACHABLE)
+    with_it = Looking().attention.look(view(lost, node=a_node(presence=Presence.DOWN)), BEGAN, 0.0)
+    assert [(n.severity, n.text) for n in with_it if n.subject == "n2/a"] == [(INFO, "its node n2 is down")]
+    lost = msgspec.structs.replace(lost, reasons=("n2 is refused when it asks",))
+    alone = Looking().attention.look(view(lost), BEGAN, 0.0)
+    assert [(n.severity, n.text) for n in alone] == [(WARNING, "unreachable: n2 is refused when it asks")]
 
 
 @pytest.mark.parametrize("standing", Standing)

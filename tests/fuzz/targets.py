@@ -19,6 +19,7 @@ from meshfleet.node.entrance import QUESTION_LIMIT
 from meshfleet.node.invites import LINE_LIMIT
 from meshfleet.node.otel.answers import ANSWER_LIMIT
 from meshfleet.node.otel.turn import read_exporting
+from meshfleet.runtimes.endpoints.reading import SESSION_LIMIT, STATE_LIMIT
 from meshfleet.runtimes.otlp.plain import Signal
 from meshfleet.serve.answers import Refusal
 from meshfleet.serve.limits import BODY_LIMIT, EXCHANGE_LIMIT, HEAD_LIMIT, INFLATED_LIMIT
@@ -32,6 +33,7 @@ from tests.fuzz import (
     books,
     certificates,
     datagrams,
+    endpoints,
     frames,
     hooking,
     members,
@@ -152,6 +154,18 @@ TARGETS: dict[str, Target] = {
         ),
         Target("headers", readers.headers, readers.REFUSES, readers.heads, HEAD_LIMIT),
         Target("limits", providers.limits, (), providers.heads, HEAD_LIMIT, MEMBERS),
+        Target(
+            "endpoint",
+            endpoints.state,
+            endpoints.REFUSES,
+            endpoints.states,
+            STATE_LIMIT,
+            MEMBERS,
+            endpoints.dear_states,
+        ),
+        Target("exchanged", endpoints.session, endpoints.REFUSES, endpoints.sessions, SESSION_LIMIT, MEMBERS),
+        Target("catalog", endpoints.catalog, endpoints.REFUSES_CATALOG, endpoints.catalogs, FRAME_LIMIT, MEMBERS),
+        Target("contacts", endpoints.contacts, WireError, endpoints.said, SNAPSHOT_LIMIT, MEMBERS),
         Target("counts", providers.counts, (), providers.answers, FRAME_LIMIT, MEMBERS),
     )
 }

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from hypothesis import strategies as st
 
+from meshfleet.asking import Events, Place
 from meshfleet.cli.run.lines import Lines
-from meshfleet.runtimes.loopback import Events, Place
 from meshfleet.runtimes.ollama import MODELS_LIMIT, _Models, _ps, own_figures
 from meshfleet.runtimes.opencode import telling
 from meshfleet.runtimes.opencode.server import Listed, Server

@@ -247,4 +247,4 @@ async def test_the_doctor_tells_what_was_dropped_and_who_forged(tmp_path: Path) 
     async with administered(tmp_path):
         reply = await ask(tmp_path, '{"op": "doctor"}')
     told = {"node": "n1", "standing": "connected", "reasons": [], "drops": {"fault": 1}, "forgeries": []}
-    assert reply == {"ok": True, "diagnosis": {**told, "exports": None}}
+    assert reply == {"ok": True, "diagnosis": {**told, "exports": None, "sources": []}}

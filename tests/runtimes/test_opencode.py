@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from meshfleet.asking import EVENT_LIMIT, Events
 from meshfleet.fleet.state import Status
 from meshfleet.runtimes.desk import Desk
-from meshfleet.runtimes.loopback import EVENT_LIMIT, Events
 from meshfleet.runtimes.opencode import telling
 from meshfleet.runtimes.opencode.server import Listed, Server
 from meshfleet.runtimes.record import Channel

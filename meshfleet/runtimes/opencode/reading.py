@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from meshfleet.asking import Place, Unanswered, ask, listen
 from meshfleet.logs import get_logger
-from meshfleet.runtimes.loopback import Place, Unanswered, ask, listen
 from meshfleet.runtimes.opencode import RUNTIME, telling
 from meshfleet.runtimes.opencode.server import Listed, Server
 from meshfleet.runtimes.record import Channel

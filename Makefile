@@ -9,6 +9,7 @@
 #   make sims                  all scenarios with all detectors, three seeds each (SEEDS=0:10 for more), into sims/README.md
 #   make lifeguard             the Lifeguard paper's experiments with all detectors, into sims/lifeguard/README.md (SEEDS=0:3)
 #   make sweep                 the simulator's catalogue with 20 seeds each, then 2,000 drawn plans (SEEDS=500, JOBS=2)
+#   make network               hard scenarios on real network namespaces, as root, 30 minutes (ARGS="two-cuts --write docs/real-networks.md")
 #   make traces                whether runs of the simulator are the same on every Python found here
 #   make compiled              the core compiled to C, in a venv of its own: .venv/compiled/bin/meshfleet (a C compiler, minutes)
 #   make mutants               breaks rules of the core one at a time; each must be noticed
@@ -42,7 +43,7 @@ $(RUN_STAMP): FORCE
 endif
 endif
 
-.PHONY: demo up test lint format bench sims lifeguard sweep traces compiled mutants fuzz real-agents manifests site clean FORCE
+.PHONY: demo up test lint format bench sims lifeguard sweep traces compiled network mutants fuzz real-agents manifests site clean FORCE
 FORCE:
 
 demo: $(RUN_STAMP)
@@ -63,6 +64,9 @@ lifeguard: $(RUN_STAMP)
 sweep: $(RUN_STAMP)
 	@$(FLEET) sim sweep $(patsubst sims/%.toml,%,$(wildcard sims/*.toml)) --seeds 0:20 $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 	@$(FLEET) sim sweep --swarm --seeds 0:$(or $(SEEDS),2000) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+
+network: $(DEV_STAMP)
+	@$(PY) -m tests.network.run $(ARGS)
 
 traces: $(RUN_STAMP)
 	@$(PY) .ci/traces.py

@@ -216,7 +216,7 @@ MUTANTS = (
     Mutant(
         "a datagram shows nobody alive whose heartbeats ended",
         "gossip/hearing.py",
-        "if via is Via.DATAGRAM and beats.is_outlived(record, at):",
+        "if via is not Via.STREAM and beats.is_outlived(record, at):",
         "if False:",
     ),
     Mutant(
@@ -268,6 +268,18 @@ MUTANTS = (
         "if False:",
     ),
     # Probes and spread
+    Mutant(
+        "a relay passes on only for whom it is named by",
+        "gossip/ways.py",
+        "record is None or self._me not in record.info.relays or not record.has_stream",
+        "record is None",
+    ),
+    Mutant(
+        "nobody knocks where a hidden member says that it listens",
+        "gossip/neighbours.py",
+        "        if record.info.relays:\n            return\n        if self._knocking",
+        "        if self._knocking",
+    ),
     Mutant("an ack counts for the life that was pinged", "gossip/prober.py", "probing.epoch != ack.epoch", "False"),
     Mutant(
         "a ping for another is not answered",

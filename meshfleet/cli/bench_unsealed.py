@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from meshfleet.errors import ConfigError, Untrusted
 from meshfleet.fleet.names import node_name
+from meshfleet.gossip.limits import DATAGRAM_BYTES
 from meshfleet.gossip.vouching import Trusting
 from meshfleet.node.frames import Frames, Hello
 from meshfleet.node.tls import MESH
@@ -53,11 +54,11 @@ class Unsealed(Trust):
 class Plain(Sealer):
     """Datagrams as they are."""
 
-    def seal(self, plain: bytes, context: bytes = b"") -> bytes:
+    def seal(self, plain: bytes, context: bytes = b"", *, most: int = DATAGRAM_BYTES) -> bytes:
         """The same."""
         return plain
 
-    def open(self, sealed: bytes, context: bytes = b"") -> bytes:
+    def open(self, sealed: bytes, context: bytes = b"", *, most: int = DATAGRAM_BYTES) -> bytes:
         """The same."""
         return sealed
 

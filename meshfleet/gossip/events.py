@@ -81,4 +81,12 @@ class Forgotten(msgspec.Struct, frozen=True):
     name: NodeName
 
 
-Event: TypeAlias = Joined | Restarted | Judged | Stands | Arrived | Synced | NameTaken | Renewed | CastOut | Forgotten
+class Relayed(msgspec.Struct, frozen=True):
+    """Nobody can reach this member: these pass on what is for it. None: it can be reached again."""
+
+    relays: tuple[str, ...]
+
+
+Event: TypeAlias = (
+    Relayed | Joined | Restarted | Judged | Stands | Arrived | Synced | NameTaken | Renewed | CastOut | Forgotten
+)

@@ -21,6 +21,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Relay,
     Revoked,
     Row,
     SnapshotMessage,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 INTRODUCTION_PAUSE = 1.0
 """Seconds between two requests for introductions: when a stranger of our fleet speaks, or somebody tells of one."""
 
-TRANSPORT = {Via.DATAGRAM: "udp", Via.STREAM: "stream"}
+TRANSPORT = {Via.DATAGRAM: "udp", Via.STREAM: "stream", Via.RELAY: "relay"}
 """What views call the ways of travelling."""
 
 
@@ -58,7 +59,7 @@ class Hearing:
         beats.hear(record, packet.beat, packet.beat_age, at, None, TRANSPORT[via], proof=packet.proof)
         if packet.beat > record.beat and beats.is_unanchored(record, packet.beat):
             self._ask_introduction(record.address, now)
-        if via is Via.DATAGRAM and beats.is_outlived(record, at):
+        if via is not Via.STREAM and beats.is_outlived(record, at):
             return
         record.direct_at = at
         record.transport = TRANSPORT[via]
@@ -72,7 +73,7 @@ class Hearing:
         if record is not None and packet.epoch == record.epoch:
             self.hear_sender(record, packet, via, at, now, None)  # it did, in this very packet
             member.neighbours.review()
-        elif via is Via.DATAGRAM:
+        elif via is not Via.STREAM:
             self._ask_introduction(source, now)
 
     def _ask_introduction(self, address: Address, now: float) -> None:
@@ -98,12 +99,16 @@ class Hearing:
                     self._told_about(record, message, now)
             case Ping():
                 member.prober.on_ping(message, source, sender, member.epoch, via)
+            case Ack() if (message.subject, message.epoch) == (member.name, member.epoch):
+                member.relays.dialled(message.seq, sender, through=True, now=now)
             case Ack():
                 self._hear_ack(message, sender, via, at, now)
             case Digest():
                 member.spread.on_digest(message, source, sender, now)
             case PingReq():
                 member.prober.on_ping_request(message, source, sender, now)
+            case Nack() if (message.subject, message.epoch) == (member.name, member.epoch):
+                member.relays.dialled(message.seq, sender, through=False, now=now)
             case Nack():
                 member.prober.on_nack(message, sender, now)
             case Want():
@@ -118,8 +123,8 @@ class Hearing:
                 self._hear_row(message, at)
             case Revoked():
                 member.revoke(message, now)
-            case Goodbye():
-                pass  # the driver's business: it tells an end on purpose from a death
+            case Goodbye() | Relay():
+                pass  # the driver's business: it tells an end on purpose from a death, and has the seals
             case _:
                 assert_never(message)
 
@@ -127,7 +132,7 @@ class Hearing:
         """An answer. A datagram may be anybody's, and what a helper says of another is its word alone: both are
         believed only while there is a heartbeat that agrees."""
         member, record = self._member, self._member.roster.get(ack.subject)
-        hearsay = via is Via.DATAGRAM or sender != ack.subject
+        hearsay = via is not Via.STREAM or sender != ack.subject
         if hearsay and record is not None and member.beats.is_outlived(record, at):
             member.counts["unproven_ack"] += 1
             return
@@ -193,6 +198,8 @@ class Hearing:
         for revoked in sync.revoked:
             member.revoke(revoked, now)
         if not sync.reply:
+            if not member.membership.synced:
+                member.timers.at(now + member.timing.probe_interval, member.relays.wonder)  # they know me by then
             member.membership.synced = True
             member.emit(Synced(sender))
         member.neighbours.review()

@@ -39,6 +39,16 @@ PENDING_DIGESTS = 64
 PENDING_RELAYS = 1_024
 """Pings under way on behalf of others. At it, further requests are nacked at once: `refused_relay`."""
 
+RELAYED = 256
+"""Hidden members that one node passes on for. What is for further ones is dropped: `dropped_relay_on`."""
+
+RELAY_RATE = 65_536
+"""Bytes a second that it passes on to each: some ten times what a fleet of 128 sends to one. Beyond it: dropped, the
+same."""
+
+RELAY_BURST = 262_144
+"""How many of them may come at once: a few of the largest frames."""
+
 REPLICA_BYTES = 64 * 1024 * 1024
 """Snapshots held of the whole fleet. At it, snapshots of agents not held yet are refused: `refused_snapshot`."""
 

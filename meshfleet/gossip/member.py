@@ -19,16 +19,15 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.beats import Heartbeats
-from meshfleet.gossip.events import CastOut, Event, Joined, Judged, Renewed
-from meshfleet.gossip.hearing import TRANSPORT, Hearing
+from meshfleet.gossip.events import CastOut, Event, Joined, Judged, Relayed, Renewed
+from meshfleet.gossip.hearing import Hearing
 from meshfleet.gossip.judging import Judging
 from meshfleet.gossip.limits import EVENTS, Counts
 from meshfleet.gossip.listening import Listening
-from meshfleet.gossip.membership import Membership
+from meshfleet.gossip.membership import ASLEEP, Membership
 from meshfleet.gossip.messages import (
     Alive,
     Connect,
@@ -43,8 +42,10 @@ from meshfleet.gossip.messages import (
 from meshfleet.gossip.neighbours import Neighbours
 from meshfleet.gossip.outbox import Outbox
 from meshfleet.gossip.outcasts import Outcasts
+from meshfleet.gossip.outcomes import Outcomes
+from meshfleet.gossip.relays import Relays, with_relays
 from meshfleet.gossip.replica import Replica
-from meshfleet.gossip.roster import HOPEFUL, Record, Roster
+from meshfleet.gossip.roster import HOPEFUL, Roster
 from meshfleet.gossip.rounds import Rounds
 from meshfleet.gossip.rows import Rows
 from meshfleet.gossip.rules import MESHFLEET, Rules
@@ -52,6 +53,7 @@ from meshfleet.gossip.rumors import Measure, Rumors
 from meshfleet.gossip.spread import Spread
 from meshfleet.gossip.timers import Timers
 from meshfleet.gossip.vouching import Vouching
+from meshfleet.gossip.ways import Ways
 
 if TYPE_CHECKING:
     from random import Random
@@ -102,7 +104,11 @@ class Member:
         self.rumors = Rumors(timing, measure, self.counts)
         self.beats = Heartbeats(name, epoch, timing, self.roster, self.counts, now, self.vouching)
         self.outcasts = Outcasts(self.counts)
-        self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts)
+        self.ways = Ways(name, self.roster, self.counts)
+        self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts, self.ways)
+        self.relays = Relays(
+            name, info.host, timing, self.roster, self.outbox, self.timers, rng, self.counts, self._name_relays
+        )
         self.spread = Spread(
             name, timing, self.roster, self.replica, self.beats, self.outbox, self.timers, self.vouching, rng
         )
@@ -116,11 +122,19 @@ class Member:
             name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
         )
         self.prober = rules.prober(
-            name, timing, self.roster, self.awareness, self.outbox, self.timers, self.counts, self, buddy=rules.buddy
+            name,
+            timing,
+            self.roster,
+            self.awareness,
+            self.outbox,
+            self.timers,
+            self.counts,
+            Outcomes(self),
+            buddy=rules.buddy,
         )
         self.neighbours = Neighbours(
             name, info.host, timing, self.roster, self.prober, self.judging, self.listening, self.outbox, self.timers,
-            rng, self.counts,
+            rng, self.counts, self.relays,
         )  # fmt: skip
         self.hearing = Hearing(self, now)
         self.rounds = Rounds(self)
@@ -138,6 +152,11 @@ class Member:
     def standing(self) -> Assessment:
         """What I think of myself."""
         return self.judging.assessment
+
+    @property
+    def heard_until(self) -> float:
+        """Listening seconds of the input that is being handled."""
+        return self._at
 
     def next_timer(self) -> float:
         """When `handle_timer` is to be called at the latest."""
@@ -186,6 +205,8 @@ class Member:
             self.outbox.datagram_to(source, sender, record.alive)
             return
         self.vouching.brought_by(sender, via, at)
+        if record is not None and record.info.relays and source == record.address and via is Via.DATAGRAM:
+            record.near_at = at
         if record is not None and packet.epoch == record.epoch:
             self.hearing.hear_sender(record, packet, via, at, now, clock_offset)
         for message in packet.messages:
@@ -213,6 +234,17 @@ class Member:
         """Say goodbye. The driver sends what is outgoing, and may then stop."""
         self.membership.leave()
 
+    def fall_asleep(self, now: float) -> None:
+        """The machine is about to be suspended, and says so: say goodbye, until `wake_up`. The driver sends what is
+        outgoing, and then lets the machine go."""
+        self._wake(now)
+        self.membership.leave(ASLEEP)
+
+    def wake_up(self, now: float) -> None:
+        """It is awake again, or stayed so after all: go on as a later life, if I said goodbye for that."""
+        self._wake(now)
+        self.membership.return_from(ASLEEP)
+
     def forget(self, name: NodeName, now: float) -> bool:
         """Have a member forgotten that does not come back; False if it is unknown, or there after all."""
         record = self.roster.get(name)
@@ -231,14 +263,22 @@ class Member:
             self.emit(CastOut(revoked))
 
     def advertise(self, info: NodeInfo) -> None:
-        """Something that seldom changes about me did."""
-        self.membership.announce(info)
+        """Something that seldom changes about me did. Who my relays are, only I know."""
+        before = self.membership.me.info
+        self.membership.announce(with_relays(info, before.relays))
+        if (info.gossip_host, info.gossip_port) != (before.gossip_host, before.gossip_port):
+            self.relays.ask_anew()
+
+    def _name_relays(self, relays: tuple[str, ...]) -> None:
+        self.membership.announce(with_relays(self.membership.me.info, relays))
+        self.emit(Relayed(relays))
 
     def stream_up(self, name: NodeName, now: float) -> None:
         """A stream with that member stands."""
         self._wake(now)
         if (record := self.roster.get(name)) is not None:
             self.neighbours.stream_up(record, now)
+            self.relays.review(now)
         else:
             self._early_streams.add(name)
 
@@ -256,6 +296,7 @@ class Member:
         if (record := self.roster.get(name)) is not None:
             self.neighbours.stream_ended(record, end, now)
             self.judging.judge(record, now)
+            self.relays.review(now)
 
     def connect_answered(self, name: NodeName, epoch: int, outcome: Connect, now: float) -> None:
         """How a kernel answered a connection attempt."""
@@ -282,7 +323,7 @@ class Member:
 
     def slept(self, now: float) -> None:
         """The machine was suspended: silence until now proves nothing, whatever the clocks say."""
-        self._wake(now)
+        self.wake_up(now)
         self.listening.resume(now)
         self._resumed(now)
 
@@ -333,53 +374,3 @@ class Member:
             self._events.popleft()
             self.counts["dropped_event"] += 1
         self._events.append(event)
-
-    # What probes tell
-
-    def probe_answered(self, record: Record, now: float, *, via: str | None, transport: Via, rtt: float | None) -> None:
-        """A member answered a probe of mine, itself or through a helper."""
-        at = self._at
-        if via is None:
-            record.missed = 0
-            record.rtt = rtt if rtt is not None else record.rtt
-            record.note(Kind.ACK, at, record.name, f"answered a ping by {TRANSPORT[transport]}")
-        else:
-            record.indirect_at, record.indirect_via, record.direct_failed_at = at, via, at
-            record.note(Kind.INDIRECT_ACK, at, via, f"answered {via}'s ping on my behalf")
-            self._missed(record, now)
-        if record.presence is not Presence.FRESH:
-            self.judging.judge(record, now)
-
-    def probe_failed(self, record: Record, now: float, *, nacks: int, asked: int) -> None:
-        """Nothing of a member answered: neither it, nor through helpers, nor over a stream."""
-        at = self._at
-        record.direct_failed_at = at
-        record.note(
-            Kind.PROBE_FAILED, at, self.name, f"ping lost, directly and through {asked} others ({nacks} said so)"
-        )
-        if self.judging.refused_since is None and not self.membership.leaving:
-            self.membership.suspect(record, at)
-        if not record.is_gone:
-            self.neighbours.knock(record)
-            self._missed(record, now)
-        self.judging.judge(record, now)
-
-    def _missed(self, record: Record, now: float) -> None:
-        """It did not answer directly. Ask again soon, not in a whole round's time: a datagram may have been lost."""
-        record.missed += 1
-        if record.missed == 1:
-            self.timers.at(now + self.timing.probe_interval, lambda t: self.prober.probe(record, t))
-
-    def helper_refused(self, record: Record, helper: str, now: float) -> None:
-        """A helper's connection to a member was refused."""
-        helper_record = self.roster.get(helper)
-        if helper_record is not None:
-            self.neighbours.helper_refused(record, helper_record, now)
-            self.judging.judge(record, now)
-
-    def helper_accepted(self, record: Record, helper: str, now: float) -> None:
-        """A helper's connection to a member was accepted."""
-        helper_record = self.roster.get(helper)
-        if helper_record is not None:
-            self.neighbours.helper_accepted(record, helper_record, now)
-            self.judging.judge(record, now)

@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from meshfleet.gossip.spread import Spread
     from meshfleet.gossip.vouching import Vouching
 
+LEAVING = "left"
+ASLEEP = "asleep"
+"""Why a member says goodbye: for good, or because its machine is suspended."""
+
 CLAIMS_PER_SYNC = 120
 """Claims in one push-pull frame: some 360 bytes each."""
 URGENT = 6
@@ -92,6 +96,7 @@ class Membership:
         self._counts = counts
         self._emit = emit
         self.leaving = False
+        self._left_for = LEAVING
         self.synced = False
         """Whether anybody has told me all that it knows."""
         self._usurped_by = 0
@@ -283,14 +288,23 @@ class Membership:
             self._say(epoch=claim.epoch + 1, incarnation=0)
             self._emit(Renewed(self.me.epoch))
 
-    def leave(self) -> Left:
-        """Say goodbye, to a few directly and by them to all."""
+    def leave(self, reason: str = LEAVING) -> Left:
+        """Say goodbye, to a few directly and by them to all. Where that is said already, for good, it stays so."""
+        if not self.leaving:
+            self._left_for = reason
         self.leaving = True
-        goodbye = self._vouching.sign(Left(self.name, self.epoch, self.name))
+        goodbye = self._vouching.sign(Left(self.name, self.epoch, self.name, self._left_for))
         self._rumors.add(goodbye)
         for record in self._roster.sample(max(32, 2 * self._timing.fan_out)):
             self._outbox.datagram(record, goodbye)
         return goodbye
+
+    def return_from(self, reason: str) -> None:
+        """Be there again, if that is why I left: what left is final, so as a later life."""
+        if self.leaving and self._left_for == reason:
+            self.leaving = False
+            self._say(epoch=self.epoch + 1, incarnation=0)
+            self._emit(Renewed(self.me.epoch))
 
     def forget(self, record: Record, at: float) -> None:
         """An operator says that a member will not come back."""

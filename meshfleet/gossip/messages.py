@@ -47,6 +47,8 @@ class NodeInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Version of the keyring that it holds: whoever has an older one fetches it there."""
     issues: bool = False
     """Whether it holds the authority's key: invitations and new certificates are to be had there."""
+    relays: Annotated[tuple[Name, ...], msgspec.Meta(max_length=8)] = ()
+    """Where nobody can reach it: who passes on what is for it."""
 
 
 class Alive(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -200,6 +202,14 @@ class Nack(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
     trouble: Trouble
 
 
+class Relay(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
+    """Pass this on to `to`, over the stream that it holds; from whom it named as its relay, over that stream: for you.
+    A datagram, sealed by whoever sends it, though it may be as large as a frame."""
+
+    to: Name
+    sealed: Annotated[bytes, msgspec.Meta(max_length=60_000)]
+
+
 class SnapshotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
     """One agent's snapshot, in its origin's bytes, and whom its receiver passes it on to."""
 
@@ -272,6 +282,7 @@ Message: TypeAlias = (
     | PingReq
     | Ack
     | Nack
+    | Relay
     | SnapshotMessage
     | Digest
     | Want
@@ -299,10 +310,12 @@ class Packet(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Via(IntEnum):
-    """How a packet is to travel."""
+    """How a packet travels."""
 
     DATAGRAM = 1
     STREAM = 2
+    RELAY = 3
+    """As a datagram that somebody passed on: worth no more than one that came by itself. Only of what arrives."""
 
 
 class SendPacket(msgspec.Struct, frozen=True, gc=False):
@@ -315,6 +328,8 @@ class SendPacket(msgspec.Struct, frozen=True, gc=False):
     messages: tuple[Message, ...]
     size: int
     """Bytes of it, head and seal included, as the measure passed in counts them."""
+    relay: NodeName | None = None
+    """Who is at that address, and is to pass it on to `to`, where nobody can reach `to` itself."""
 
 
 class TryConnect(msgspec.Struct, frozen=True, gc=False):

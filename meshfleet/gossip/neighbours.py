@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from meshfleet.gossip.listening import Listening
     from meshfleet.gossip.outbox import Outbox
     from meshfleet.gossip.prober import Prober
+    from meshfleet.gossip.relays import Relays
     from meshfleet.gossip.roster import Record, Roster
     from meshfleet.gossip.timers import Timers
 
@@ -46,7 +47,10 @@ class Neighbours:
         timers: Timers,
         rng: Random,
         counts: Counts,
+        relays: Relays,
     ) -> None:
+        self._relays = relays
+        relays.neighbours = self
         self._me = me
         self._host = host
         self._timing = timing
@@ -84,7 +88,8 @@ class Neighbours:
 
     def _candidates(self) -> list[Record]:
         """The next in the ring of names first, then the others at random."""
-        others = [r for r in self._roster if r.presence is Presence.FRESH and r.name not in self._chosen]
+        fresh = [r for r in self._roster if r.presence is Presence.FRESH and r.name not in self._chosen]
+        others = [r for r in fresh if not r.info.relays]  # a hidden one opens streams itself
         if not others:
             return []
         successor = min(others, key=lambda r: (r.name <= self._me, r.name))
@@ -94,13 +99,20 @@ class Neighbours:
 
     def _let_go(self, name: NodeName) -> None:
         del self._chosen[name]
-        self._outbox.drop_stream(name)
+        if name not in self._relays.chosen:
+            self._outbox.drop_stream(name)
+
+    def let_go_of(self, name: NodeName) -> None:
+        """A stream is not needed as a relay's any more; as a neighbour's it may be."""
+        if name not in self._chosen:
+            self._outbox.drop_stream(name)
 
     # What the driver reports
 
     def stream_up(self, record: Record, now: float) -> None:
         """A stream with that member stands, whoever opened it."""
         at = self._listening.at(now)
+        record.has_stream = True
         record.eof = None  # whoever can open a stream again has not died
         record.note(Kind.STREAM_UP, at, self._me, "stream established")
 
@@ -111,6 +123,7 @@ class Neighbours:
     def stream_ended(self, record: Record, end: StreamEnd, now: float) -> None:
         """A stream with that member ended. If nobody said goodbye, knock at once."""
         at = self._listening.at(now)
+        record.has_stream = False
         self._chosen.pop(record.name, None)
         match end:
             case StreamEnd.EOF:
@@ -133,7 +146,10 @@ class Neighbours:
         record.unanswered_since = None
 
     def knock(self, record: Record) -> None:
-        """Ask the kernel at that address whether anybody listens."""
+        """Ask the kernel at that address whether anybody listens. Not of a hidden member: at the address that it names
+        nobody answers, or somebody else does."""
+        if record.info.relays:
+            return
         if self._knocking >= CONNECTS:
             self._counts["refused_connect"] += 1
             return
@@ -144,6 +160,9 @@ class Neighbours:
         """How a kernel answered a connection attempt."""
         at = self._listening.at(now)
         self._knocking = max(0, self._knocking - 1)
+        if record.info.relays:
+            self._prober.on_connect(record, outcome)  # a dial back: its answer is for who asked, and no evidence
+            return
         if outcome in (Connect.ACCEPTED, Connect.REFUSED):
             record.unanswered_since = None
         match outcome:

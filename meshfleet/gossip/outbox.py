@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from meshfleet.gossip.beats import Heartbeats
     from meshfleet.gossip.roster import Record
     from meshfleet.gossip.rumors import Measure, Rumors
+    from meshfleet.gossip.ways import Ways
 
 FOR_BEATS = 400
 """Bytes of a datagram that claims leave to heartbeats that are to be passed on. Signed claims take some 100 bytes each:
 when many are told at once, as where a cut heals, heartbeats would wait behind them, and silence seem longer."""
+
+RELAY_HEAD = 80
+"""Bytes of a Relay beside what it carries: the longest name, and heads."""
 
 _Place = tuple[str, int, NodeName | None, Via]
 
@@ -28,7 +32,10 @@ class Outbox:
     oldest go.
     """
 
-    def __init__(self, measure: Measure, overhead: int, rumors: Rumors, beats: Heartbeats, counts: Counts) -> None:
+    def __init__(
+        self, measure: Measure, overhead: int, rumors: Rumors, beats: Heartbeats, counts: Counts, ways: Ways
+    ) -> None:
+        self.ways = ways
         self._measure = measure
         self._overhead = overhead
         self._datagram_room = DATAGRAM_BYTES - overhead
@@ -49,10 +56,15 @@ class Outbox:
     def datagram_to(self, address: Address, to: NodeName | None, *messages: Message) -> None:
         """Send by datagram to an address, whoever is there."""
         host, port = address
+        room = self._datagram_room - (RELAY_HEAD + self._overhead if self.ways.is_hidden(to) else 0)
         for message in messages:
             size = self._measure(message)
-            via = Via.DATAGRAM if size <= self._datagram_room else Via.STREAM
+            via = Via.DATAGRAM if size <= room else Via.STREAM
             self._put((host, port, to, via), message, size)
+
+    def straight(self, record: Record, *messages: Message) -> None:
+        """Send by datagram to where a member says that it listens, though it has relays."""
+        self.datagram_to(record.address, None, *messages)
 
     def stream(self, record: Record, *messages: Message) -> None:
         """Send over the stream to a member; the driver opens one if none is there."""
@@ -81,14 +93,18 @@ class Outbox:
         out: list[Outgoing] = [*self._orders]
         self._orders.clear()
         for (host, port, to, via), messages in waiting.items():
-            if via is Via.DATAGRAM:
-                for packed, size in _pack(messages, self._datagram_room):
+            room, head, relay, rides = self._datagram_room, self._overhead, None, via is Via.DATAGRAM
+            by = self.ways.way(to, (host, port), at)
+            if by is not None and by.name == to:
+                via = Via.STREAM
+            elif by is not None:
+                (host, port), relay, head = by.address, by.name, head + RELAY_HEAD + self._overhead
+                room -= RELAY_HEAD + self._overhead
+            for packed, size in _pack(messages, room if rides else FRAME_BYTES):
+                if rides:
                     self.datagrams += 1
-                    size += self._take_along(packed, self._datagram_room - size, members, at)
-                    out.append(SendPacket(host, port, to, via, tuple(packed), size + self._overhead))
-            else:
-                for packed, size in _pack(messages, FRAME_BYTES):
-                    out.append(SendPacket(host, port, to, via, tuple(packed), size + self._overhead))
+                    size += self._take_along(packed, room - size, members, at)
+                out.append(SendPacket(host, port, to, via, tuple(packed), size + head, relay))
         return out
 
     def _take_along(self, packed: list[Message], room: int, members: int, at: float) -> int:

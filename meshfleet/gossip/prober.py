@@ -74,6 +74,11 @@ class _Relay:
     record: Record
     epoch: int
     trouble: Trouble = Trouble.SILENT
+    dials_back: bool = False
+    """It is the asker itself that is sought, where it says that it listens. Somebody else may be there, in another
+    network, so a connection and an answer of its own are wanted."""
+    accepted: bool = False
+    answered: bool = False
     timers: list[Timer] = field(default_factory=list)
 
 
@@ -153,10 +158,21 @@ class Prober:
         probing = self._rounds[seq]
         record, stretch = probing.record, self._awareness.multiplier
         within = probing.began + self._timing.nack_deadline * stretch - now
-        for helper in self._roster.sample(self._timing.helpers, but=(record.name,), first=record.asked_by):
+        for helper in self._helpers(record):
             probing.helpers[helper.name] = False
             self._outbox.datagram(helper, PingReq(seq, record.name, max(0.0, within)))
-        self._outbox.stream(record, Ping(seq, record.name))
+        if record.info.relays:  # its relays are asked; and it may be near, though it went another way
+            self._outbox.straight(record, Ping(seq, record.name))
+        else:
+            self._outbox.stream(record, Ping(seq, record.name))
+
+    def _helpers(self, record: Record) -> list[Record]:
+        """Whoever passes on for it first: each has a stream of its own to it."""
+        if not record.info.relays:
+            return self._roster.sample(self._timing.helpers, but=(record.name,), first=record.asked_by)
+        first = self._outbox.ways.relays_of(record)[: self._timing.helpers]
+        others = (record.name, *[each.name for each in first])
+        return [*first, *self._roster.sample(self._timing.helpers - len(first), but=others)]
 
     def _give_up(self, seq: int, now: float) -> None:
         probing = self._rounds[seq]
@@ -179,7 +195,7 @@ class Prober:
         if ping.target != self._me:
             self._counts["ping_for_another"] += 1
             return
-        send = self._outbox.datagram_to if via is Via.DATAGRAM else self._outbox.stream_to
+        send = self._outbox.datagram_to if via is not Via.STREAM else self._outbox.stream_to
         send(source, sender, Ack(ping.seq, self._me, epoch))
 
     def on_ping_request(self, request: PingReq, source: Address, sender: NodeName, now: float) -> None:
@@ -192,13 +208,24 @@ class Prober:
             return
         self._seq += 1
         seq = self._seq
-        relay = self._relays[seq] = _Relay(source, sender, request.seq, record, record.epoch)
-        self._outbox.datagram(record, Ping(seq, record.name), *self._buddy(record))
+        dials = request.target == sender  # it wants to know whether it can be reached where it listens
+        relay = self._relays[seq] = _Relay(source, sender, request.seq, record, record.epoch, dials_back=dials)
         within = min(request.within, self._timing.probe_deadline * (1 + self._timing.health_max))
-        relay.timers = [
-            self._timers.at(now + within / 2, lambda t: self._outbox.connect(record)),
-            self._timers.at(now + within, lambda t: self._nack(seq)),
-        ]
+        relay.timers = [self._timers.at(now + within, lambda t: self._nack(seq))]
+        if dials:
+            self._outbox.straight(record, Ping(seq, record.name))
+            self._outbox.connect(record)
+            return
+        self._outbox.datagram(record, Ping(seq, record.name), *self._buddy(record))
+        relay.timers.append(self._timers.at(now + within / 2, lambda t: self._ask_its_kernel(relay)))
+
+    def _ask_its_kernel(self, relay: _Relay) -> None:
+        """A hidden member's answers on the stream that it holds, or not at all."""
+        record = relay.record
+        if not record.info.relays:
+            self._outbox.connect(record)
+        elif record.acknowledged_at is not None and record.acknowledged_at > record.heard_at:
+            relay.trouble = Trouble.ACCEPTED_MUTE
 
     def _nack(self, seq: int) -> None:
         relay = self._relays.pop(seq)
@@ -207,9 +234,16 @@ class Prober:
 
     def on_connect(self, record: Record, outcome: Connect) -> None:
         """How a kernel answered: what helpers tell in their nack."""
-        for relay in self._relays.values():
-            if relay.record is record and outcome in _TROUBLE:
-                relay.trouble = _TROUBLE[outcome]
+        for seq, relay in [*self._relays.items()]:
+            if relay.record is not record:
+                continue
+            relay.trouble = _TROUBLE.get(outcome, relay.trouble)
+            relay.accepted = outcome is Connect.ACCEPTED
+            if relay.dials_back and not relay.accepted:
+                relay.timers[0].cancel()
+                self._nack(seq)
+            elif relay.dials_back and relay.answered:
+                self._tell_answered(seq)
 
     def on_ack(self, ack: Ack, sender: NodeName, via: Via, now: float) -> None:
         """Somebody answered: a round of mine, or one of those I ping for."""
@@ -241,10 +275,15 @@ class Prober:
         if sender != relay.record.name or ack.subject != relay.record.name:
             self._counts["stray_ack"] += 1
             return
+        relay.answered = True
+        if relay.accepted or not relay.dials_back:
+            self._tell_answered(ack.seq)
+
+    def _tell_answered(self, seq: int) -> None:
+        relay = self._relays.pop(seq)
         for timer in relay.timers:
             timer.cancel()
-        del self._relays[ack.seq]
-        self._outbox.datagram_to(relay.asker, relay.asker_name, Ack(relay.asker_seq, ack.subject, ack.epoch))
+        self._outbox.datagram_to(relay.asker, relay.asker_name, Ack(relay.asker_seq, relay.record.name, relay.epoch))
 
     def on_nack(self, nack: Nack, sender: NodeName, now: float) -> None:
         """A helper is well, and got no answer."""

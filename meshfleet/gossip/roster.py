@@ -24,46 +24,12 @@ class Record:
     """What this observer knows of one member. Times are listening seconds."""
 
     __slots__ = (
-        "accepted_at",
-        "acknowledged_at",
-        "address",
-        "answered_at",
-        "asked_by",
-        "beat",
-        "beat_at",
-        "clock_offset",
-        "direct_at",
-        "direct_failed_at",
-        "due",
-        "eof",
-        "epoch",
-        "facts",
-        "grouped_at",
-        "hopeful_place",
-        "hot",
-        "indirect_at",
-        "indirect_via",
-        "info",
-        "judged_since",
-        "known",
-        "looked_at",
-        "met_at",
-        "missed",
-        "name",
-        "obituary_at",
-        "presence",
-        "proof",
-        "refusals",
-        "relay_via",
-        "rtt",
-        "suspicion",
-        "tag",
-        "told",
-        "touched",
-        "transport",
-        "unanswered_since",
-        "verdict",
-    )
+        "accepted_at", "acknowledged_at", "address", "answered_at", "asked_by", "beat", "beat_at", "clock_offset",
+        "direct_at", "direct_failed_at", "due", "eof", "epoch", "facts", "grouped_at", "has_stream", "hopeful_place",
+        "hot", "indirect_at", "indirect_via", "info", "judged_since", "known", "looked_at", "met_at", "missed",
+        "name", "near_at", "obituary_at", "presence", "proof", "refusals", "relay_via", "rtt", "sent_by", "suspicion",
+        "tag", "told", "touched", "transport", "unanswered_since", "verdict",
+    )  # fmt: skip
 
     def __init__(self, name: NodeName, known: Known, now: float) -> None:
         self.name = name
@@ -90,6 +56,12 @@ class Record:
         self.relay_via: str | None = None
         self.transport: str | None = None
         self.direct_failed_at = self.looked_at = -1e18
+        self.has_stream = False
+        """Whether a stream with it stands, whoever opened it."""
+        self.near_at = -1e18
+        """When a datagram of it last came from the address that it names."""
+        self.sent_by: NodeName | None = None
+        """By which relay it was last sent to; None: straight, or over the stream that stands."""
         self.missed = 0
         """Probes in a row that it did not answer directly."""
         self.rtt: float | None = None
@@ -159,11 +131,19 @@ class Record:
         """How it is reached, by round trips: directly, through whom, or only by what others pass on."""
         if self.presence not in HOPEFUL:
             return None
+        if self.info.relays and self.sent_by is not None:
+            return f"relay via {self.sent_by}"
         if self.direct_at > self.direct_failed_at:
             return "direct"
         if self.indirect_via is not None and self.indirect_at >= self.direct_failed_at:
             return f"indirect via {self.indirect_via}"
         return f"relay via {self.relay_via}" if self.relay_via else "direct"
+
+    @property
+    def way(self) -> str | None:
+        """By what it was last heard: udp or stream. Of one that is hidden, by what it is sent to: relay, its stream."""
+        hidden = "relay" if self.sent_by is not None else "stream" if self.has_stream else self.transport
+        return hidden if self.info.relays else self.transport
 
     def note(self, kind: Kind, at: float, by: str, detail: str, host: str = "") -> Fact:
         """Remember a fact for `why`. Since the last verdict, the first and the last of one kind from one source

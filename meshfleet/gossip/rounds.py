@@ -156,12 +156,15 @@ class Rounds:
 
     def _push_pull(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
-        for record in member.roster.sample(1):
+        for record in [r for r in member.roster.sample(1) if not r.info.relays or r.has_stream]:  # else it asks itself
             member.outbox.stream(record, *member.membership.everything(at, reply=True))
 
     def _review(self, now: float) -> None:
         member = self._member
         member.neighbours.review()
+        if not member.relays.hidden and member.rows.lost_me():
+            member.relays.wonder(now)
+        member.relays.review(now)
         for record in member.roster.doubted.values():
             if record.asked_by is not None and not record.is_gone:
                 member.prober.probe(record, now)  # before the sign of life that a helper got is too old

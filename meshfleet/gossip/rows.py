@@ -97,6 +97,12 @@ class Rows:
         for record, ends in self._roster.share_out(until, self._timing.shares, but=row.name, whole=whole):
             self._outbox.datagram(record, msgspec.structs.replace(row, until=ends))
 
+    def lost_me(self) -> bool:
+        """Whether two or more members, all of a small fleet, say that they don't reach me directly, and I hear them."""
+        hearing = [r for r in self._roster.hopeful if r.presence is Presence.FRESH and not r.missed]
+        losing = [r for r in hearing if (row := self._theirs.get(r.name)) and self.mine.name in row.unreached]
+        return bool(losing) and len(losing) >= min(2, len(hearing))
+
     def all(self) -> tuple[Row, ...]:
         """Every row that ever held something, for push-pull."""
         mine = (self.mine,) if self.mine.version else ()

@@ -16,6 +16,7 @@ import trio
 from meshfleet.errors import MeshfleetError, TooBig, WireError
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.events import CastOut, Event, Joined, Restarted
+from meshfleet.gossip.limits import DATAGRAM_BYTES
 from meshfleet.gossip.messages import (
     Ack,
     Alive,
@@ -31,6 +32,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Relay,
     Revoked,
     Row,
     SendPacket,
@@ -45,6 +47,7 @@ from meshfleet.logs import get_logger
 from meshfleet.node.clocks import SuspendWatch
 from meshfleet.node.links import Links, knock
 from meshfleet.node.process import Process, parse
+from meshfleet.node.relaying import Relaying
 from meshfleet.wire.codec import decode_packet, encode_packet
 from meshfleet.wire.seal import UnknownKey
 
@@ -111,6 +114,7 @@ class Driver:
         self._on_events = on_events
         self._sleep = trio.CancelScope()
         self._links: Links | None = None
+        self._relaying = Relaying(self)
         self._nursery: trio.Nursery | None = None
         self._lag = 0.0
         self._suspend = SuspendWatch(machine.asleep)
@@ -149,15 +153,21 @@ class Driver:
     async def _receive_forever(self) -> None:
         while True:
             for data, source in await self._datagrams.receive():
-                try:
-                    packet = decode_packet(self._sealer.open(data), self.counts)
-                    self._sealer.hold_to(data, packet.source)
-                except WireError as error:
-                    self.counts[f"drop_{error.cause}"] += 1
-                    if isinstance(error, UnknownKey):
-                        self.missed_key = True
-                    continue
-                self._receive(packet, source, Via.DATAGRAM)
+                packet = self.opened(data)
+                if packet is not None:
+                    self.receive(packet, source, Via.DATAGRAM)
+
+    def opened(self, data: bytes, most: int = DATAGRAM_BYTES) -> Packet | None:
+        """What a datagram holds; None where it is none of this fleet's."""
+        try:
+            packet = decode_packet(self._sealer.open(data, most=most), self.counts)
+            self._sealer.hold_to(data, packet.source)
+        except WireError as error:
+            self.counts[f"drop_{error.cause}"] += 1
+            if isinstance(error, UnknownKey):
+                self.missed_key = True
+            return None
+        return packet
 
     def took_missed_key(self) -> bool:
         """Whether a key was missed; and look anew from here on."""
@@ -166,13 +176,16 @@ class Driver:
 
     def packet_arrived(self, packet: Packet, link: Link) -> None:
         """A stream's frame."""
-        self._receive(packet, link.address, Via.STREAM)
+        self.receive(packet, link.address, Via.STREAM)
 
-    def _receive(self, packet: Packet, source: Address, via: Via) -> None:
+    def receive(self, packet: Packet, source: Address, via: Via) -> None:
+        """An authentic packet, from wherever."""
         if packet.source in self._blocked:
             return
         if any(isinstance(message, _CHECKED) for message in packet.messages):
             packet = self._without_forgeries(packet, via)
+        if any(isinstance(message, Relay) for message in packet.messages):
+            packet = self._relaying.without(packet, via, self._machine.now())
         offset = (packet.wall_ms - self._wall_ms()) / 1000
         for part in _probes_first(packet):
             self.tell(partial(_receive, part, source, via, offset))
@@ -272,7 +285,7 @@ class Driver:
 
     def _flush(self, now: float) -> None:
         for out in self.member.outgoing(now):
-            self._send(out)
+            self.send(out)
         events = list(self.member.events())
         for event in events:
             if isinstance(event, Joined | Restarted):
@@ -287,15 +300,16 @@ class Driver:
 
     # What is sent
 
-    def _send(self, out: Outgoing) -> None:
+    def send(self, out: Outgoing) -> None:
+        """One order of the member's."""
         match out:
+            case SendPacket(relay=str()):
+                self._relaying.send(out)
             case SendPacket(via=Via.DATAGRAM):
                 if out.to in self._blocked:
                     return
-                try:
-                    data = self._sealer.seal(self.encode(out.messages))
-                except TooBig as error:
-                    self._fault(error)  # the core packs by size: a bug of ours, and no reason to stop
+                data = self.seal(out.messages, DATAGRAM_BYTES)
+                if data is None:
                     return
                 if self._datagrams.send(data, Address(out.host, out.port)) is Connect.OWN_ERROR:
                     self.member.send_refused(self._machine.now())
@@ -308,6 +322,14 @@ class Driver:
                 self.links.keep(out.to, Address(out.host, out.port))
             case DropStream():
                 self.links.drop(out.to)
+
+    def seal(self, messages: tuple[Message, ...], most: int) -> bytes | None:
+        """The datagram that carries `messages`; None where it would have more than `most` bytes."""
+        try:
+            return self._sealer.seal(self.encode(messages), most=most)
+        except TooBig as error:
+            self._fault(error)  # the core packs by size: a bug of ours, and no reason to stop
+            return None
 
     def encode(self, messages: tuple[Message, ...]) -> bytes:
         """The packet that carries `messages`, as bytes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshfleet.gossip.events import CastOut, Event, Judged, NameTaken, Stands
+from meshfleet.gossip.events import CastOut, Event, Joined, Judged, NameTaken, Relayed, Stands
 from meshfleet.logs import get_logger
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ log = get_logger("meshfleet.node")
 def write(event: Event, me: NodeName) -> None:
     """A line, for those events that an operator wants to look up later."""
     match event:
+        case Relayed(relays):
+            log.info("relays", names=",".join(relays) or "none")
+        case Joined():
+            log.info("introduced", node=event.name)
         case Judged():
             log.info("judged", node=event.name, now=event.verdict.presence.value,
                      certainty=event.verdict.certainty and event.verdict.certainty.value,

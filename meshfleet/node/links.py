@@ -155,6 +155,11 @@ class Links:
         for link in [*self._by_name.get(name, []), *(each for each in self._dialling.values() if each.peer == name)]:
             link.throw_out("it was revoked")
 
+    def give_up_all(self) -> None:
+        """End all streams at once, without a word: the address that they stand from is no more."""
+        for link in [*self._dialling.values(), *(link for links in self._by_name.values() for link in links)]:
+            link.throw_out("this machine has another address")
+
     def close_all(self) -> None:
         """Say goodbye on every stream."""
         for links in self._by_name.values():

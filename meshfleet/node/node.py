@@ -37,8 +37,10 @@ from meshfleet.node.machine import Machine
 from meshfleet.node.office import Office
 from meshfleet.node.otel.starting import exporting, start_exporting, told
 from meshfleet.node.rejoining import join, join_seeds, remember_peers
+from meshfleet.node.roaming import roam
 from meshfleet.node.seeking import Seeking
 from meshfleet.node.settling import identity_of, refuse_observer, resolved, role_of
+from meshfleet.node.sleeping import GOODBYE, Sleeping
 from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
 from meshfleet.node.store import StateDir
 from meshfleet.node.supervise import supervise
@@ -64,9 +66,6 @@ VIEW_KEPT = 0.25
 """Seconds for which a view is handed out again while nothing but ages changed: what 1,000 readers cost in between
 is nothing."""
 
-FAREWELL = 0.5
-"""Seconds that goodbyes are given to leave the machine."""
-
 
 class Node:
     """A running node. Made by `open_node`. For use from one Trio run; calls that are not async never wait."""
@@ -84,8 +83,7 @@ class Node:
         ledger: Ledger,
     ) -> None:
         self.keyring = trust.keyring  # readers' tokens are signed with it
-        self._machine = machine
-        self._wall = wall
+        self._machine, self._wall = machine, wall
         self.config = config
         self._member = member
         self._driver = driver
@@ -104,6 +102,7 @@ class Node:
         budget = config.attention.period_cost_usd
         self.accounting = Accounting(self, trust, ledger, config.billing, self.counts, wall, budget)
         self.heeding = heeding(self, config, self.counts, wall)
+        self.sleeping = Sleeping(driver, machine.dozing)
         self.exporter = exporting(self, config, trust.fleet.fleet_id, self.counts, wall)
         self._watchers: list[Callable[[Event], None]] = []
         self._info = member.membership.me.info
@@ -229,12 +228,19 @@ class Node:
 
     def advertise(self, base_url: str) -> None:
         """Tell the fleet where this node serves HTTP."""
-        self._info = msgspec.structs.replace(self._info, base_url=base_url)
-        self._driver.tell(lambda member, now: member.advertise(self._info))
+        self._say(base_url=base_url)
 
     def _say_ring(self, version: int) -> None:
-        self._info = msgspec.structs.replace(self._info, ring=version)
+        self._say(ring=version)
+
+    def _say(self, **changed: object) -> None:
+        self._info = msgspec.structs.replace(self._info, **changed)
         self._driver.tell(lambda member, now: member.advertise(self._info))
+
+    def _moved(self, there: Address) -> None:
+        """This machine has another address: what stood from the old one stands no more."""
+        self._say(gossip_host=there.host, gossip_port=there.port)
+        self._driver.links.give_up_all()
 
     def _is_live(self, name: NodeName) -> bool:
         record = self._member.roster.get(name)
@@ -248,7 +254,7 @@ class Node:
         """Say goodbye to all, and give that time to get out."""
         self._driver.tell(lambda member, now: member.leave(now))
         self._driver.links.close_all()
-        await trio.sleep(FAREWELL)
+        await trio.sleep(GOODBYE)
 
     def forget(self, name: NodeName) -> None:
         """Have the fleet forget a node that won't come back. ConfigError if it is unknown, or there."""
@@ -344,28 +350,21 @@ async def open_node(
         epoch = int(wall() * 1000) if store is None else store.next_epoch(int(wall() * 1000))
         datagrams, bound = await bind_both(network, await resolved(network, config.gossip))
         try:
-            there, me = network.advertised(bound), machine.process()
-            process = None if me is None else str(me)
+            there, process = network.advertised(bound), machine.process()
             info = NodeInfo(
-                config.host, there.host, there.port, config.zone, role_of(config, trust), None, config.version, process,
-                trust.ring.version, trust.authority is not None,
+                config.host, there.host, there.port, config.zone, role_of(config, trust), None, config.version,
+                None if process is None else str(process), trust.ring.version, trust.authority is not None,
             )  # fmt: skip
             now, rng = machine.now(), rng or random.Random()
-            member = Member(
-                config.name, Epoch(epoch), info, config.timing, rng, size_of, PACKET_OVERHEAD, trust.vouching(), now
-            )
+            rest = (config.timing, rng, size_of, PACKET_OVERHEAD, trust.vouching(), now)
+            member = Member(config.name, Epoch(epoch), info, *rest)
             for revoked in trust.revoked:
                 member.revoke(revoked, now)
             driver = Driver(
-                member,
-                network,
-                datagrams,
-                trust,
+                member, network, datagrams, trust, machine=machine, wall_ms=lambda: int(wall() * 1000),
                 enter=lambda hello, source: handed[0].entrance.serve(hello, source),
-                machine=machine,
-                wall_ms=lambda: int(wall() * 1000),
                 on_events=lambda e: handed[0].on_events(e),
-            )
+            )  # fmt: skip
             ledger = await open_ledger(config.state_dir, config.name, epoch)
             node = Node(config, member, driver, store, network, machine, wall, trust, ledger)
             handed.append(node)
@@ -378,6 +377,9 @@ async def open_node(
                 nursery.start_soon(supervise, "attending", node.attending.run, node.counts)
                 nursery.start_soon(supervise, "accounts", node.accounting.run, node.counts)
                 nursery.start_soon(supervise, "attention", node.heeding.run, node.counts)
+                nursery.start_soon(supervise, "sleep", node.sleeping.run, node.counts)
+                moving = partial(roam, network, machine, bound, node._moved)
+                nursery.start_soon(supervise, "roaming", moving, node.counts)
                 start_exporting(node.exporter, nursery, node.counts)
                 nursery.start_soon(supervise, "keys", partial(node.tending.run, driver.took_missed_key), node.counts)
                 nursery.start_soon(supervise, "join", partial(join_seeds, node, network, store), node.counts)
@@ -387,8 +389,8 @@ async def open_node(
                 nursery.cancel_scope.cancel()
         finally:
             datagrams.close()
-            if handed:
-                handed[0].accounting.close()
+            for node in handed:
+                node.accounting.close()
     finally:
         if store is not None:
             store.close()

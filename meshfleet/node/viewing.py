@@ -131,7 +131,7 @@ class Viewing:
             age_s=0.0,
             last_seen=rfc3339(wall),
             since=rfc3339(wall - (at - self._member.started_at)),
-            reasons=(),
+            reasons=_hidden(me.info.relays),
             rtt_ms=None,
             clock_offset_ms=None,
             base_url=me.info.base_url,
@@ -151,7 +151,7 @@ class Viewing:
             presence=record.presence,
             certainty=record.verdict.certainty,
             reach=record.reach,
-            transport=record.transport,
+            transport=record.way,
             age_s=round(age, 2),
             last_seen=rfc3339(wall - age) if record.beat else None,
             since=rfc3339(wall - (at - record.judged_since)),
@@ -188,7 +188,7 @@ class Viewing:
                 state,
                 record.verdict,
                 age=age,
-                transport=record.transport,
+                transport=record.way,
                 last_seen=last_seen,
                 since=since,
             )
@@ -244,6 +244,10 @@ class Viewing:
             shelf = self._member.replica.shelf(node)
             if shelf is None or agent not in shelf.held or shelf.held[agent].withdrawn:
                 del self._states[(node, agent)]
+
+
+def _hidden(relays: tuple[str, ...]) -> tuple[str, ...]:
+    return (f"nobody can reach it; {', '.join(relays)} pass on what is for it",) if relays else ()
 
 
 def _url(record: Record) -> str | None:

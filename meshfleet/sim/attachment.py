@@ -36,6 +36,9 @@ SYN_AGAIN_US = (1_000_000, 2_000_000, 4_000_000, 8_000_000, 16_000_000, 32_000_0
 UNREACHABLE_US = 100
 """Until a connection attempt without a network of one's own has failed."""
 
+TRANSLATED = "translated-"
+"""What the address of a translator begins with; then come the address behind it, a slash, and whom it is good for."""
+
 ASKED_US = 30_000_000
 """For how long whoever hides behind an address translator gets answers from where it sent a datagram (Linux)."""
 
@@ -197,18 +200,26 @@ class Attachment(Network):
         """A datagram leaves."""
         if self.machine.nic_down:
             return OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
-        there, fabric = self.fabric.attached(to.host), self.fabric
+        there, fabric = self._meant(to), self.fabric
         if self.machine.outbound_only:
             self._asked_us[to.host] = fabric.now_us
+        if self.machine.translated and there is not None:
+            source = Address(f"{TRANSLATED}{self.host}/{there.host}", source.port)
         if there is not None:
             for way in fabric.wires.arrivals_us(self.machine.number, there.machine.number):
                 fabric.after(way, there.datagram_arrives, to.port, data, source)
         return None
 
+    def _meant(self, to: Address) -> Attachment | None:
+        """Whose that address is, for this machine: behind a translator nobody is at its own."""
+        behind, _, asked = to.host.removeprefix(TRANSLATED).partition("/")
+        there = self.fabric.attached(behind if asked == self.host else to.host)
+        return None if there is not None and there.machine.translated and asked != self.host else there
+
     def datagram_arrives(self, port: int, data: bytes, source: Address) -> None:
         """One reaches this machine."""
         machine = self.machine
-        if not machine.powered or machine.nic_down or not self._lets_in(source.host):
+        if not machine.powered or machine.nic_down or not self._lets_in(_behind(source.host)):
             return
         if (socket := self._sockets.get(port)) is not None:
             socket.arrives(data, source)
@@ -269,6 +280,11 @@ class Attachment(Network):
         if address.port in taken:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         return address.port or self.free_port()
+
+
+def _behind(host: str) -> str:
+    """The address of the machine itself, where `host` is a translator's for it."""
+    return host.partition("/")[0].removeprefix(TRANSLATED)
 
 
 class Attempt:

@@ -51,6 +51,11 @@ class Machine(Protocol):
         """Whether only what it asked for gets in."""
         ...
 
+    @property
+    def translated(self) -> bool:
+        """Whether its datagrams come from an address that is good for answers alone."""
+        ...
+
 
 class Fabric:
     """All machines, what is on its way between them, and the heap of what happens next."""

@@ -121,6 +121,8 @@ class Suspend(_Fault, frozen=True, kw_only=True, tag="suspend"):
 
     hosts: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
+    announced: bool = False
+    """Whether the system tells in time, as logind does: half a second before, and once it is awake again."""
 
 
 class AgentExit(_Fault, frozen=True, kw_only=True, tag="agent_exit"):
@@ -150,6 +152,8 @@ class OutboundOnly(_Fault, frozen=True, kw_only=True, tag="outbound_only"):
     """Behind NAT: nothing gets in unasked."""
 
     nodes: Names
+    translated: bool = False
+    """Whether others see it at another address, each at one of its own: at the one that it names it is for nobody."""
 
 
 Fault: TypeAlias = (

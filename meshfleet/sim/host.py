@@ -21,6 +21,10 @@ BACKLOG = 4_096
 ASKED_US = 30_000_000
 """How long a NAT lets answers to a datagram in: what Linux's connection tracking takes for UDP."""
 
+TRANSLATED = "translated-"
+"""What the address of a translator begins with; then comes the number of who is behind it, and as port that of whom it
+spoke to."""
+
 EPOCH_MS = 1_767_225_600_000
 """What everybody's wall clock shows at the start, in Unix time: any day would do."""
 
@@ -51,6 +55,8 @@ class Host:
         self.asleep_us = 0
         self.nic_down = False
         self.outbound_only = False
+        self.translated = False
+        """Whether datagrams of it come from an address that is good for answers alone."""
         self.asked_us: dict[int, int] = {}
         """Behind NAT: peer's number -> when it was last sent a datagram, and so may answer."""
         self._wall_off_us = 0
@@ -115,6 +121,10 @@ class Host:
     def lets_in(self, peer: int, now_us: int) -> bool:
         """Whether a datagram of `peer` gets in: behind NAT, only as an answer."""
         return not self.outbound_only or now_us - self.asked_us.get(peer, -ASKED_US) < ASKED_US
+
+    def seen_at(self, peer: int) -> Address:
+        """Where its datagrams come from, as `peer` sees it."""
+        return self.address._replace(host=f"{TRANSLATED}{self.number}", port=peer) if self.translated else self.address
 
     def hold(self, packet: Packet, source: Address, via: Via) -> None:
         """Its kernel keeps a packet for later; at the limit the newest is lost, as in a socket's buffer."""

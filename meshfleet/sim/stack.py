@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
 from contextvars import Context, copy_context
 from functools import cache, partial
 from math import ceil, isinf
@@ -25,6 +25,7 @@ from meshfleet.node.config import NodeConfig
 from meshfleet.node.machine import Machine
 from meshfleet.node.node import Node, open_node
 from meshfleet.node.process import Process
+from meshfleet.node.sleeping import NotTold
 from meshfleet.node.trust import Identity, seeded
 from meshfleet.sim.fabric import Fabric
 from meshfleet.sim.host import Host
@@ -36,10 +37,12 @@ from meshfleet.wire.identity import FOREVER
 from meshfleet.wire.states import decode_state
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.events import Event
+    from meshfleet.node.sleeping import Dozing
     from meshfleet.sim.attachment import Attachment
     from meshfleet.sim.world import Watcher
 
@@ -79,6 +82,14 @@ class VirtualMachine(Machine):
         """This life: a real pid would differ from run to run."""
         number = self._here.number
         return Process(self._here.host, number, str(self._lives[number].number))
+
+    def dozing(self) -> AbstractAsyncContextManager[Dozing]:
+        """The scenario tells its node by itself."""
+        raise NotTold("scenarios do")
+
+    def network_words(self) -> AbstractContextManager[socket.socket | None]:
+        """No kernel tells anything."""
+        return nullcontext()
 
     async def watch(self, process: Process) -> bool:
         """Return when that life ends; False if it ended before."""
@@ -281,6 +292,13 @@ class StackWorld:
             self._attached[here.number].power_lost()
         else:
             self._attached[here.number].process_died()
+
+    def tell_sleep(self, here: Host, *, begins: bool) -> None:
+        """The system tells its node."""
+        life = self._lives.get(here.number)
+        if life is not None and life.node is not None and life.context is not None and here.listens and not here.left:
+            node = life.node
+            life.context.run(node.sleeping.fall_asleep if begins else node.sleeping.wake_up)
 
     def readdress(self, here: Host, *, reused: bool) -> None:
         """A machine moves to a new address. At the old one is nobody, or (`reused`) a node of another fleet."""

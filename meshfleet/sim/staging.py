@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from meshfleet.sim.host import Host
 
 
+FOREWARNED_US = 500_000
+"""How long before a suspend that is announced a node is told: what its goodbyes take, and then it lets go."""
+
+
 class Theatre(Protocol):
     """What a stage needs of the world that plays on it. Times are microseconds of virtual time."""
 
@@ -104,6 +108,10 @@ class Theatre(Protocol):
 
     def wake(self, here: Host) -> None:
         """It wakes."""
+        ...
+
+    def tell_sleep(self, here: Host, *, begins: bool) -> None:
+        """The system says that it is about to be suspended, or that it is awake again."""
         ...
 
     def readdress(self, here: Host, *, reused: bool) -> None:
@@ -288,11 +296,12 @@ class Stage:
             case Pause():
                 return partial(world.pause, host), partial(world.resume, host)
             case Suspend():
-                return partial(world.sleep, host), partial(world.wake, host)
+                deeds = partial(world.sleep, host), partial(world.wake, host)
+                return (partial(self._doze, host), partial(self._rouse, host)) if fault.announced else deeds
             case NicDown():
                 return partial(self._nic, host, True), partial(self._nic, host, False)
             case OutboundOnly():
-                return partial(self._nat, host, True), partial(self._nat, host, False)
+                return partial(self._nat, host, True, fault.translated), partial(self._nat, host, False, False)
             case Starve():
                 sated = None if fault.packets is None else partial(self._sated, host)
                 return partial(self._starve, fault, host, end), sated
@@ -317,12 +326,20 @@ class Stage:
     def _skew(self, host: Host, offset: float, drift: float) -> None:
         host.set_wall(self.world.now_us, offset, drift)
 
+    def _doze(self, host: Host) -> None:
+        self.world.tell_sleep(host, begins=True)
+        self.world.after(FOREWARNED_US, self.world.sleep, host)
+
+    def _rouse(self, host: Host) -> None:
+        self.world.wake(host)
+        self.world.tell_sleep(host, begins=False)
+
     def _nic(self, host: Host, down: bool) -> None:
         host.nic_down = down
         self.world.barrier_changed()
 
-    def _nat(self, host: Host, behind: bool) -> None:
-        host.outbound_only = behind
+    def _nat(self, host: Host, behind: bool, translated: bool) -> None:
+        host.outbound_only, host.translated = behind, translated
         self.world.barrier_changed()
 
     def _starve(self, fault: Starve, host: Host, end: int | None) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import NodeName
-from meshfleet.gossip.messages import Connect, Packet, StreamEnd, Via
+from meshfleet.gossip.messages import Connect, Packet, SendPacket, StreamEnd, Via
 from meshfleet.sim.host import BACKLOG, Host
 
 if TYPE_CHECKING:
@@ -52,6 +52,24 @@ class Streams:
             self._world.after(self.way(here, to), self._world.arrive, to, packet, here.address, Via.STREAM)
         elif to.number in here.streams:  # it stalls, and goes through if the way opens before the stream is given up
             self._world.after(1_000_000, self._retry, here, here.epoch, to, here.streams[to.number], packet)
+
+    def relay(self, here: Host, by: Host, packet: Packet, out: SendPacket) -> None:
+        """A packet to a hidden host, by way of one that passes on for it."""
+        to = self._world.hosts[number_of(str(out.to))]
+        ways = self._world.network.arrivals_us(here.number, by.number)
+        if out.via is Via.STREAM:
+            ways = [self.way(here, by)] if self.open(here, by, by.address) and self.passes(here, by) else []
+        for way in ways:
+            self._world.after(way, self._pass_on, by, to, packet, here.address, out.size)
+
+    def _pass_on(self, by: Host, to: Host, packet: Packet, source: Address, size: int) -> None:
+        if not by.listens or by.dark or by.nic_down or by.member is None or to.number not in by.streams:
+            return
+        if by.member.ways.passes_on(to.name, size, by.member.listening.at(self._world.clock(by))) is None:
+            return
+        self._world.bytes_sent[by.number] += size
+        if self.passes(by, to):
+            self._world.after(self.way(by, to), self._world.arrive, to, packet, source, Via.RELAY)
 
     def _retry(self, here: Host, epoch: int, to: Host, connection: int, packet: Packet) -> None:
         if here.epoch == epoch and here.streams.get(to.number) == connection:

@@ -27,7 +27,7 @@ from meshfleet.gossip.messages import (
     Via,
 )
 from meshfleet.gossip.vouching import Trusting
-from meshfleet.sim.host import Host
+from meshfleet.sim.host import TRANSLATED, Host
 from meshfleet.sim.measuring import OVERHEAD, measure
 from meshfleet.sim.network import MICROSECONDS, Network
 from meshfleet.sim.streams import KEEPALIVE_US, Streams, number_of
@@ -124,7 +124,7 @@ class World:
 
     def start(self, here: Host, join: Host | None) -> None:
         """A node's process begins a life."""
-        here.epoch += 1
+        here.epoch = 1 + (here.epoch if here.member is None else max(here.epoch, here.member.epoch))
         here.running, here.left, here.died_at_us, here.woken_at_us = True, False, None, -1
         here.held.clear()
         here.accepted_unread, here.paused, here.reads = 0, 0, None
@@ -249,6 +249,12 @@ class World:
                 here.member.slept(self.clock(here))
             self._catch_up(here)
 
+    def tell_sleep(self, here: Host, *, begins: bool) -> None:
+        """The system tells its member."""
+        if here.member is not None and here.listens and not here.left:
+            (here.member.fall_asleep if begins else here.member.wake_up)(self.clock(here))
+            self.flush(here)
+
     def publish(self, here: Host, agent: str, body: bytes) -> None:
         """An agent has news."""
         if here.member is not None and here.listens and not here.left:
@@ -345,19 +351,31 @@ class World:
             if not self._rules.hearsay:
                 member.send_refused(clock)
             return
-        to = self._by_address.get((out.host, out.port))
-        if to is None:
+        to = self._by_address.get((out.host, out.port)) or self._translated(here, out)
+        if to is None or (to.translated and out.host == to.address.host and not self._has_stream(here, to, out)):
             self.foreign += (out.host, out.port) in self._strangers
             return
         packet = member.envelope(out.messages, clock, here.wall_ms(self.now_us))
+        if out.relay is not None:
+            self.streams.relay(here, to, packet, out)
+            return
         if out.via is Via.DATAGRAM:
             if here.outbound_only:
                 here.asked_us[to.number] = self.now_us
             if not to.outbound_only or to.lets_in(here.number, self.now_us):
                 for way in self.network.arrivals_us(here.number, to.number):
-                    self.after(way, self.arrive, to, packet, here.address, out.via)
+                    self.after(way, self.arrive, to, packet, here.seen_at(to.number), out.via)
         elif to.number in here.streams or self.streams.open(here, to, Address(out.host, out.port)):
             self.streams.send(here, to, packet)
+
+    def _translated(self, here: Host, out: SendPacket) -> Host | None:
+        """Who is behind a translator, if `here` is whom that address is good for."""
+        number = out.host.removeprefix(TRANSLATED)
+        mine = number != out.host and out.port == here.number
+        return self.hosts[int(number)] if mine and self.hosts[int(number)].translated else None
+
+    def _has_stream(self, here: Host, to: Host, out: SendPacket) -> bool:
+        return out.via is Via.STREAM and to.number in here.streams
 
     def arrive(self, to: Host, packet: Packet, source: Address, via: Via) -> None:
         """A packet reaches its host: read, held by the kernel, or lost."""

@@ -39,6 +39,7 @@ from meshfleet.gossip.messages import (
     Ping,
     PingReq,
     Proof,
+    Relay,
     Revoked,
     Row,
     Signature,
@@ -222,6 +223,14 @@ def _reader(kind: type[Message], *names: str) -> _Reader:
     return read
 
 
+def _read_alive(item: object, counts: Counter[str]) -> Alive:
+    alive = msgspec.convert(item, Alive, builtin_types=(bytes,))
+    _check_name(alive.name)
+    for name in alive.info.relays:
+        _check_name(name)
+    return alive
+
+
 def _read_beats(item: object, counts: Counter[str]) -> Beats:
     entries, bare = unpack(msgspec.convert(item, _Table, builtin_types=(bytes,)).table)
     return Beats(entries, 0.0, bare)
@@ -321,7 +330,7 @@ def _is_agent_id(text: str) -> bool:
 
 
 _CLAIM_READERS: dict[int, _Reader] = {
-    1: _reader(Alive, "name"),
+    1: _read_alive,
     2: _reader(Suspect, "name", "by"),
     3: _reader(Left, "name", "by"),
     4: _reader(Obituary, "name", "by"),
@@ -335,6 +344,7 @@ _READERS: dict[int, _Reader] = _CLAIM_READERS | {
     11: _read_request,
     12: _reader(Ack, "subject"),
     13: _reader(Nack, "subject"),
+    14: _reader(Relay, "to"),
     20: _read_snapshot,
     21: _read_digest,
     22: _read_want,

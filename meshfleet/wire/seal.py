@@ -141,13 +141,13 @@ class Sealer:
         self._aead = ChaCha20Poly1305(key.derive(_DATAGRAM, self._keyring.fleet_id + self._sender[KEY_ID_BYTES:]))
         self._counter = 0
 
-    def seal(self, plain: bytes, context: bytes = b"") -> bytes:
+    def seal(self, plain: bytes, context: bytes = b"", *, most: int = DATAGRAM_BYTES) -> bytes:
         """`plain` as a datagram. `context` is what both sides know and nobody sends; it must be the same on opening.
 
-        Raises TooBig where the datagram would be over 1,400 bytes.
+        Raises TooBig where the datagram would be over `most` bytes: 1,400, but for what a relay passes on by stream.
         """
-        if len(plain) > DATAGRAM_BYTES - OVERHEAD:
-            raise TooBig(f"a packet of {len(plain)} bytes; a datagram holds {DATAGRAM_BYTES - OVERHEAD}.")
+        if len(plain) > most - OVERHEAD:
+            raise TooBig(f"a packet of {len(plain)} bytes; a datagram holds {most - OVERHEAD}.")
         if self._version != self._keyring.version or self._counter > _LAST:
             self.renew()
         counter = self._counter.to_bytes(COUNTER_BYTES, "big")
@@ -155,10 +155,10 @@ class Sealer:
         header = _VERSION_BYTE + self._sender + counter
         return header + self._aead.encrypt(_PADDING + counter, plain, self._keyring.fleet_id + header + context)
 
-    def open(self, sealed: bytes, context: bytes = b"") -> bytes:
+    def open(self, sealed: bytes, context: bytes = b"", *, most: int = DATAGRAM_BYTES) -> bytes:
         """What a datagram holds; Unsealed or TooBig where it is none of this fleet's, Replayed where it was here."""
-        if len(sealed) > DATAGRAM_BYTES:
-            raise TooBig(f"a datagram of {len(sealed)} bytes; at most {DATAGRAM_BYTES} are sent.")
+        if len(sealed) > most:
+            raise TooBig(f"a datagram of {len(sealed)} bytes; at most {most} are sent.")
         if len(sealed) < OVERHEAD or sealed[0] != VERSION:
             raise Unsealed("not a datagram of this protocol.")
         if self._version != self._keyring.version:

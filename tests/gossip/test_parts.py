@@ -37,6 +37,7 @@ from meshfleet.gossip.rumors import Rumors
 from meshfleet.gossip.suspicion import shortest, timeout
 from meshfleet.gossip.timers import Timers
 from meshfleet.gossip.vouching import Trusting, Vouching
+from meshfleet.gossip.ways import Ways
 from tests.gossip.drawing import claims
 from tests.gossip.world import OVERHEAD, measure
 
@@ -249,7 +250,7 @@ def outbox(counts: Counter[str] | None = None) -> Outbox:
     counts = Counter() if counts is None else counts
     roster = Roster(NodeName("me"), Random(1), counts)
     beats = Heartbeats("me", 1, LAN, roster, counts, 0.0, Vouching(Trusting(), roster, counts))
-    return Outbox(measure, OVERHEAD, rumors(counts), beats, counts)
+    return Outbox(measure, OVERHEAD, rumors(counts), beats, counts, Ways(NodeName("me"), roster, counts))
 
 
 HERE = Address("10.0.0.1", 7878)

@@ -81,6 +81,12 @@ class World:
         self.now = 1_000.0
         self.udp_blocked: set[str] = set()
         """Nodes whose datagrams are lost, both ways; streams pass."""
+        self.hidden: set[str] = set()
+        """Nodes behind address translation: they are seen at another address, which is good for answers alone."""
+        self._dialled: set[tuple[str, str]] = set()
+        """Who said anything to whom over a stream: the answer comes back over it."""
+        self.relayed: Counter[str] = Counter()
+        """Packets that each passed on."""
         self.unanswered: set[str] = set()
         """Nodes whose kernels answer no new connection: backlog full."""
         self.timing = timing
@@ -209,8 +215,11 @@ class World:
         """Where it listens."""
         return Address(f"10.0.0.{self.hosts[name].index}", 7878)
 
+    def _seen_at(self, name: str) -> Address:
+        return Address("translator", self.hosts[name].index) if name in self.hidden else self.address(name)
+
     def _at(self, address: tuple[str, int]) -> str | None:
-        return next((n for n in self.hosts if self.address(n) == address), None)
+        return next((n for n in self.hosts if self._seen_at(n) == address), None)
 
     def _later(self, delay: float, action: Callable[[], None]) -> None:
         self._count += 1
@@ -233,6 +242,11 @@ class World:
         match out:
             case SendPacket():
                 packet = host.member.envelope(out.messages, self.now, 0)
+                if out.relay is not None:
+                    self._relay(host, out.relay, str(out.to), packet, out.size)
+                    return
+                if out.to in self.hidden and out.host != "translator" and not self._stands(host, out):
+                    return
                 to = out.to if out.to is not None else self._at((out.host, out.port))
                 self._deliver(name, to, packet, out.via)
             case TryConnect():
@@ -242,14 +256,34 @@ class World:
             case DropStream():
                 self._end_stream(name, out.to, StreamEnd.GOODBYE)
 
+    def _stands(self, host: Host, out: SendPacket) -> bool:
+        dialled = out.via is Via.STREAM and (str(out.to), str(host.member.name)) in self._dialled
+        return dialled or out.to in host.streams
+
+    def _relay(self, host: Host, relay: str, to: str, packet: Packet, size: int) -> None:
+        name, by = str(host.member.name), self.hosts[relay]
+
+        def pass_on() -> None:
+            if by.running and not by.paused and to in by.streams and self.hosts[to].running:
+                member = by.member
+                if member.ways.passes_on(to, size, member.listening.at(self.now)) is not None:
+                    self.relayed[relay] += 1
+                    self.hosts[to].member.receive(packet, self.address(name), Via.RELAY, self.now, 0.0)
+                    self._flush(self.hosts[to])
+
+        if (name, relay) not in self.cuts and (relay, to) not in self.cuts:
+            self._later(2 * self.delay, pass_on)
+
     def _deliver(self, name: str, to: str | None, packet: Packet, via: Via) -> None:
         self.sent[name] += 1
         self.sent_bytes[name] += sum(measure(m) for m in packet.messages) + OVERHEAD
         if to not in self.hosts or (name, to) in self.cuts:
             return
+        if via is Via.STREAM:
+            self._dialled.add((name, to))
         if via is Via.DATAGRAM and (self.rng.random() < self.loss or self.udp_blocked & {name, str(to)}):
             return
-        target, source = self.hosts[to], self.address(name)
+        target, source = self.hosts[to], self._seen_at(name)
 
         def arrive() -> None:
             if not target.running or self.hosts[to] is not target or (name, to) in self.cuts:
@@ -267,7 +301,7 @@ class World:
         name, target = str(host.member.name), self.hosts[to]
         if (name, to) in self.refusing:
             outcome, after = Connect.REFUSED, self.delay
-        elif (name, to) in self.cuts or target.dark or to in self.unanswered:
+        elif (name, to) in self.cuts or target.dark or to in self.unanswered | self.hidden:
             outcome, after = Connect.SILENT, SILENCE
         else:
             outcome, after = (Connect.ACCEPTED if target.running else Connect.REFUSED), 2 * self.delay
@@ -280,7 +314,7 @@ class World:
 
     def _open(self, name: str, to: str) -> None:
         a, b = self.hosts[name], self.hosts[to]
-        if not (a.running and b.running) or b.paused or (name, to) in self.cuts or to in a.streams:
+        if not (a.running and b.running) or b.paused or (name, to) in self.cuts or to in a.streams or to in self.hidden:
             return
         for here, there in ((a, to), (b, name)):
             here.streams.add(there)

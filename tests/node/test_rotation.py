@@ -286,7 +286,7 @@ async def test_datagrams_that_were_recorded_and_sent_again_are_dropped_and_count
             sealed.append(seal(plain, context))
             return sealed[-1]
 
-        n2._driver._sealer.seal = records  # type: ignore[method-assign]  # what somebody on the way would see
+        n2._driver._sealer.seal = records  # type: ignore[method-assign, assignment]  # what somebody on the way would see
         with trio.fail_after(PATIENCE):
             await counted(n1, "datagrams_in", n1.counters().get("datagrams_in", 0) + 20)
             here = n1.counters().get("datagrams_in", 0)

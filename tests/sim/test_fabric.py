@@ -33,6 +33,7 @@ class Machine(msgspec.Struct):
     powered: bool = True
     nic_down: bool = False
     outbound_only: bool = False
+    translated: bool = False
 
 
 def fabric_of(count: int, quality: Quality = QUICK) -> tuple[Fabric, list[Machine], list[Attachment]]:

@@ -195,7 +195,7 @@ class Second:
 
     def _alive(self) -> Message:
         host, port = self.udp.getsockname()
-        info = ["second", host, port, None, "agent", None, "2", None, self._version, False]
+        info = ["second", host, port, None, "agent", None, "2", None, self._version, False, []]
         return [1, *self._signed("alive", [self.name, self.epoch, 0, info, 0, self._proof(0), self._credential])]
 
     def _snapshot(self) -> Message:

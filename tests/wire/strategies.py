@@ -26,6 +26,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Relay,
     Revoked,
     Row,
     SnapshotMessage,
@@ -56,6 +57,7 @@ infos = st.builds(
     st.none() | shorts,
     numbers,
     st.booleans(),
+    st.lists(names, max_size=3).map(tuple),
 )
 proofs = st.binary(min_size=8, max_size=8)
 beats = st.builds(
@@ -105,6 +107,7 @@ BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
     PingReq: st.builds(PingReq, numbers, names, st.integers(0, 10**10).map(lambda ms: ms / 1000)),
     Ack: st.builds(Ack, numbers, names, numbers),
     Nack: st.builds(Nack, numbers, names, numbers, st.sampled_from(Trouble)),
+    Relay: st.builds(Relay, names, st.binary(max_size=300)),
     SnapshotMessage: st.builds(SnapshotMessage, snapshots, st.none() | names, numbers, ages, proofs),
     Digest: digests,
     Want: st.builds(Want, st.lists(haves, max_size=5).map(tuple)),

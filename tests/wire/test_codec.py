@@ -64,6 +64,7 @@ def test_the_numbers_of_messages_never_change() -> None:
         "PingReq": 11,
         "Ack": 12,
         "Nack": 13,
+        "Relay": 14,
         "SnapshotMessage": 20,
         "Digest": 21,
         "Want": 22,
@@ -136,13 +137,13 @@ def test_a_sync_does_not_nest() -> None:
 
 
 def test_what_later_versions_append_to_an_array_is_ignored() -> None:
-    info = ["box", "::1", 7878, None, "agent", None, "9.9", "machine:1:2", 7, True, "appended"]
+    info = ["box", "::1", 7878, None, "agent", None, "9.9", "machine:1:2", 7, True, ["n2"], "appended"]
     alive = [1, "n1", EPOCH, 2, info, 0, b"", b"", b"", ["appended"]]
     table = [5, b"\x11" + bytes(5) + b"\x01\x02" + bytes(8), "appended"]
     data = cbor2.dumps(["n1", EPOCH, 88, 30, EPOCH, [alive, table], bytes(8), "appended", {"a": 1}])
     first, second = decode_packet(data).messages
     assert first == Alive(
-        "n1", EPOCH, 2, NodeInfo("box", "::1", 7878, None, "agent", None, "9.9", "machine:1:2", 7, True)
+        "n1", EPOCH, 2, NodeInfo("box", "::1", 7878, None, "agent", None, "9.9", "machine:1:2", 7, True, ("n2",))
     )
     assert size_of(second) == size_of_table(entries=1)
 

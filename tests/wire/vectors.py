@@ -32,6 +32,7 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
+    Relay,
     Row,
     SnapshotMessage,
     Suspect,
@@ -138,7 +139,7 @@ def _seals(keyring: Keyring) -> Iterator[Vector]:
         yield {"salt": SALT.hex(), "counter": counter, "packet": packet.hex(), "datagram": sealer.seal(packet).hex()}
 
 
-INFO = NodeInfo("box", "::1", 7878, None, "agent", None, "9.9", None, 1, False)
+INFO = NodeInfo("box", "::1", 7878, None, "agent", None, "9.9", None, 1, False, ("n2", "n3"))
 
 
 def _statements(notary: Notary) -> Iterator[Statement]:
@@ -194,6 +195,7 @@ def _messages(statements: list[Statement], authority: identity.Authority) -> Ite
     yield PingReq(8, "n3", 0.48)
     yield Ack(7, "n2", EPOCH)
     yield Nack(8, "n3", EPOCH, Trouble.ACCEPTED_MUTE)
+    yield Relay("n3", bytes(range(40)))
     yield Digest(held)
     yield Want(held)
     yield Sync((alive,), told, Digest(held), True, (row,))

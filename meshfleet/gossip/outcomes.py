@@ -1,0 +1,69 @@
+"""What comes of a probe: evidence noted, a suspicion begun, and the member judged anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshfleet.fleet.evidence import Kind
+from meshfleet.fleet.presence import Presence
+from meshfleet.gossip.hearing import TRANSPORT
+
+if TYPE_CHECKING:
+    from meshfleet.gossip.member import Member
+    from meshfleet.gossip.messages import Via
+    from meshfleet.gossip.roster import Record
+
+
+class Outcomes:
+    """Told by the prober, on the member's behalf."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    def probe_answered(self, record: Record, now: float, *, via: str | None, transport: Via, rtt: float | None) -> None:
+        """A member answered a probe of mine, itself or through a helper."""
+        at = self._member.heard_until
+        if via is None:
+            record.missed = 0
+            record.rtt = rtt if rtt is not None else record.rtt
+            record.note(Kind.ACK, at, record.name, f"answered a ping by {TRANSPORT[transport]}")
+        else:
+            record.indirect_at, record.indirect_via, record.direct_failed_at = at, via, at
+            record.note(Kind.INDIRECT_ACK, at, via, f"answered {via}'s ping on my behalf")
+            self._missed(record, now)
+        if record.presence is not Presence.FRESH:
+            self._member.judging.judge(record, now)
+
+    def probe_failed(self, record: Record, now: float, *, nacks: int, asked: int) -> None:
+        """Nothing of a member answered: neither it, nor through helpers, nor over a stream."""
+        at = self._member.heard_until
+        record.direct_failed_at = at
+        said = f"ping lost, directly and through {asked} others ({nacks} said so)"
+        record.note(Kind.PROBE_FAILED, at, self._member.name, said)
+        if self._member.judging.refused_since is None and not self._member.membership.leaving:
+            self._member.membership.suspect(record, at)
+        if not record.is_gone:
+            self._member.neighbours.knock(record)
+            self._missed(record, now)
+        self._member.judging.judge(record, now)
+
+    def _missed(self, record: Record, now: float) -> None:
+        """It did not answer directly. Ask again soon, not in a whole round's time: a datagram may have been lost."""
+        record.missed += 1
+        if record.missed == 1:
+            again = now + self._member.timing.probe_interval
+            self._member.timers.at(again, lambda t: self._member.prober.probe(record, t))
+
+    def helper_refused(self, record: Record, helper: str, now: float) -> None:
+        """A helper's connection to a member was refused."""
+        helper_record = self._member.roster.get(helper)
+        if helper_record is not None:
+            self._member.neighbours.helper_refused(record, helper_record, now)
+            self._member.judging.judge(record, now)
+
+    def helper_accepted(self, record: Record, helper: str, now: float) -> None:
+        """A helper's connection to a member was accepted."""
+        helper_record = self._member.roster.get(helper)
+        if helper_record is not None:
+            self._member.neighbours.helper_accepted(record, helper_record, now)
+            self._member.judging.judge(record, now)

@@ -2,7 +2,7 @@
 #
 #   make demo                  five nodes on this machine, and what they see
 #   make up ARGS="--name box"  one node
-#   make test                  all tests, with the coverage that fleet/ and gossip/ must have
+#   make test                  all tests on all cores (JOBS=1), with the coverage that fleet/ and gossip/ must have
 #   make test T=tests/fleet    some of them, without it
 #   make lint                  ruff, mypy --strict, import contracts
 #   make format                lets ruff put the code in shape
@@ -102,7 +102,7 @@ real-agents: $(DEV_STAMP)
 
 ifeq ($(T),)
 test: $(DEV_STAMP)
-	@$(PY) -m pytest --cov --cov-report= $(ARGS)
+	@$(PY) -m pytest -n $(or $(JOBS),auto) --dist loadfile --cov --cov-report= $(ARGS)
 	@for part in $(PARTS); do \
 	  $(PY) -m coverage json -q --include="meshfleet/$$part/*" -o "$(VENV)/$$part.json" && \
 	  $(PY) .ci/branches.py "$(VENV)/$$part.json" "meshfleet/$$part" $(BRANCHES) || exit 1; \

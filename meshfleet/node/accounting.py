@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 from contextlib import suppress
 from functools import partial
-from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -33,13 +32,12 @@ from meshfleet.logs import get_logger
 from meshfleet.node.books import LEDGERS, Books
 from meshfleet.node.costing import report, usd
 from meshfleet.node.hearsay import Carrier, Hearsay
-from meshfleet.node.ledger import DAYS_KEPT, LEDGER, Ledger, Seen, is_damage, set_aside
+from meshfleet.node.ledger import DAYS_KEPT, Ledger, Seen, is_damage, set_aside
 from meshfleet.wire.accounts import MARKED, MARKS, OWN, Marks, Signer, pack
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from meshfleet.fleet.cost import CostReport
     from meshfleet.fleet.names import NodeName
@@ -391,15 +389,6 @@ def _over(new: Figures, old: Figures) -> Figures:
         old.tokens_in if new.tokens_in is None else new.tokens_in,
         old.tokens_out if new.tokens_out is None else new.tokens_out,
     )
-
-
-async def open_ledger(state_dir: Path | None, name: NodeName, epoch: int) -> Ledger:
-    """The ledger of a node: in its state dir, or in memory where it has none. A new one's id is made of what no other
-    life of that node has."""
-    new_id = blake2b(f"{name}\0{epoch}".encode(), digest_size=8).digest()
-    if state_dir is None:
-        return Ledger.open(None, name, new_id)
-    return await trio.to_thread.run_sync(partial(Ledger.open, state_dir / LEDGER, name, new_id))
 
 
 def _another(ledger: bytes) -> bytes:

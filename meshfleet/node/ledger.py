@@ -17,10 +17,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
 from meshfleet.fleet.usage import NOTHING, Figures, Usage, growth, period_start
 from meshfleet.logs import get_logger
@@ -28,6 +30,8 @@ from meshfleet.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from meshfleet.fleet.names import NodeName
 
 LEDGER = "ledger.db"
 
@@ -362,3 +366,12 @@ def set_aside(path: Path, why: Exception) -> None:
         with suppress(OSError):
             path.with_name(path.name + beside).unlink()
     log.error("damaged ledger set aside; another one begins", now=str(damaged), why=why)
+
+
+async def open_ledger(state_dir: Path | None, name: NodeName, epoch: int) -> Ledger:
+    """The ledger of a node: in its state dir, or in memory where it has none. A new one's id is made of what no other
+    life of that node has."""
+    new_id = blake2b(f"{name}\0{epoch}".encode(), digest_size=8).digest()
+    if state_dir is None:
+        return Ledger.open(None, name, new_id)
+    return await trio.to_thread.run_sync(partial(Ledger.open, state_dir / LEDGER, name, new_id))

@@ -22,7 +22,7 @@ from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.gossip.events import CastOut, Event, Renewed, Synced
 from meshfleet.gossip.member import Member
 from meshfleet.gossip.messages import NodeInfo
-from meshfleet.node.accounting import Accounting, open_ledger
+from meshfleet.node.accounting import Accounting
 from meshfleet.node.attending import Attending
 from meshfleet.node.carrying import encoded
 from meshfleet.node.config import NodeConfig, check
@@ -33,6 +33,7 @@ from meshfleet.node.entrance import Entrance
 from meshfleet.node.eventlog import write
 from meshfleet.node.heeding import heeding
 from meshfleet.node.invites import Book
+from meshfleet.node.ledger import open_ledger
 from meshfleet.node.machine import Machine
 from meshfleet.node.office import Office
 from meshfleet.node.otel.starting import exporting, start_exporting, told

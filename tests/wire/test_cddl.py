@@ -227,7 +227,7 @@ invitations = st.builds(
     Invite,
     secrets,
     names,
-    st.lists(st.sampled_from(("127.0.0.1:7878", "[::1]:7878", "box.example:1")), min_size=1, max_size=8).map(tuple),
+    st.lists(st.sampled_from(("127.0.0.1:7878", "[::1]:7878", "box.example:1")), min_size=1, max_size=4).map(tuple),
     st.binary(min_size=8, max_size=8),
     st.binary(min_size=16, max_size=16),
     moments,

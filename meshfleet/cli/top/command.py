@@ -15,6 +15,8 @@ from meshfleet.node.settings import default_state_base
 
 def top(asked: Asked) -> int:
     """Show the fleet on a full screen until it is quit; returns the exit code. NoAnswer where no node answers."""
+    import textual  # noqa: F401 - who lacks the extra is told so first
+
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         complain("top fills a terminal, and this is none. `meshfleet status` prints, and with --watch goes on.")
         return WRONG_USAGE

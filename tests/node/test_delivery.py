@@ -145,7 +145,7 @@ async def test_after_a_restart_nothing_is_delivered_again(tmp_path: Path) -> Non
 async def test_what_is_less_severe_than_wanted_and_what_is_off_is_not_delivered(tmp_path: Path) -> None:
     log = tmp_path / "told"
     with trio.fail_after(PATIENCE):
-        async with open_node(delivers("n1", log, attention=Rules(off=("error",)))) as n1:
+        async with open_node(delivers("n1", log, attention=Rules(off=("error", "standing")))) as n1:
             quick(n1)
             n1.publish(state("n1/a", status=Status.ERROR))
             n1.publish(msgspec.structs.replace(state("n1/b", status=Status.WAITING), timestamp="now"))

@@ -282,11 +282,11 @@ async def test_datagrams_that_were_recorded_and_sent_again_are_dropped_and_count
         sealed: list[bytes] = []
         seal = n2._driver._sealer.seal
 
-        def records(plain: bytes, context: bytes = b"") -> bytes:
-            sealed.append(seal(plain, context))
+        def records(plain: bytes, context: bytes = b"", **most: int) -> bytes:
+            sealed.append(seal(plain, context, **most))
             return sealed[-1]
 
-        n2._driver._sealer.seal = records  # type: ignore[method-assign, assignment]  # what somebody on the way would see
+        n2._driver._sealer.seal = records  # type: ignore[method-assign]  # what somebody on the way would see
         with trio.fail_after(PATIENCE):
             await counted(n1, "datagrams_in", n1.counters().get("datagrams_in", 0) + 20)
             here = n1.counters().get("datagrams_in", 0)

@@ -36,15 +36,15 @@ Words = dict[tuple[int, int], list[Presence]]
 def said_in(scenario: Scenario, mode: str) -> tuple[Report, Words]:
     """What came of a scenario, and what each observer said of each subject, in order.
 
-    Left out is what was said for less than two seconds, a part of the interval between two heartbeats: whether `stale`
-    comes before a cut is seen hangs on when in that interval the cut falls, and on which of two things comes first.
+    Left out is what was said for less than 0.9 s: it hangs on which of two things at one moment comes first. Members
+    look at each other once a second, so what lasts a second lasts some microseconds more or less than that.
     """
     run = Run(msgspec.structs.replace(scenario, mode=mode), 0)
     report = run.run()
     words: Words = {}
     for pair, told in run.score.said.items():
         ends = [when for when, _ in told[1:]] + [round(report.virtual_s * MICROSECONDS)]
-        lasting = [said for (when, said), end in zip(told, ends, strict=True) if end - when >= 2 * MICROSECONDS]
+        lasting = [said for (when, said), end in zip(told, ends, strict=True) if end - when >= 0.9 * MICROSECONDS]
         words[pair] = [said for said, _ in groupby(lasting)]
     return report, words
 

@@ -79,6 +79,15 @@ def parse_address(text: str, default_port: int | None = None) -> Address:
     return Address(host, int(port))
 
 
+def is_ip(text: str) -> bool:
+    """Whether it is an IP address, and no name."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_node_url(text: str) -> bool:
     """Whether `text` is such as a node tells of where it serves: `http://HOST:PORT` or `https://HOST:PORT`."""
     found = _URL.fullmatch(text)

@@ -12,13 +12,12 @@ consul   consul:http://HOST:8500/SERVICE
 from __future__ import annotations
 
 from enum import Enum
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import msgspec
 
 from meshfleet.errors import ConfigError
-from meshfleet.fleet.names import Address, parse_address
+from meshfleet.fleet.names import Address, is_ip, parse_address
 
 SPEC_LIMIT = 1_000
 """Characters of one, path and all."""
@@ -106,13 +105,13 @@ def _dns(text: str, rest: str) -> SourceSpec:
     if not at:
         return SourceSpec(text=text, kind=SourceKind.DNS, where=where)
     asked = parse_address(server, DNS_PORT)
-    if not _is_ip(asked.host):
+    if not is_ip(asked.host):
         raise ConfigError(f"{text!r}: a DNS server is named by its IP address, not as {asked.host!r}.")
     return SourceSpec(text=text, kind=SourceKind.DNS, where=where, server=asked)
 
 
 def _dns_sd(text: str, rest: str) -> SourceSpec:
-    if rest and not _is_ip(rest):
+    if rest and not is_ip(rest):
         raise ConfigError(f"{text!r}: an interface is named by an IP address of this machine, not as {rest!r}.")
     return SourceSpec(text=text, kind=SourceKind.DNS_SD, interface=rest)
 
@@ -128,11 +127,3 @@ def _consul(text: str, rest: str) -> SourceSpec:
         raise ConfigError(f"{text[:80]!r} does not name Consul's HTTP API. Write it as consul:{CONSUL_URL}/SERVICE.")
     url = f"{split.scheme}://{split.netloc}" if rest else ""
     return SourceSpec(text=text, kind=SourceKind.CONSUL, url=url, service=service)
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from meshfleet.errors import ConfigError
-from meshfleet.fleet.names import NAME_LIMIT, node_name, parse_address
+from meshfleet.fleet.names import NAME_LIMIT, is_ip, node_name, parse_address
 from meshfleet.fleet.source import SOURCES_LIMIT, read_source
 from meshfleet.fleet.timing import PRESETS, Preset, Timing
 from meshfleet.node.billing import Billing, check_billing
@@ -60,7 +59,7 @@ def check(given: Given, named: str) -> None:
             raise ConfigError(f"{place_of(named, 'invite')}: {error}") from error
     _check_find(given, named)
     for text in given.http_name or ():
-        if not HOST_NAME.fullmatch(text) and not _is_ip(text):
+        if not HOST_NAME.fullmatch(text) and not is_ip(text):
             raise ConfigError(
                 f"{place_of(named, 'http_name')}: {text[:80]!r} is no host name or IP address; no port here."
             )
@@ -106,14 +105,6 @@ def _check_billing(given: Given, named: str) -> None:
             check_billing(billing)
         except ConfigError as error:
             raise ConfigError(f"{place_of(named, key)}: {error}") from error
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_timing(key: str, value: float | str, named: str) -> None:

@@ -17,13 +17,9 @@ from meshfleet.errors import ConfigError
 from meshfleet.fleet.standing import Standing
 from tests.cli.processes import environment, one_line_of, run
 from tests.cli.top.fleet import a_fleet
-from tests.cli.top.site import Sites, sites
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.cli.top.site import Site
+    from tests.cli.top.site import Site, Sites
 
 
 @pytest.mark.parametrize(
@@ -81,17 +77,6 @@ def test_flags_that_contradict_each_other_are_refused() -> None:
         given = {"wanted": None, "order": None, "output": None, "line": False, "as_json": False, **words}
         with pytest.raises(ConfigError):
             how(**given)  # type: ignore[arg-type]  # as a parametrized call
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[Sites]:
-    with sites(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def site(made: Sites) -> Site:
-    return made.serving(a_fleet())
 
 
 def test_the_command_picks_sorts_and_keeps_its_exit_code(made: Sites, site: Site) -> None:

@@ -47,10 +47,16 @@ async def test_an_agent_that_has_nothing_new_is_published_once() -> None:
         assert len(told.sink.states) == 1
 
 
-async def test_events_are_followed_where_they_are_offered_and_polling_stops() -> None:
+def offering_events() -> Stub:
+    """Whoever is idle, and would tell of changes."""
     stub = Stub()
     stub.answers |= {"/state": IDLE, "/health": {}}
     stub.stream("/events", b": hello\n\n")
+    return stub
+
+
+async def test_events_are_followed_where_they_are_offered_and_polling_stops() -> None:
+    stub = offering_events()
     async with stub.running(), asked(stub.url) as told:
         await told.duties.until(Transport.STREAM)
         polls = stub.asked.count("/state")
@@ -61,18 +67,14 @@ async def test_events_are_followed_where_they_are_offered_and_polling_stops() ->
 
 
 async def test_health_is_a_sign_of_life_while_the_stream_is_silent() -> None:
-    stub = Stub()
-    stub.answers |= {"/state": IDLE, "/health": {}}
-    stub.stream("/events", b": hello\n\n")
+    stub = offering_events()
     async with stub.running(), asked(stub.url) as told:
         await told.duties.until(Transport.STREAM, 5)
         assert len(stub.asked) > 3
 
 
 async def test_a_stream_that_ends_is_polled_meanwhile_and_followed_again() -> None:
-    stub = Stub()
-    stub.answers |= {"/state": IDLE, "/health": {}}
-    stub.stream("/events", b": hello\n\n")
+    stub = offering_events()
     async with stub.running(), asked(stub.url) as told:
         await told.duties.until(Transport.STREAM)
         polls = stub.asked.count("/state")

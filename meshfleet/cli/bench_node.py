@@ -11,6 +11,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -22,11 +23,14 @@ from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.state import AgentState, Status
 from meshfleet.gossip.events import Arrived, Event, Judged
 from meshfleet.node.config import NodeConfig
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.readers import Readers
 from meshfleet.node.trust import Trust, seeded
 from meshfleet.serve.server import serve
 from meshfleet.wire.codec import decode_state, encode_state
+
+if TYPE_CHECKING:
+    from meshfleet.node.node import Node
 
 SAMPLE_EVERY = 0.1
 """Seconds between two looks at how old the states are that this node would show."""

@@ -7,6 +7,7 @@ import random
 import sys
 import time
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -15,12 +16,15 @@ from meshfleet.cli.memory import rss_mb
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, RateLimit, Status
 from meshfleet.node.config import NodeConfig
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.readers import Readers
 from meshfleet.node.trust import seeded
 from meshfleet.node.viewing import rfc3339
 from meshfleet.serve.limits import STREAMS_PER_CLIENT
 from meshfleet.serve.server import serve
+
+if TYPE_CHECKING:
+    from meshfleet.node.node import Node
 
 FIRST = "v0/agent-000"
 """The agent whose news is measured."""

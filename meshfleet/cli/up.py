@@ -34,7 +34,7 @@ from meshfleet.node.config import NodeConfig
 from meshfleet.node.entering import enter_once
 from meshfleet.node.invites import read_invite
 from meshfleet.node.keyfile import KeyFile
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.readers import Readers
 from meshfleet.node.settings import CERTIFICATE, default_state_base, machine_name
 from meshfleet.node.sockets import RealNetwork
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from meshfleet.cli.handover import Extras
     from meshfleet.discovery.source import Source
+    from meshfleet.node.node import Node
     from meshfleet.node.settings import LogLevel, Settings
     from meshfleet.runtimes.desk import Desk
     from meshfleet.runtimes.hooks.intake import Hooks

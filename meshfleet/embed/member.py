@@ -16,7 +16,7 @@ from meshfleet.logs import get_logger
 from meshfleet.node.config import NodeConfig
 from meshfleet.node.entering import enter_once
 from meshfleet.node.invites import read_invite
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.store import StateDir
 from meshfleet.node.vault import Vault
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshfleet.embed.mailbox import Mailbox
+    from meshfleet.node.node import Node
     from meshfleet.node.trust import Identity
 
 LOOK_EVERY = 0.5

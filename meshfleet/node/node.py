@@ -7,11 +7,7 @@ async with open_node(NodeConfig(name=..., gossip=..., state_dir=...)) as node:
 
 from __future__ import annotations
 
-import random
-import time
 from collections import Counter
-from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,48 +16,42 @@ import trio
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.gossip.events import CastOut, Event, Renewed, Synced
-from meshfleet.gossip.member import Member
-from meshfleet.gossip.messages import NodeInfo
 from meshfleet.node.accounting import Accounting
 from meshfleet.node.attending import Attending
 from meshfleet.node.carrying import encoded
-from meshfleet.node.config import NodeConfig, check
 from meshfleet.node.diagnosis import Diagnosis, diagnose
-from meshfleet.node.driver import Driver
 from meshfleet.node.endpoints import Endpoints
 from meshfleet.node.entrance import Entrance
 from meshfleet.node.eventlog import write
 from meshfleet.node.heeding import heeding
 from meshfleet.node.invites import Book
-from meshfleet.node.ledger import open_ledger
-from meshfleet.node.machine import Machine
 from meshfleet.node.office import Office
-from meshfleet.node.otel.starting import exporting, start_exporting, told
-from meshfleet.node.rejoining import join, join_seeds, remember_peers
-from meshfleet.node.roaming import roam
+from meshfleet.node.otel.starting import exporting, told
+from meshfleet.node.rejoining import join
 from meshfleet.node.seeking import Seeking
-from meshfleet.node.settling import identity_of, refuse_observer, resolved, role_of
+from meshfleet.node.settling import refuse_observer
 from meshfleet.node.sleeping import GOODBYE, Sleeping
-from meshfleet.node.sockets import RealNetwork, bind_both, cannot_bind
-from meshfleet.node.store import StateDir
 from meshfleet.node.supervise import supervise
 from meshfleet.node.tending import Tending
-from meshfleet.node.trust import Trust
 from meshfleet.node.vault import Vault
 from meshfleet.node.viewing import Viewing
-from meshfleet.wire.codec import PACKET_OVERHEAD, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from meshfleet.fleet.cost import CostReport
     from meshfleet.fleet.evidence import Fact
     from meshfleet.fleet.source import SourceTold
     from meshfleet.fleet.state import AgentState
     from meshfleet.fleet.view import AgentView, FleetView, Health
+    from meshfleet.gossip.member import Member
+    from meshfleet.node.config import NodeConfig
+    from meshfleet.node.driver import Driver
     from meshfleet.node.ledger import Ledger
+    from meshfleet.node.machine import Machine
     from meshfleet.node.network import Network
-    from meshfleet.node.trust import Identity
+    from meshfleet.node.store import StateDir
+    from meshfleet.node.trust import Trust
 
 VIEW_KEPT = 0.25
 """Seconds for which a view is handed out again while nothing but ages changed: what 1,000 readers cost in between
@@ -238,7 +228,7 @@ class Node:
         self._info = msgspec.structs.replace(self._info, **changed)
         self._driver.tell(lambda member, now: member.advertise(self._info))
 
-    def _moved(self, there: Address) -> None:
+    def moved(self, there: Address) -> None:
         """This machine has another address: what stood from the old one stands no more."""
         self._say(gossip_host=there.host, gossip_port=there.port)
         self._driver.links.give_up_all()
@@ -327,71 +317,3 @@ class Node:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
-
-
-@asynccontextmanager
-async def open_node(
-    config: NodeConfig,
-    *,
-    network: Network | None = None,
-    wall: Callable[[], float] = time.time,
-    rng: random.Random | None = None,
-    machine: Machine | None = None,
-    trusting: Callable[[Identity, Callable[[], float]], Trust] = Trust,
-) -> AsyncIterator[Node]:
-    """A running node. Sockets are bound on entry (ConfigError if they can't be); on exit all is closed, without a
-    goodbye: call `leave` first for that. `trusting` is for the benchmark that measures what trust costs."""
-    check(config)
-    network, machine = network or RealNetwork(), machine or Machine()
-    store = None if config.state_dir is None else StateDir.open(config.state_dir)
-    handed: list[Node] = []
-    try:
-        vault = None if store is None else Vault(store)
-        trust = trusting(identity_of(config, vault, wall()), wall)
-        epoch = int(wall() * 1000) if store is None else store.next_epoch(int(wall() * 1000))
-        datagrams, bound = await bind_both(network, await resolved(network, config.gossip))
-        try:
-            there, process = network.advertised(bound), machine.process()
-            info = NodeInfo(
-                config.host, there.host, there.port, config.zone, role_of(config, trust), None, config.version,
-                None if process is None else str(process), trust.ring.version, trust.authority is not None,
-            )  # fmt: skip
-            now, rng = machine.now(), rng or random.Random()
-            rest = (config.timing, rng, size_of, PACKET_OVERHEAD, trust.vouching(), now)
-            member = Member(config.name, Epoch(epoch), info, *rest)
-            for revoked in trust.revoked:
-                member.revoke(revoked, now)
-            driver = Driver(
-                member, network, datagrams, trust, machine=machine, wall_ms=lambda: int(wall() * 1000),
-                enter=lambda hello, source: handed[0].entrance.serve(hello, source),
-                on_events=lambda e: handed[0].on_events(e),
-            )  # fmt: skip
-            ledger = await open_ledger(config.state_dir, config.name, epoch)
-            node = Node(config, member, driver, store, network, machine, wall, trust, ledger)
-            handed.append(node)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(driver.run)
-                try:
-                    await nursery.start(network.listen, bound, driver.links.accept)
-                except OSError as error:
-                    raise cannot_bind(bound, "TCP", error) from error
-                nursery.start_soon(supervise, "attending", node.attending.run, node.counts)
-                nursery.start_soon(supervise, "accounts", node.accounting.run, node.counts)
-                nursery.start_soon(supervise, "attention", node.heeding.run, node.counts)
-                nursery.start_soon(supervise, "sleep", node.sleeping.run, node.counts)
-                moving = partial(roam, network, machine, bound, node._moved)
-                nursery.start_soon(supervise, "roaming", moving, node.counts)
-                start_exporting(node.exporter, nursery, node.counts)
-                nursery.start_soon(supervise, "keys", partial(node.tending.run, driver.took_missed_key), node.counts)
-                nursery.start_soon(supervise, "join", partial(join_seeds, node, network, store), node.counts)
-                if store is not None:
-                    nursery.start_soon(supervise, "peers", partial(remember_peers, node, store), node.counts)
-                yield node
-                nursery.cancel_scope.cancel()
-        finally:
-            datagrams.close()
-            for node in handed:
-                node.accounting.close()
-    finally:
-        if store is not None:
-            store.close()

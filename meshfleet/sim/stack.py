@@ -23,7 +23,7 @@ from meshfleet.errors import MeshfleetError
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.node.config import NodeConfig
 from meshfleet.node.machine import Machine
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.process import Process
 from meshfleet.node.sleeping import NotTold
 from meshfleet.node.trust import Identity, seeded
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.events import Event
+    from meshfleet.node.node import Node
     from meshfleet.node.sleeping import Dozing
     from meshfleet.sim.attachment import Attachment
     from meshfleet.sim.world import Watcher

@@ -17,7 +17,8 @@ from meshfleet.fleet.access import Scope
 from meshfleet.fleet.names import Address
 from meshfleet.node.certificate import for_http
 from meshfleet.node.keyfile import KeyFile
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.node import Node
+from meshfleet.node.opening import open_node
 from meshfleet.node.readers import Readers
 from meshfleet.node.settings import CERTIFICATE
 from meshfleet.serve import serve

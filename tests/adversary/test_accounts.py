@@ -19,7 +19,7 @@ from meshfleet.fleet.usage import Account, Figures, Usage
 from meshfleet.gossip.messages import Revoked, SnapshotMessage
 from meshfleet.node.books import Books
 from meshfleet.node.ledger import Seen
-from meshfleet.node.node import open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.trust import Trust, seeded
 from meshfleet.wire import cbor
 from meshfleet.wire.accounts import OWN, TOLD, Marks, Signer, pack, read_statement

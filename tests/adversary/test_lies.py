@@ -13,13 +13,14 @@ from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.events import Event, Judged
 from meshfleet.gossip.messages import Left, Message, Obituary, Row, Suspect
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from tests.node.meshing import config, counted, see, sees
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshfleet.gossip.member import Member
+    from meshfleet.node.node import Node
 
 PATIENCE = 90.0
 HEARTBEATS = 4

@@ -14,7 +14,7 @@ from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Ping
 from meshfleet.node import tending
-from meshfleet.node.node import open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.trust import Identity, Trust, seeded
 from meshfleet.wire.identity import LIFETIME, Authority, Certificate, Fleet, NodeKey
 from tests.node.meshing import FLEET, config, counted, owner, see, sees

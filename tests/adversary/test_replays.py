@@ -11,11 +11,13 @@ import trio
 from meshfleet.fleet.names import Address
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.events import Event, Judged
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from tests.node.meshing import config, counted, notes, said, see, sees, state
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from meshfleet.node.node import Node
 
 PATIENCE = 60.0
 

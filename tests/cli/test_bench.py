@@ -14,7 +14,7 @@ import trio
 from meshfleet.cli import bench, bench_runtimes, bench_view
 from meshfleet.cli.bench_unsealed import Unsealed
 from meshfleet.errors import JoinError
-from meshfleet.node.node import open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.trust import seeded
 from meshfleet.wire.codec import decode_packet
 from tests.node.meshing import FLEET, config, see

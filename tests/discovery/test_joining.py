@@ -14,7 +14,7 @@ from meshfleet.errors import ConfigError
 from meshfleet.fleet.source import read_source
 from meshfleet.node import seeking
 from meshfleet.node.admin import Doctor
-from meshfleet.node.node import open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.settings import read_environment, read_flags
 from tests.cli.processes import node, run, seen
 from tests.discovery.nameserver import name_server, needs_dnsmasq

@@ -24,7 +24,7 @@ from meshfleet.fleet.names import Address, AgentId
 from meshfleet.fleet.state import AgentState, Status
 from meshfleet.node.certificate import for_http
 from meshfleet.node.keyfile import KeyFile
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.readers import Readers
 from meshfleet.node.trust import seeded
 from meshfleet.serve import serve
@@ -33,6 +33,8 @@ from tests.node.meshing import FLEET, config, owner
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from meshfleet.node.node import Node
 
 PATIENCE = 30.0
 

@@ -80,7 +80,7 @@ def test_a_ping_is_answered_the_way_it_came() -> None:
     for via in Via:
         n0.receive(Packet("n1", 1, 0, 0.0, 0, (Ping(7, "n0"),)), HERE, via, world.now)
         (out,) = [o for o in n0.outgoing(world.now) if isinstance(o, SendPacket)]
-        # What came through a relay was sent by datagram, through a translator that lets the answer in.
+        # What came through a relay is answered by datagram: a translator lets its own side's packets out.
         back = Via.DATAGRAM if via is Via.RELAY else via
         assert (out.via, out.messages[0]) == (back, Ack(7, "n0", 1))
 

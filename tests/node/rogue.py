@@ -11,7 +11,7 @@ from meshfleet.fleet.names import AgentId, Epoch
 from meshfleet.fleet.state import Snapshot
 from meshfleet.gossip.messages import Alive, Message, NodeInfo, Packet
 from meshfleet.node.frames import Frames, greet
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.trust import Trust, seeded
 from meshfleet.wire.codec import encode_packet, encode_state
@@ -21,6 +21,8 @@ from tests.node.meshing import FLEET, config, notes, see, state
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from meshfleet.node.node import Node
 
 ROGUE = "n9"
 

@@ -18,11 +18,13 @@ from meshfleet.fleet.usage import Figures, Moment
 from meshfleet.node.billing import Billing
 from meshfleet.node.hosting import Hosting
 from meshfleet.node.ledger import LEDGER
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from tests.node.meshing import config, see, sees, state
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from meshfleet.node.node import Node
 
 
 PATIENCE = 40.0

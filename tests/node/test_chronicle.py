@@ -15,7 +15,7 @@ from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.state import Status
 from meshfleet.node import chronicle as module
 from meshfleet.node.chronicle import FILE, KEPT, OLDER, Chronicle
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from tests.node.meshing import config, see, state
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+    from meshfleet.node.node import Node
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from meshfleet.fleet.state import Status
 from meshfleet.fleet.telling import place
 from meshfleet.node.config import check
 from meshfleet.node.delivery import Delivery, check_delivery
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.sending import Delivered, delivered, send
 from tests.node.meshing import config, notes, see, state
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshfleet.node.config import NodeConfig
+    from meshfleet.node.node import Node
 
 PATIENCE = 60.0
 APPEND = "import os, sys; f = open(sys.argv[1], 'ab'); f.write(sys.stdin.buffer.read()); f.close()"

@@ -12,7 +12,7 @@ from meshfleet.fleet.endpoint import Endpoint
 from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.rendezvous import ranked
-from meshfleet.node.node import open_node
+from meshfleet.node.opening import open_node
 from meshfleet.runtimes.endpoints import following, watching
 from meshfleet.runtimes.endpoints.watching import watch_endpoints
 from meshfleet.wire.contacts import key_of

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Packet
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.wire.codec import encode_packet
 from meshfleet.wire.seal import Sealer
 from tests.node.meshing import config, see
 from tests.node.test_hostile import RING, _rss_bytes
+
+if TYPE_CHECKING:
+    from meshfleet.node.node import Node
 
 FIRST, ALL = 100_000, 1_000_000
 

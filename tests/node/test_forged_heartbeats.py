@@ -8,7 +8,7 @@ import trio
 
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Ack, Beat, Beats, Digest, Ping, SnapshotMessage, Sync
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from tests.node.meshing import config, counted, notes, said, see, sees, state
 from tests.node.rogue import ROGUE, Rogue, word
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.state import Snapshot
     from meshfleet.gossip.roster import Record
     from meshfleet.node.frames import Frames
+    from meshfleet.node.node import Node
 
 PATIENCE = 60.0
 

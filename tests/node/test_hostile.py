@@ -17,7 +17,7 @@ import trio
 from meshfleet.errors import JoinError
 from meshfleet.fleet.presence import Presence
 from meshfleet.node.links import STRANGERS
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.trust import seeded
 from meshfleet.wire.ring import keyring_of
 from meshfleet.wire.seal import Sealer
@@ -25,6 +25,7 @@ from tests.node.meshing import FLEET, config, counted, see
 
 if TYPE_CHECKING:
     from meshfleet.fleet.names import Address
+    from meshfleet.node.node import Node
 
 _IDENTITY = seeded(FLEET, "n1", 0.0)
 RING = keyring_of(_IDENTITY.ring, _IDENTITY.fleet)

@@ -16,8 +16,8 @@ from meshfleet.fleet.names import Address, NodeName
 from meshfleet.node import invites
 from meshfleet.node.entering import enter
 from meshfleet.node.invites import INVITES, ISSUED, Book, Issued, Refusal, _Open, read_invite
-from meshfleet.node.node import Node, open_node
 from meshfleet.node.office import MOST_USES
+from meshfleet.node.opening import open_node
 from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.store import StateDir
 from meshfleet.node.trust import RENEWED_LATE
@@ -28,6 +28,7 @@ from tests.node.meshing import config, counted, owner, see
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from meshfleet.node.node import Node
     from meshfleet.node.trust import Identity
 
 PATIENCE = 30.0

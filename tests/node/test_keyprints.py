@@ -6,7 +6,7 @@ import msgspec
 
 from meshfleet.fleet.state import RateLimit
 from meshfleet.node.keyprints import with_short_keys
-from meshfleet.node.node import open_node
+from meshfleet.node.opening import open_node
 from meshfleet.runtimes.keyprint import fingerprint
 from meshfleet.wire.keyring import Keyring
 from tests.node.meshing import config, state

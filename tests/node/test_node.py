@@ -14,11 +14,13 @@ from meshfleet.fleet.names import Address, AgentId, NodeName
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AGENTS_LIMIT
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from tests.node.meshing import config, notes, said, see, sees, state
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from meshfleet.node.node import Node
 
 PATIENCE = 30.0
 

@@ -15,7 +15,7 @@ from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Revoked
 from meshfleet.node import tending
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.store import StateDir
 from meshfleet.node.vault import Vault
 from meshfleet.wire.identity import Authority, NodeKey
@@ -27,6 +27,8 @@ from tests.node.test_store import full_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from meshfleet.node.node import Node
 
 PATIENCE = 60.0
 

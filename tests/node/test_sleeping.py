@@ -15,7 +15,7 @@ import trio
 from meshfleet.fleet.presence import Presence
 from meshfleet.node.logind import MANAGER, NAME, PATH, listening
 from meshfleet.node.machine import Machine
-from meshfleet.node.node import open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.sleeping import NotTold
 from tests.node.meshing import config, see, sees
 

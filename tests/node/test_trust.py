@@ -16,7 +16,7 @@ from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Packet, Ping
 from meshfleet.node.frames import Frames, greet
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.store import Peer, StateDir
 from meshfleet.node.tls import MESH
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshfleet.node.config import NodeConfig
+    from meshfleet.node.node import Node
 
 PATIENCE = 30.0
 

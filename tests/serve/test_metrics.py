@@ -15,7 +15,7 @@ from meshfleet.fleet.node_measures import COUNTERS_LIMIT
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.node.keyfile import KeyFile
-from meshfleet.node.node import open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.readers import Readers
 from meshfleet.serve import serve
 from tests.node.meshing import config, see, state

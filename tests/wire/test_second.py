@@ -7,7 +7,7 @@ from pathlib import Path
 import trio
 
 from meshfleet.fleet.presence import Presence
-from meshfleet.node.node import open_node
+from meshfleet.node.opening import open_node
 from tests.node.meshing import config, counted, notes, owner, sees, state
 from tests.wire import second
 from tests.wire.second import Second

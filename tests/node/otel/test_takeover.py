@@ -10,7 +10,7 @@ import trio
 from meshfleet.fleet.exporting import Exporting, whose_turn
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.state import Status
-from meshfleet.node.node import Node, open_node
+from meshfleet.node.opening import open_node
 from meshfleet.node.otel.settings import Mode, Otel
 from meshfleet.node.otel.turn import FILE
 from tests.node.meshing import config, counted, notes, see, state
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meshfleet.node.config import NodeConfig
+    from meshfleet.node.node import Node
     from tests.node.otel.collector import Collector, Received
 
 PATIENCE = 60.0

@@ -11,6 +11,7 @@ import trio
 from meshfleet.fleet.names import Address
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.events import Event, Judged
+from meshfleet.gossip.limits import DATAGRAM_BYTES
 from meshfleet.node.opening import open_node
 from tests.node.meshing import config, counted, notes, said, see, sees, state
 
@@ -27,8 +28,8 @@ def record(node: Node) -> list[bytes]:
     recorded: list[bytes] = []
     seal = node._driver._sealer.seal
 
-    def records(plain: bytes, context: bytes = b"") -> bytes:
-        recorded.append(seal(plain, context))
+    def records(plain: bytes, context: bytes = b"", *, most: int = DATAGRAM_BYTES) -> bytes:
+        recorded.append(seal(plain, context, most=most))
         return recorded[-1]
 
     node._driver._sealer.seal = records  # type: ignore[method-assign, assignment]  # a tap on the wire

@@ -2,7 +2,8 @@
 
 Ages are left out, for they differ always. What makes them is told instead: when each node was heard of last. An agent
 is as old as the node that carries it, and its news came by what its node's came by: that changes from one heartbeat to
-the next, and 250 agents would be told anew each time.
+the next, and 250 agents would be told anew each time. Those that a node asks over HTTP have a way of their own, and an
+age of their own where the node that serves asks them itself, or where they fell silent.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ from datetime import datetime
 
 import msgspec
 
+from meshfleet.fleet.endpoint import Transport
 from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.notice import Notice
+from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.view import AgentView, FleetView, NodeView, ServedBy, Totals
 
 SEEN = 0.15
 """Seconds by which a node must have been heard of later to be told of: heartbeats come 0.2 s apart at least, and the
 two clocks that a time is made of are not read in the same moment."""
+
+ASKED = frozenset(transport.value for transport in Transport)
+"""What agents come by that a node asks over HTTP."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,6 +39,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gone_agents: tuple[AgentId, ...] = ()
     seen: dict[NodeName, str] = {}
     """When nodes that are not among `nodes` were heard of last (RFC 3339): this holds for their agents as well."""
+    seen_agents: dict[AgentId, str] = {}
+    """The same of agents that are not among `agents` and have ages of their own."""
     totals: Totals | None = None
     attention: tuple[Notice, ...] | None = None
 
@@ -52,8 +60,14 @@ def same_agent(one: AgentView, two: AgentView) -> bool:
         and one.node == two.node
         and one.reasons == two.reasons
         and one.agent_id == two.agent_id
+        and (one.transport == two.transport or not (one.transport in ASKED or two.transport in ASKED))
         and (one.state is two.state or one.state == two.state)
     )
+
+
+def has_own_age(agent: AgentView, server: NodeName) -> bool:
+    """Whether, in what `server` shows, it is as old as its last answer, and not as the node that carries it."""
+    return agent.transport in ASKED and (agent.node == server or agent.presence is not Presence.FRESH)
 
 
 def same_server(one: ServedBy, two: ServedBy) -> bool:
@@ -78,11 +92,20 @@ def applied(view: FleetView, change: Change) -> FleetView:
         agents.pop(agent_id, None)
     seen = {name: node.last_seen for name, node in nodes.items()} | change.seen
     seen[change.served_by.node] = change.now
-    ways = {name: node.transport for name, node in nodes.items()}
-    now = _seconds(change.now)
+    server, now = change.served_by.node, _seconds(change.now)
 
     def age_of(last_seen: str | None, otherwise: float) -> float:
         return otherwise if last_seen is None else round(max(0.0, now - _seconds(last_seen)), 2)
+
+    def agent_of(agent: AgentView) -> AgentView:
+        if has_own_age(agent, server):
+            last_seen = change.seen_agents.get(agent.agent_id, agent.last_seen)
+        else:
+            last_seen = seen.get(agent.node, agent.last_seen)
+        carrier = None if agent.transport in ASKED else nodes.get(agent.node)
+        transport = agent.transport if carrier is None else carrier.transport
+        age = age_of(last_seen, agent.age_s)
+        return msgspec.structs.replace(agent, last_seen=last_seen, age_s=age, transport=transport)
 
     return msgspec.structs.replace(
         view,
@@ -93,13 +116,7 @@ def applied(view: FleetView, change: Change) -> FleetView:
             msgspec.structs.replace(node, last_seen=seen[name], age_s=age_of(seen[name], node.age_s))
             for name, node in sorted(nodes.items())
         ),
-        agents=tuple(
-            msgspec.structs.replace(
-                agent, last_seen=at, age_s=age_of(at, agent.age_s), transport=ways.get(agent.node, agent.transport)
-            )
-            for _, agent in sorted(agents.items())
-            for at in (seen.get(agent.node, agent.last_seen),)
-        ),
+        agents=tuple(agent_of(agent) for _, agent in sorted(agents.items())),
         totals=view.totals if change.totals is None else change.totals,
         attention=view.attention if change.attention is None else change.attention,
     )

@@ -68,8 +68,8 @@ class DnsSd:
         """For as long as this machine has the addresses that it has now."""
         addresses, again = await trio.to_thread.run_sync(_addresses), trio.lowlevel.current_trio_token()
         heard = _Heard(here.fleet, lambda what, where: again.run_sync_soon(self._hear, what, where, report))
+        self._heard.clear()  # what another network had; what this one has may come before `_begin` is back
         spoken = await trio.to_thread.run_sync(_begin, self._interface, here, heard, offered)
-        self._heard.clear()  # what another network had; what this one has comes now
         try:
             report()
             now = addresses

@@ -48,7 +48,8 @@ class Transport(str, Enum):
     """How an agent's state comes from its endpoint."""
 
     POLL = "poll"
-    STREAM = "stream"
+    STREAM = "events"
+    """Not `stream`: that is what a node's word comes by where UDP is blocked, and its agents' with it."""
 
 
 class Trouble(Enum):

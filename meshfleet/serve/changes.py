@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from meshfleet.client.change import Change, is_seen_later, same_agent, same_node, same_server
+from meshfleet.client.change import Change, has_own_age, is_seen_later, same_agent, same_node, same_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,7 +64,7 @@ class Changes:
         if before is None or before.attention != view.attention:
             self._attention, news = number, True
         news |= self._take_nodes(view, number)
-        news |= self._take_agents(view.agents, number)
+        news |= self._take_agents(view, number)
         if news:
             self.number = number
         return news
@@ -87,6 +87,11 @@ class Changes:
                 for name, entry in self._nodes.items()
                 if entry.seen > number >= entry.changed and entry.view.last_seen is not None
             },
+            seen_agents={
+                name: entry.view.last_seen
+                for name, entry in self._agents.items()
+                if entry.seen > number >= entry.changed and entry.view.last_seen is not None
+            },
             totals=view.totals if self._totals > number else None,
             attention=view.attention if self._attention > number else None,
         )
@@ -101,8 +106,16 @@ class Changes:
                 entry.view, entry.seen, news = node, number, True
         return news
 
-    def _take_agents(self, agents: Iterable[AgentView], number: int) -> bool:
-        return _take(self._agents, ((agent.agent_id, agent) for agent in agents), same_agent, number, self._agent_gone)
+    def _take_agents(self, view: FleetView, number: int) -> bool:
+        told = ((agent.agent_id, agent) for agent in view.agents)
+        news = _take(self._agents, told, same_agent, number, self._agent_gone)
+        for agent in view.agents:
+            if not has_own_age(agent, view.served_by.node):
+                continue
+            entry = self._agents[agent.agent_id]
+            if entry.changed != number and is_seen_later(entry.view.last_seen, agent.last_seen):
+                entry.view, entry.seen, news = agent, number, True
+        return news
 
     def _node_gone(self, name: NodeName, number: int) -> None:
         self._remember_gone((number, name, None))

@@ -150,3 +150,41 @@ def test_an_address_says_the_same_when_it_is_read_again(page: Page) -> None:
     page.wait_for_selector("#filter")
     assert page.evaluate("async () => (await import('/page/address.js')).place.q") == odd
     assert page.evaluate("async () => (await import('/page/address.js')).place.agent") == "box/a"
+
+
+@pytest.mark.parametrize(
+    ("agent", "transport", "last_seen", "age_s"),
+    [
+        ("{transport: 'udp'}, {node: 'n2'}", "stream", "2026-11-23T20:14:58Z", 2),  # as its node
+        (
+            "{transport: 'poll', last_seen: '2026-11-23T20:14:50Z'}",
+            "poll",
+            "2026-11-23T20:14:55Z",
+            5,
+        ),  # n1 asks, and serves
+        ("{transport: 'events', last_seen: '2026-11-23T20:14:50Z'}, {node: 'n2'}", "events", "2026-11-23T20:14:58Z", 2),
+        (
+            "{transport: 'poll', presence: 'unreachable', last_seen: '2026-11-23T20:14:30Z'}, {node: 'n2', silent: 1}",
+            "poll",
+            "2026-11-23T20:14:30Z",
+            30,
+        ),
+    ],
+)
+def test_agents_that_are_asked_over_http_keep_their_own_way_and_age(
+    page: Page, agent: str, transport: str, last_seen: str, age_s: int
+) -> None:
+    told = made(
+        page,
+        "changing.js",
+        f"""(() => {{
+            const one = agent("a", {{}}, Object.assign({{}}, {agent}));
+            const nodes = [node("n1"), node("n2", {{transport: "stream", last_seen: "2026-11-23T20:14:40Z"}})];
+            const change = {{
+                now: "2026-11-23T20:15:00Z", served_by: {{node: "n1"}}, seen: {{n2: "2026-11-23T20:14:58Z"}},
+                seen_agents: one.silent ? {{}} : {{a: "2026-11-23T20:14:55Z"}},
+            }};
+            return it.applied(view([one], {{nodes}}), change).agents[0];
+        }})()""",
+    )
+    assert (told["transport"], told["last_seen"], told["age_s"]) == (transport, last_seen, age_s)

@@ -35,6 +35,11 @@ def node(name: str, seen: float, now: float, presence: Presence = Presence.FRESH
     )  # fmt: skip
 
 
+def asked(of: AgentView, answered: float, now: float) -> AgentView:
+    """The same, where its node asks it over HTTP and had the last answer then."""
+    return msgspec.structs.replace(of, transport="poll", age_s=round(now - answered, 2), last_seen=at(answered))
+
+
 def agent(name: str, carrier: NodeView, seq: int) -> AgentView:
     state = AgentState(agent_id=name, timestamp=at(0), status=Status.IDLE, runtime="x", tokens_in=seq)
     return AgentView(
@@ -47,7 +52,7 @@ Shown = dict[str, tuple[int, Presence, dict[int, int]]]
 """Name of a node -> how many heartbeats it has had, what is said of it, and its agents' seqs."""
 
 shown = st.dictionaries(
-    st.sampled_from(["n1", "n2", "n3"]),
+    st.sampled_from(["n0", "n1", "n2", "n3"]),
     st.tuples(st.integers(0, 3), st.sampled_from(Presence), st.dictionaries(st.integers(0, 3), st.integers(1, 3))),
 )
 
@@ -64,11 +69,24 @@ def in_time(history: list[Shown]) -> list[Shown]:
 
 
 def view(number: int, told: Shown) -> FleetView:
-    """The view at second 10 * number. A heartbeat comes each second; `n0` serves."""
+    """The view at second 10 * number. A heartbeat comes each second; `n0` serves. Agents 2 and 3 are asked over HTTP:
+    as old as their last answer where n0 asks them, or where they are silent; 3 answers no more from second 25 on."""
     now = 10.0 * number
-    nodes = [node("n0", now, now), *(node(name, beats, now, said) for name, (beats, said, _) in told.items())]
+    others = {name: of for name, of in told.items() if name != "n0"}
+    nodes = [node("n0", now, now), *(node(name, beats, now, said) for name, (beats, said, _) in others.items())]
+
+    def told_of(carrier: NodeView, i: int, seq: int) -> AgentView:
+        one, answered = agent(f"{carrier.name}/a{i}", carrier, seq), now - 1.5 * (number % 3)
+        if i == 3 and now > 25:
+            return msgspec.structs.replace(asked(one, 25, now), presence=Presence.UNREACHABLE)
+        if i < 2:
+            return one
+        if carrier.name == "n0" or one.presence is not Presence.FRESH:
+            return asked(one, answered, now)
+        return msgspec.structs.replace(one, transport="poll")
+
     agents = [
-        agent(f"{name}/a{i}", carrier, seq)
+        told_of(carrier, i, seq)
         for carrier in nodes
         for name in (carrier.name,)
         for i, seq in (told[name][2] if name in told else {}).items()
@@ -134,6 +152,25 @@ def test_agents_come_by_what_their_node_comes_by() -> None:
     assert change is not None
     assert (change.agents, {each.transport for each in change.nodes}) == ((), {"stream"})
     assert {each.transport for each in applied(first, change).agents} == {"stream"}
+
+
+def test_agents_that_are_asked_over_http_keep_their_own_way_and_their_own_age() -> None:
+    told: Shown = {"n0": (0, Presence.FRESH, {1: 1, 2: 1}), "n1": (5, Presence.FRESH, {2: 1})}
+    changes = Changes()
+    changes.look(first := view(1, told))
+    changes.look(second := view(2, told))
+    change = changes.since(1)
+    assert change is not None
+    assert (change.agents, change.seen_agents) == ((), {"n0/a2": at(17)})  # what n1 asks is as old as n1 is
+    assert applied(first, change) == second
+    changes.look(by_events := msgspec.structs.replace(second, agents=tuple(
+        msgspec.structs.replace(each, transport="events" if each.transport == "poll" else each.transport)
+        for each in second.agents
+    )))  # fmt: skip
+    change = changes.since(1)
+    assert change is not None
+    assert [each.agent_id for each in change.agents] == ["n0/a2", "n1/a2"]
+    assert applied(first, change) == by_events
 
 
 @pytest.mark.parametrize("kind", [NodeView, AgentView])

@@ -1,6 +1,8 @@
 // Puts what a stream tells into the view: first the whole of it, then what changed. meshfleet/client/change.py is the same
 // for Python, and says what is told and why.
 
+const ASKED = new Set(["poll", "events"]); // by what agents come that a node asks over HTTP
+
 /** The view after the change, its ages as of the change. Neither argument is changed. */
 export function applied(view, change) {
   const nodes = new Map(view.nodes.map((node) => [node.name, node]));
@@ -14,20 +16,23 @@ export function applied(view, change) {
   const seen = new Map();
   for (const node of nodes.values()) seen.set(node.name, change.seen?.[node.name] ?? node.last_seen);
   seen.set(change.served_by.node, change.now);
-  const heard = (subject, name) => {
-    const at = seen.get(name) ?? subject.last_seen;
+  const heard = (subject, at) => {
     if (!at) return subject;
     return { ...subject, last_seen: at, age_s: Math.max(0, (now - Date.parse(at)) / 1000) };
   };
 
-  const byItsNode = (agent) => ({ ...agent, transport: nodes.get(agent.node)?.transport ?? agent.transport });
+  const hasOwnAge = (agent) => ASKED.has(agent.transport) && (agent.node === change.served_by.node || agent.presence !== "fresh");
+  const lastOf = (agent) =>
+    hasOwnAge(agent) ? (change.seen_agents?.[agent.agent_id] ?? agent.last_seen) : (seen.get(agent.node) ?? agent.last_seen);
+  const byItsNode = (agent) =>
+    ASKED.has(agent.transport) ? agent : { ...agent, transport: nodes.get(agent.node)?.transport ?? agent.transport };
 
-  const { nodes: _nodes, agents: _agents, gone_nodes: _gone, gone_agents: _left, seen: _seen, ...rest } = change;
+  const { nodes: _nodes, agents: _agents, gone_nodes: _gone, gone_agents: _left, seen: _seen, seen_agents: _asked, ...rest } = change;
   return {
     ...view,
     ...rest,
-    nodes: [...nodes.values()].map((node) => heard(node, node.name)).sort(by("name")),
-    agents: [...agents.values()].map((agent) => byItsNode(heard(agent, agent.node))).sort(by("agent_id")),
+    nodes: [...nodes.values()].map((node) => heard(node, seen.get(node.name))).sort(by("name")),
+    agents: [...agents.values()].map((agent) => byItsNode(heard(agent, lastOf(agent)))).sort(by("agent_id")),
   };
 }
 

@@ -156,6 +156,13 @@ class Endpoints:
 
     # What views show
 
+    def asks(self, node: NodeName) -> bool:
+        """Whether `node` asks any."""
+        if node == self._member.name:
+            return bool(self._own)
+        told = self._contacts_of(node)
+        return told is not None and any(contact is not None for contact in told.contacts.values())
+
     def contact(self, node: NodeName, agent: AgentId) -> Contact | None:
         """What `node` says of an agent that it carries: None where that has a node of its own. `silent_s` is as of
         now."""

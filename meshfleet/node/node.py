@@ -107,7 +107,7 @@ class Node:
         self._office = Office(self.tending, book, self.name, self.address)
         self.seeking = Seeking(self, network, self.counts)
         self.endpoints = Endpoints(self, self, self.counts)
-        self._viewing.contact = self.endpoints.contact
+        self._viewing.asks, self._viewing.contact = self.endpoints.asks, self.endpoints.contact
         self.sources: Callable[[], tuple[SourceTold, ...]] = tuple
         """How the places are in which discovery looks."""
 

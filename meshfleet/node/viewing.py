@@ -42,7 +42,9 @@ class Viewing:
 
     def __init__(self, member: Member) -> None:
         self._member = member
-        self._states: dict[tuple[NodeName, AgentId], tuple[Snapshot, AgentState | None]] = {}
+        self._states: dict[NodeName, dict[AgentId, tuple[Snapshot, AgentState | None]]] = {}
+        self.asks: Callable[[NodeName], bool] = lambda _node: False
+        """Whether a node asks any agent over HTTP: of one that does not, nobody looks for contacts."""
         self.contact: Callable[[NodeName, AgentId], Contact | None] = lambda _node, _agent: None
         """What a node says of an agent that it asks over HTTP; None of all others."""
         self.undecodable = 0
@@ -64,7 +66,8 @@ class Viewing:
         agents = [*self._own(at, wall)]
         for record in shown:
             agents += self._agents_of(record, at, wall)
-        self._forget_states({record.name for record in shown} | {self._member.name})
+        for name in self._states.keys() - {record.name for record in shown} - {self._member.name}:
+            del self._states[name]
         return merge(
             version=version,
             now=rfc3339(wall),
@@ -167,32 +170,28 @@ class Viewing:
         member = self._member
         shelf, now = member.replica.shelf(member.name), rfc3339(wall)
         since = rfc3339(wall - (at - member.started_at))  # as long as this node has been there to see them
-        for snapshot in _of_agents(shelf):
-            state = self._state(snapshot)
-            if state is None:
-                continue
+        asks = self.asks(member.name)
+        for snapshot, state in self._living(member.name, shelf):
             agent = _agent(snapshot, state, FRESH, age=0.0, transport="local", last_seen=now, since=since)
-            yield self._through(agent, FRESH, wall)
+            yield self._through(agent, FRESH, wall) if asks else agent
 
     def _agents_of(self, record: Record, at: float, wall: float) -> Iterator[AgentView]:
         shelf = self._member.replica.shelf(record.name)
         age = max(0.0, at - record.beat_at)
         # All of a node's are as old as it is: a thousand times told would be most of a view's cost.
         last_seen, since = rfc3339(wall - age), rfc3339(wall - (at - record.judged_since))
-        for snapshot in _of_agents(shelf):
-            state = self._state(snapshot)
-            if state is None:
-                continue
+        asks, way = self.asks(record.name), record.way
+        for snapshot, state in self._living(record.name, shelf):
             agent = _agent(
                 snapshot,
                 state,
                 record.verdict,
                 age=age,
-                transport=record.way,
+                transport=way,
                 last_seen=last_seen,
                 since=since,
             )
-            yield self._through(agent, record.verdict, wall)
+            yield self._through(agent, record.verdict, wall) if asks else agent
 
     def _through(self, agent: AgentView, carrier: Verdict, wall: float) -> AgentView:
         """The same, where it is an agent that its node asks over HTTP: as far as the node has answers of it."""
@@ -215,6 +214,8 @@ class Viewing:
     def _one_carrier_each(self, agents: list[AgentView]) -> list[AgentView]:
         """Of an agent that several nodes ask over HTTP only the word of the one that is believed: they hand it on to
         each other, so it is no clash."""
+        if len({agent.agent_id for agent in agents}) == len(agents):
+            return agents
         claims: dict[AgentId, list[AgentView]] = {}
         for agent in agents:
             claims.setdefault(agent.agent_id, []).append(agent)
@@ -224,26 +225,23 @@ class Viewing:
             shown += [min(rivals, key=credit)] if is_asked else rivals
         return shown
 
-    def _state(self, snapshot: Snapshot) -> AgentState | None:
-        key = (snapshot.node, snapshot.agent)
-        known = self._states.get(key)
-        if known is not None and known[0].body is snapshot.body:
-            return known[1]
-        try:
-            state = decode_state(snapshot.body)
-        except WireError:
-            state = None
-            self.undecodable += 1
-        self._states[key] = (snapshot, state)
-        return state
+    def _living(self, node: NodeName, shelf: Shelf | None) -> list[tuple[Snapshot, AgentState]]:
+        """Of each agent of a node that is there, and makes sense: what it said last. Those and no others are kept."""
+        before, kept = self._states.get(node, {}), dict[AgentId, tuple[Snapshot, AgentState | None]]()
+        for snapshot in _of_agents(shelf):
+            known = before.get(snapshot.agent)
+            if known is None or known[0].body is not snapshot.body:
+                known = (snapshot, self._decoded(snapshot))
+            kept[snapshot.agent] = known
+        self._states[node] = kept
+        return [(snapshot, state) for snapshot, state in kept.values() if state is not None]
 
-    def _forget_states(self, shown: set[NodeName]) -> None:
-        for key in [key for key in self._states if key[0] not in shown]:
-            del self._states[key]
-        for node, agent in list(self._states):
-            shelf = self._member.replica.shelf(node)
-            if shelf is None or agent not in shelf.held or shelf.held[agent].withdrawn:
-                del self._states[(node, agent)]
+    def _decoded(self, snapshot: Snapshot) -> AgentState | None:
+        try:
+            return decode_state(snapshot.body)
+        except WireError:
+            self.undecodable += 1
+            return None
 
 
 def _hidden(relays: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ from meshfleet.errors import MeshfleetError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+JOIN = 120.0
+"""Seconds in which all nodes must have found each other: 128 take 20 on two idle cores."""
 SETTLE = 10.0
 """Seconds between joining and measuring: the first push-pulls are over, streams stand."""
 DRAIN = 12.0
@@ -217,8 +219,13 @@ async def _once(
     say(f"starting {nodes} {'' if sealed else 'unsealed '}node processes")
     async with _nodes(nodes, serving=True, sealed=sealed) as running:
         began = time.monotonic()
-        with trio.fail_after(120):
+        with trio.move_on_after(JOIN) as joining:
             await _all(running, Order("wait", nodes=nodes), Joined)
+        if joining.cancelled_caught:
+            raise MeshfleetError(
+                f"{nodes} nodes did not all see each other within {JOIN:.0f} s. The machine is too busy for so many:"
+                f" end what else runs on it, or take fewer (--nodes {max(2, nodes // 2)})."
+            )
         join_s = time.monotonic() - began
         say(f"joined; settling for {SETTLE:.0f} s")
         await trio.sleep(SETTLE)

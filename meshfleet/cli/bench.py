@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 JOIN = 120.0
-"""Seconds in which all nodes must have found each other: 128 take 20 on two idle cores."""
+"""Seconds in which all nodes must have found each other. A busier machine is none to measure on."""
 SETTLE = 10.0
 """Seconds between joining and measuring: the first push-pulls are over, streams stand."""
 DRAIN = 12.0

@@ -6,8 +6,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if not settings.get_current_profile_name().startswith("ci"):  # there Hypothesis has none anyway
+    settings.load_profile("no clock")
 
 # Whoever is started in the background of a shell ignores Ctrl-C, and so do its children. Tests send it to theirs.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -119,7 +119,7 @@ def test_of_a_node_that_was_thrown_out_what_it_said_before_is_kept_and_nothing_a
     assert counts["revoked_account"] == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_in_whatever_order_accounts_come_all_nodes_end_up_with_the_same(data: st.DataObject) -> None:
     now = 1_795_000_000.0

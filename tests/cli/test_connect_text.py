@@ -21,7 +21,7 @@ HERE = Target("127.0.0.1", 7879, "box", Path("/state/of a user/.connect"))
 THERE = Target("127.0.0.1", 7901, "box", Path("/state/of a user/.connect"))
 FILE = Path("/home/user/settings.json")
 
-few = hypothesis_settings(deadline=None, max_examples=25)
+few = hypothesis_settings(max_examples=25)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 values = st.recursive(

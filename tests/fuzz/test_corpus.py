@@ -26,7 +26,7 @@ def test_what_was_found_before_crashes_no_decoder(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=30, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_whatever_is_drawn_crashes_no_decoder(name: str, data: st.DataObject) -> None:
     TARGETS[name].run(data.draw(inputs(TARGETS[name])))

@@ -37,7 +37,7 @@ def opened(folder: Path, node: str = "n1", new_id: bytes = ONE) -> Ledger:
     return Ledger.open(folder / LEDGER, node, new_id)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from(["s1", "s2", "s3"]), st.integers(0, 50), st.booleans()), max_size=12),
 )

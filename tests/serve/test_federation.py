@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain
@@ -128,7 +128,6 @@ def test_there_is_an_end_to_how_many() -> None:
         selectors(["x" * (SELECTORS_CHARACTERS // 8 + 1)] * 8)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["a", "b", ".", ".*", ".+", "|", r"\."]), max_size=9).map("".join),
     st.text("ab.", max_size=9),

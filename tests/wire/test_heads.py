@@ -6,7 +6,7 @@ import tracemalloc
 
 import cbor2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from meshfleet.errors import Malformed
@@ -29,7 +29,6 @@ def depth_of(item: object) -> int:
     return 1 + max(map(depth_of, item), default=0) if isinstance(item, list) else 0
 
 
-@settings(deadline=None)
 @given(flat, st.binary(max_size=3))
 def test_what_has_as_many_items_as_may_be_passes_and_one_more_does_not(item: object, behind: bytes) -> None:
     data, items = cbor2.dumps(item), items_of(item)
@@ -38,7 +37,6 @@ def test_what_has_as_many_items_as_may_be_passes_and_one_more_does_not(item: obj
         heads.check(data, items - 1)
 
 
-@settings(deadline=None)
 @given(flat)
 def test_each_cut_is_found_without_making_anything(item: object) -> None:
     data = cbor2.dumps(item)
@@ -47,7 +45,6 @@ def test_each_cut_is_found_without_making_anything(item: object) -> None:
             heads.check(data[:end], 10_000)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_of_any_bytes_the_walk_refuses_nothing_that_is_cbor_without_maps(data: bytes) -> None:
     try:

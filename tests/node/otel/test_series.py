@@ -7,7 +7,7 @@ import gzip
 import msgspec
 import pytest
 from google.protobuf.json_format import Parse
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
@@ -70,7 +70,7 @@ def test_nothing_begins_after_it_is_told() -> None:
     assert made.since == 4
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(EXPORTS, st.integers(1, 7))
 def test_the_parts_are_the_whole_and_none_is_larger_than_allowed(export: Export, limit: int) -> None:
     parts = split(export, limit)
@@ -79,7 +79,7 @@ def test_the_parts_are_the_whole_and_none_is_larger_than_allowed(export: Export,
     assert together == [(m.name, point) for m in export.metrics for point in m.points]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30)
 @given(EXPORTS)
 def test_both_encodings_say_the_same(export: Export) -> None:
     from_json, from_protobuf = ExportMetricsServiceRequest(), ExportMetricsServiceRequest()

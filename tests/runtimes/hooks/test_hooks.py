@@ -277,7 +277,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(EVENTS, max_size=30), st.lists(st.floats(0, 2), min_size=30, max_size=30))
 def test_whatever_comes_in_whatever_order_a_prompt_and_an_end_are_what_they_are(
     events: list[dict[str, object]], pauses: list[float]

@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from meshfleet.cli.bench_unsealed import Unsealed
-from meshfleet.cli.memory import rss_mb
+from meshfleet.cli.memory import keep_what_is_loaded, rss_mb
 from meshfleet.fleet.names import Address, NodeName, parse_address
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.state import AgentState, Status
@@ -178,6 +178,7 @@ async def _main(name: str, fleet: bytes, seed: str | None, *, serving: bool, sea
             )
             node.advertise(base_url)
         bench = Bench(node)
+        keep_what_is_loaded()  # as `meshfleet up` does
         _say({"address": str(node.address)})
         stdin = trio.lowlevel.FdStream(os.dup(sys.stdin.fileno()))
         buffer = b""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from meshfleet.cli.memory import rss_mb
+from meshfleet.cli.memory import keep_what_is_loaded, rss_mb
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, RateLimit, Status
 from meshfleet.node.config import NodeConfig
@@ -71,6 +71,7 @@ async def _main(agents: int, readers: int) -> None:
         keys = Readers(first.keyring, None, time.time)
         url: str = await nursery.start(serve, first, keys, Address("127.0.0.1", 0))
         count = -(-readers // STREAMS_PER_CLIENT) + 1
+        keep_what_is_loaded()  # as `meshfleet up` does
         _say(Ready(url, tuple(keys.by_code(keys.new_code())[0] for _ in range(count))))
         async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as stdin:
             while await stdin.receive_some():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import platform
@@ -22,6 +21,7 @@ from meshfleet import __version__
 from meshfleet.cli.ending import until_signalled, working_until
 from meshfleet.cli.files import RUNNING, Running, point_to, pointer_to, remove, write_json
 from meshfleet.cli.handover import read_handover
+from meshfleet.cli.memory import keep_what_is_loaded
 from meshfleet.cli.outcome import run_to_exit_code
 from meshfleet.cli.telling_systemd import Systemd
 from meshfleet.errors import ConfigError
@@ -98,7 +98,7 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
                     nursery.start_soon(_tell_what_was_found, node)
                 if extras.with_stdin:
                     nursery.start_soon(_ask_with_stdin, asked)
-                _keep_what_is_loaded()
+                keep_what_is_loaded()
                 await left.wait()
         finally:
             systemd.tell("STOPPING=1")
@@ -107,13 +107,6 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
             if not left.is_set():
                 with trio.move_on_after(FAREWELL_PATIENCE, shield=True):
                     await node.leave()
-
-
-def _keep_what_is_loaded() -> None:
-    """Let no collection of garbage look at modules and classes again: each time all of it would hold up the loop for
-    some 40 ms, of which a probe has 400."""
-    gc.collect()
-    gc.freeze()
 
 
 def _node_config(settings: Settings, extras: Extras, seeds: tuple[Address, ...]) -> NodeConfig:

@@ -1,4 +1,4 @@
-"""`meshfleet doctor`: how a node on this machine is, what it dropped, and who sent it forgeries."""
+"""`meshfleet doctor`: what is wrong around a node on this machine, what it dropped, and who sent it forgeries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from meshfleet.cli.asking import elsewhere, socket_dir
 from meshfleet.cli.connect.command import Connection, connections
 from meshfleet.cli.files import running_in
 from meshfleet.cli.local import administer
+from meshfleet.fleet.notice import Severity
 from meshfleet.node.admin import Doctor
 
 if TYPE_CHECKING:
@@ -22,22 +24,52 @@ if TYPE_CHECKING:
     from meshfleet.node.otel.telling import ExportTold
 
 
-def doctor(*, node: str | None, state_dir: str | None, as_json: bool) -> None:
-    """Print what the node says of itself."""
+def doctor(*, node: str | None, state_dir: str | None, as_json: bool, tries: bool = True) -> int:
+    """Print what the node says of itself; the exit code says whether anything is wrong."""
     folder = socket_dir(node, state_dir)
-    reply = administer(folder, Doctor(), f"no node runs in {folder}. {elsewhere()}")
+    reply = administer(folder, Doctor(tries), f"no node runs in {folder}. {elsewhere()}")
     assert reply.diagnosis is not None
     running = running_in(folder)
     runtimes = connections(running.http) if running is not None else []
     if as_json:
         whole = {**msgspec.to_builtins(reply.diagnosis), "runtimes": runtimes}
         print(msgspec.json.encode(whole).decode())
-        return
+        return verdict(reply.diagnosis)
     console = showing.console()
     console.print(render(reply.diagnosis))
     if runtimes:
         console.print()
         console.print(of_runtimes(runtimes))
+    return verdict(reply.diagnosis)
+
+
+def verdict(told: Diagnosis) -> int:
+    """1 where something is wrong; what is merely worth knowing is not."""
+    return int(any(finding.severity is not Severity.INFO for finding in told.findings))
+
+
+def of_findings(told: Diagnosis) -> RenderableType:
+    """What is wrong, by what it was found, and what to do; or that nothing is, as far as it was looked."""
+    parts: list[RenderableType] = []
+    for finding in told.findings:
+        head = Text.assemble((finding.severity.value, showing.SEVERITIES[finding.severity]), f" {finding.what.value}: ")
+        parts += [head.append(finding.text)]
+        parts += [Padding(Text(line), (0, 0, 0, 2), expand=False) for line in finding.evidence]
+        parts += [Padding(Text.assemble(("Do: ", "bold"), finding.do), (0, 0, 0, 2), expand=False), Text()]
+    if not told.peers:
+        return Group(*parts[:-1])
+    if not told.findings:
+        parts.append(Text("Nothing is wrong with addresses, clocks and names."))
+    return Group(*parts, _looked(told))
+
+
+def _looked(told: Diagnosis) -> Text:
+    """How far that was looked at."""
+    if not told.tested:
+        return Text(f"No path was tested: none of {told.peers} other nodes told its half.", style="dim")
+    named = ", ".join(told.tested)
+    line = f"Paths were tested to {len(told.tested)} of {told.peers}: {named}. Datagrams of three sizes and connections"
+    return Text(f"{line}, each way.", style="dim")
 
 
 def of_runtimes(told: list[Connection]) -> RenderableType:
@@ -86,6 +118,8 @@ def render(told: Diagnosis) -> RenderableType:
     """The node, what it dropped, and who forged."""
     parts: list[RenderableType] = [Text(f"{told.node} is {told.standing.value}.")]
     parts += [Text(f"  {reason}") for reason in told.reasons]
+    if told.peers or told.findings:
+        parts += [Text(), of_findings(told)]
     if told.sources:
         parts += [Text(), of_sources(told.sources)]
     if told.drops:

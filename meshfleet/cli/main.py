@@ -116,11 +116,16 @@ for look in (status, top, cost, why, events):
 
 
 @app.command()
-def doctor(node: NodeUrl = None, state_dir: StateDir = None, as_json: AsJson = False) -> None:
-    """How a node on this machine is: what it dropped and why, and who sent it forgeries."""
+def doctor(
+    node: NodeUrl = None,
+    state_dir: StateDir = None,
+    no_test: Annotated[bool, typer.Option("--no-test", help="Only what the node knows; test no paths.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What is wrong around a node on this machine: UDP, MTU, firewalls, addresses, clocks, names; what it dropped."""
     from meshfleet.cli.doctor import doctor as run_doctor
 
-    run_doctor(node=node, state_dir=state_dir, as_json=as_json)
+    raise typer.Exit(run_doctor(node=node, state_dir=state_dir, as_json=as_json, tries=not no_test))
 
 
 @app.command()

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.limits import Counts
-    from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.record import Record
+    from meshfleet.gossip.roster import Roster
     from meshfleet.gossip.vouching import Vouching
 
 ENTRIES = 60

@@ -19,6 +19,9 @@ from meshfleet.gossip.messages import (
     Nack,
     Obituary,
     Packet,
+    PathProbe,
+    PathReport,
+    PathTest,
     Ping,
     PingReq,
     Relay,
@@ -30,11 +33,12 @@ from meshfleet.gossip.messages import (
     Via,
     Want,
 )
+from meshfleet.gossip.record import Rival
 
 if TYPE_CHECKING:
     from meshfleet.fleet.names import Address, NodeName
     from meshfleet.gossip.member import Member
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
 
 INTRODUCTION_PAUSE = 1.0
 """Seconds between two requests for introductions: when a stranger of our fleet speaks, or somebody tells of one."""
@@ -76,6 +80,12 @@ class Hearing:
         elif via is not Via.STREAM:
             self._ask_introduction(source, now)
 
+    def hear_rival(self, record: Record, source: Address, via: Via, at: float) -> None:
+        """An earlier life of a known name speaks. What was under way when the later one began has come after 2T."""
+        if at - record.met_at > 2 * self._member.timing.heartbeat:
+            times = 1 if record.rival is None else record.rival.times + 1
+            record.rival = Rival(times, at, source, proven=via is Via.STREAM)
+
     def _ask_introduction(self, address: Address, now: float) -> None:
         member = self._member
         if now - self._asked_introduction_at >= INTRODUCTION_PAUSE:
@@ -98,7 +108,7 @@ class Hearing:
                 if record is not None:
                     self._told_about(record, message, now)
             case Ping():
-                member.prober.on_ping(message, source, sender, member.epoch, via)
+                self._hear_ping(message, source, sender, via, at)
             case Ack() if (message.subject, message.epoch) == (member.name, member.epoch):
                 member.relays.dialled(message.seq, sender, through=True, now=now)
             case Ack():
@@ -112,7 +122,7 @@ class Hearing:
             case Nack():
                 member.prober.on_nack(message, sender, now)
             case Want():
-                member.spread.on_want(message, source, sender)
+                member.spread.on_want(message, source, sender, via)
             case Delta():
                 member.counts["snapshots_in"] += len(message.snapshots)
                 for snapshot in member.spread.on_delta(message, at):
@@ -123,10 +133,17 @@ class Hearing:
                 self._hear_row(message, at)
             case Revoked():
                 member.revoke(message, now)
-            case Goodbye() | Relay():
-                pass  # the driver's business: it tells an end on purpose from a death, and has the seals
+            case Goodbye() | Relay() | PathProbe() | PathTest() | PathReport():
+                pass  # the driver's business: it tells an end on purpose from a death, has the seals, and tests paths
             case _:
                 assert_never(message)
+
+    def _hear_ping(self, ping: Ping, source: Address, sender: NodeName, via: Via, at: float) -> None:
+        """A question. That it came over a stream tells that none of my datagrams had answered its sender."""
+        member, record = self._member, self._member.roster.get(sender)
+        if via is Via.STREAM and record is not None:
+            record.delivery.was_lost(at)
+        member.prober.on_ping(ping, source, sender, member.epoch, via)
 
     def _hear_ack(self, ack: Ack, sender: NodeName, via: Via, at: float, now: float) -> None:
         """An answer. A datagram may be anybody's, and what a helper says of another is its word alone: both are

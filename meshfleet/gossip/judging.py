@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.awareness import Awareness
     from meshfleet.gossip.listening import Listening
-    from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.record import Record
+    from meshfleet.gossip.roster import Roster
     from meshfleet.gossip.rules import Rules
 
 _WELL = Assessment(Standing.CONNECTED)

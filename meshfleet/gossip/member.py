@@ -43,9 +43,10 @@ from meshfleet.gossip.neighbours import Neighbours
 from meshfleet.gossip.outbox import Outbox
 from meshfleet.gossip.outcasts import Outcasts
 from meshfleet.gossip.outcomes import Outcomes
+from meshfleet.gossip.record import HOPEFUL
 from meshfleet.gossip.relays import Relays, with_relays
 from meshfleet.gossip.replica import Replica
-from meshfleet.gossip.roster import HOPEFUL, Roster
+from meshfleet.gossip.roster import Roster
 from meshfleet.gossip.rounds import Rounds
 from meshfleet.gossip.rows import Rows
 from meshfleet.gossip.rules import MESHFLEET, Rules
@@ -202,11 +203,16 @@ class Member:
         record = self.roster.get(sender)
         if record is not None and packet.epoch < record.epoch:
             self.counts["old_life"] += 1
+            self.hearing.hear_rival(record, source, via, at)
             self.outbox.datagram_to(source, sender, record.alive)
             return
         self.vouching.brought_by(sender, via, at)
-        if record is not None and record.info.relays and source == record.address and via is Via.DATAGRAM:
-            record.near_at = at
+        if record is not None and via is Via.DATAGRAM:
+            record.delivery.received(source, at)
+            self.ways.datagram_at = at
+            record.near_at = at if record.info.relays and source == record.address else record.near_at
+        elif record is not None and via is Via.STREAM and packet.epoch == record.epoch:
+            source = record.address  # a stream that it opened comes from a port where no datagram is answered
         if record is not None and packet.epoch == record.epoch:
             self.hearing.hear_sender(record, packet, via, at, now, clock_offset)
         for message in packet.messages:
@@ -346,7 +352,7 @@ class Member:
     def _wake(self, now: float) -> None:
         self._now = now
         stood_still = self.listening.advance(now)
-        self._at = now - self.listening.deaf
+        self._at = self.ways.at = now - self.listening.deaf
         if stood_still:
             self._resumed(now)
 

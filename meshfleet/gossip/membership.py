@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from meshfleet.gossip.beats import Heartbeats
     from meshfleet.gossip.outbox import Outbox
     from meshfleet.gossip.outcasts import Outcasts
-    from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.record import Record
+    from meshfleet.gossip.roster import Roster
     from meshfleet.gossip.rows import Rows
     from meshfleet.gossip.rumors import Rumors
     from meshfleet.gossip.spread import Spread
@@ -100,6 +101,8 @@ class Membership:
         self.synced = False
         """Whether anybody has told me all that it knows."""
         self._usurped_by = 0
+        self.usurper: Address | None = None
+        """Where a later life of my name says that it listens: another process of it, of a copied state dir."""
 
     @property
     def name(self) -> NodeName:
@@ -254,7 +257,8 @@ class Membership:
                 self._outlive(claim)
             if claim.epoch != self._usurped_by and isinstance(claim, Alive) and self._is_genuine(claim):
                 self._usurped_by = claim.epoch
-                self._emit(NameTaken(claim.epoch, f"{claim.info.gossip_host}:{claim.info.gossip_port}"))
+                self.usurper = Address(claim.info.gossip_host, claim.info.gossip_port)
+                self._emit(NameTaken(claim.epoch, str(self.usurper)))
             self._counts["own_name"] += 1
             return
         match claim:
@@ -363,9 +367,9 @@ class Membership:
         pass_on = self.synced or sync.reply
         told = [self.hear(claim, source, sender, at, gossip=pass_on) for claim in sync.claims]
         heard, _, _ = self._beats.merge(sync.beats, sender, at, transport)
-        self._spread.on_digest(sync.digest, source, sender, now, at_once=True)
         if sync.reply:
             self._outbox.stream_to(source, sender, *self.everything(at, reply=False, but=sync.claims))
+        self._spread.on_digest(sync.digest, source, sender, now, at_once=True)  # after it: a newcomer knows nobody yet
         return [record for record in told if record is not None] + heard
 
 

@@ -270,26 +270,38 @@ class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=31, gc=False):
     """This stream ends on purpose. The FIN that follows is no sign of death."""
 
 
+class PathProbe(msgspec.Struct, frozen=True, array_like=True, tag=40, gc=False):
+    """One datagram of a path test: `size` bytes of it all together, most of them padding (as in RFC 8899, DPLPMTUD)."""
+
+    run: Number
+    size: Number
+    padding: Annotated[bytes, msgspec.Meta(max_length=1_400)]
+
+
+class PathTest(msgspec.Struct, frozen=True, array_like=True, tag=41, gc=False):
+    """By stream: I sent you the probes of this run. Send me the same, knock where I say that I listen, and report."""
+
+    run: Number
+
+
+class PathReport(msgspec.Struct, frozen=True, array_like=True, tag=42, gc=False):
+    """By stream: what came here of a run, and how this kernel was answered at the address that the receiver names."""
+
+    run: Number
+    arrived: Annotated[tuple[Number, ...], msgspec.Meta(max_length=8)]
+    """Probes of each size, the smallest first."""
+    source: Short | None
+    """From which address they came; of none, None."""
+    answer: Short
+    """A `Connect`; a later version may have others."""
+    rival: Short | None = None
+    """From where an earlier life of the receiver's name was heard of late."""
+
+
 Message: TypeAlias = (
-    Alive
-    | Suspect
-    | Left
-    | Obituary
-    | Beats
-    | Row
-    | Revoked
-    | Ping
-    | PingReq
-    | Ack
-    | Nack
-    | Relay
-    | SnapshotMessage
-    | Digest
-    | Want
-    | Delta
-    | Sync
-    | Goodbye
-)
+    Alive | Suspect | Left | Obituary | Beats | Row | Revoked | Ping | PingReq | Ack | Nack | Relay | SnapshotMessage
+    | Digest | Want | Delta | Sync | Goodbye | PathProbe | PathTest | PathReport
+)  # fmt: skip
 
 
 class Packet(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from meshfleet.gossip.listening import Listening
     from meshfleet.gossip.outbox import Outbox
     from meshfleet.gossip.prober import Prober
+    from meshfleet.gossip.record import Record
     from meshfleet.gossip.relays import Relays
-    from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.roster import Roster
     from meshfleet.gossip.timers import Timers
 
 SMALL_FLEET = 16

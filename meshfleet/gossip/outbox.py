@@ -11,7 +11,7 @@ from meshfleet.gossip.messages import DropStream, KeepStream, Message, Outgoing,
 
 if TYPE_CHECKING:
     from meshfleet.gossip.beats import Heartbeats
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
     from meshfleet.gossip.rumors import Measure, Rumors
     from meshfleet.gossip.ways import Ways
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.hearing import TRANSPORT
+from meshfleet.gossip.messages import Via
 
 if TYPE_CHECKING:
     from meshfleet.gossip.member import Member
-    from meshfleet.gossip.messages import Via
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
 
 
 class Outcomes:
@@ -27,6 +27,8 @@ class Outcomes:
             record.missed = 0
             record.rtt = rtt if rtt is not None else record.rtt
             record.note(Kind.ACK, at, record.name, f"answered a ping by {TRANSPORT[transport]}")
+            if transport is Via.STREAM:
+                self._not_delivered(record, at, now)
         else:
             record.indirect_at, record.indirect_via, record.direct_failed_at = at, via, at
             record.note(Kind.INDIRECT_ACK, at, via, f"answered {via}'s ping on my behalf")
@@ -46,6 +48,13 @@ class Outcomes:
             self._member.neighbours.knock(record)
             self._missed(record, now)
         self._member.judging.judge(record, now)
+
+    def _not_delivered(self, record: Record, at: float, now: float) -> None:
+        """It answered over a stream alone. Ask again soon: either a datagram was lost, or none gets through."""
+        record.delivery.was_lost(at)
+        if record.delivery.lost == 1:
+            again = now + self._member.timing.probe_interval
+            self._member.timers.at(again, lambda t: self._member.prober.probe(record, t))
 
     def _missed(self, record: Record, now: float) -> None:
         """It did not answer directly. Ask again soon, not in a whole round's time: a datagram may have been lost."""

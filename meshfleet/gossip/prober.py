@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.limits import PENDING_RELAYS, Counts
 from meshfleet.gossip.messages import Ack, Connect, Message, Nack, Ping, PingReq, Trouble, Via
-from meshfleet.gossip.roster import Record
+from meshfleet.gossip.record import Record
 from meshfleet.gossip.timers import Timer
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ class Prober:
         seq, stretch = self._seq, self._awareness.multiplier
         probing = self._rounds[seq] = _Round(record, record.epoch, now)
         self._outbox.datagram(record, Ping(seq, record.name), *self._buddy(record))
+        if self._outbox.ways.by_stream(record):
+            self._outbox.straight(record, Ping(seq, record.name))  # perhaps datagrams get through again
         deadline = now + self._timing.probe_deadline * stretch
         probing.timers = [
             self._timers.at(now + self._timing.direct_timeout * stretch, lambda t: self._ask_helpers(seq, t)),
@@ -195,8 +197,12 @@ class Prober:
         if ping.target != self._me:
             self._counts["ping_for_another"] += 1
             return
-        send = self._outbox.datagram_to if via is not Via.STREAM else self._outbox.stream_to
-        send(source, sender, Ack(ping.seq, self._me, epoch))
+        ack, record = Ack(ping.seq, self._me, epoch), self._roster.get(sender)
+        if via is Via.STREAM:
+            self._outbox.stream_to(source, sender, ack)
+            return
+        straight = via is Via.DATAGRAM and record is not None and self._outbox.ways.by_stream(record)
+        self._outbox.datagram_to(source, None if straight else sender, ack)
 
     def on_ping_request(self, request: PingReq, source: Address, sender: NodeName, now: float) -> None:
         """Ping somebody for `sender`. Answer either way, in time for it to count."""
@@ -247,6 +253,8 @@ class Prober:
 
     def on_ack(self, ack: Ack, sender: NodeName, via: Via, now: float) -> None:
         """Somebody answered: a round of mine, or one of those I ping for."""
+        if via is Via.DATAGRAM and sender == ack.subject and (known := self._roster.get(sender)) is not None:
+            known.delivery.went_both_ways()
         if ack.seq in self._relays:
             self._pass_on(ack, sender)
             return
@@ -267,7 +275,9 @@ class Prober:
             self._counts["late_ack"] += 1
         else:
             self._awareness.probe_succeeded()
-        rtt = now - probing.began if direct and not probing.helpers else None
+        waited = via is Via.STREAM and not self._outbox.ways.by_stream(probing.record)
+        at_first = not probing.helpers and not waited
+        rtt = now - probing.began if direct and at_first else None
         self._outcome.probe_answered(probing.record, now, via=None if direct else sender, transport=via, rtt=rtt)
 
     def _pass_on(self, ack: Ack, sender: NodeName) -> None:

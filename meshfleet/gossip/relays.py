@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from meshfleet.gossip.messages import NodeInfo
     from meshfleet.gossip.neighbours import Neighbours
     from meshfleet.gossip.outbox import Outbox
-    from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.record import Record
+    from meshfleet.gossip.roster import Roster
     from meshfleet.gossip.timers import Timers
 
 RELAYS = 3
@@ -103,7 +104,8 @@ class Relays:
         """Some that I hear, each on another host, none of them hidden itself."""
         found: dict[str, Record] = {}
         for record in self._roster.sample(len(self._roster)):
-            if record.presence is Presence.FRESH and not record.info.relays and record.info.host != self._host:
+            well = record.presence is Presence.FRESH and not self._outbox.ways.by_stream(record)  # else no ping passes
+            if well and not record.info.relays and record.info.host != self._host:
                 found.setdefault(record.info.host, record)
                 if len(found) == DIALLERS:
                     break

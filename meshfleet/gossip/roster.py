@@ -5,179 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING
 
-from meshfleet.fleet.evidence import Fact, Kind
-from meshfleet.fleet.names import Address, Epoch, NodeName
-from meshfleet.fleet.presence import FRESH, Presence, Verdict
+from meshfleet.fleet.names import NodeName
+from meshfleet.fleet.presence import Presence, Verdict
 from meshfleet.gossip.claims import Known
-from meshfleet.gossip.limits import FACTS, MEMBERS, REFUSALS, UNKNOWN_MEMBERS, Counts
-from meshfleet.gossip.messages import Alive, Beat, Claim, NodeInfo
-from meshfleet.gossip.tags import beat_tag
+from meshfleet.gossip.limits import MEMBERS, UNKNOWN_MEMBERS, Counts
+from meshfleet.gossip.messages import Alive, Claim
+from meshfleet.gossip.record import HOPEFUL, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from random import Random
-
-    from meshfleet.gossip.suspicion import Suspicion
-
-
-class Record:
-    """What this observer knows of one member. Times are listening seconds."""
-
-    __slots__ = (
-        "accepted_at", "acknowledged_at", "address", "answered_at", "asked_by", "beat", "beat_at", "clock_offset",
-        "direct_at", "direct_failed_at", "due", "eof", "epoch", "facts", "grouped_at", "has_stream", "hopeful_place",
-        "hot", "indirect_at", "indirect_via", "info", "judged_since", "known", "looked_at", "met_at", "missed",
-        "name", "near_at", "obituary_at", "presence", "proof", "refusals", "relay_via", "rtt", "sent_by", "suspicion",
-        "tag", "told", "touched", "transport", "unanswered_since", "verdict",
-    )  # fmt: skip
-
-    def __init__(self, name: NodeName, known: Known, now: float) -> None:
-        self.name = name
-        self.known = known
-        self.epoch: Epoch
-        """Its newest life."""
-        self.info: NodeInfo
-        """What it says of itself."""
-        self.address: Address
-        """Where it says that it listens."""
-        self.reread()
-        self.tag = 0
-        self.beat = 0
-        self.proof = b""
-        """Of that heartbeat."""
-        self.beat_at = now
-        """When it raised the newest heartbeat known here."""
-        self.hot = 0
-        """To how many members that heartbeat is still to be passed on."""
-        self.told: Beat | None = None
-        """The same as it is told, once it was."""
-        self.direct_at = self.indirect_at = -1e18
-        self.indirect_via: str | None = None
-        self.relay_via: str | None = None
-        self.transport: str | None = None
-        self.direct_failed_at = self.looked_at = -1e18
-        self.has_stream = False
-        """Whether a stream with it stands, whoever opened it."""
-        self.near_at = -1e18
-        """When a datagram of it last came from the address that it names."""
-        self.sent_by: NodeName | None = None
-        """By which relay it was last sent to; None: straight, or over the stream that stands."""
-        self.missed = 0
-        """Probes in a row that it did not answer directly."""
-        self.rtt: float | None = None
-        self.clock_offset: float | None = None
-        self.met_at = now
-        """When this life of it was first heard of here."""
-        self.suspicion: Suspicion | None = None
-        self.accepted_at: float | None = None
-        """Its kernel accepted a connection, and none was refused nor a stream ended since."""
-        self.acknowledged_at: float | None = None
-        """Its kernel acknowledged something on a standing stream."""
-        self.answered_at = -1e18
-        """When its kernel last answered for it, whatever came after."""
-        self.asked_by: NodeName | None = None
-        """Whom its kernel last answered as a helper of mine."""
-        self.unanswered_since: float | None = None
-        """Since when attempts to connect to it have met nothing but silence."""
-        self.grouped_at = -1e18
-        """When it was last one of a group that fell silent together."""
-        self.refusals: list[Fact] = []
-        self.eof: Fact | None = None
-        self.obituary_at: float | None = None
-        """When the first obituary of this life was heard, or my own proof found."""
-        self.facts: list[Fact] = []
-        self.verdict: Verdict = FRESH
-        self.presence = Presence.FRESH
-        """The last verdict's word."""
-        self.judged_since = now
-        self.due = now
-        """When its verdict may change by the mere passing of time."""
-        self.touched = True
-        """Whether something was said about it since it was last judged."""
-        self.hopeful_place = -1
-        """Where it stands among those that can be hoped to answer; -1: nowhere."""
-
-    @property
-    def alive(self) -> Alive:
-        """Its own newest word. Only records of introduced members are handed out, so there is one."""
-        assert self.known.alive is not None
-        return self.known.alive
-
-    def reread(self) -> None:
-        """Take over its own newest word. Kept apart, because each packet sent or received asks for it."""
-        alive = self.alive
-        self.epoch, self.info = Epoch(alive.epoch), alive.info
-        self.address = Address(alive.info.gossip_host, alive.info.gossip_port)
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether ordinary probing and gossip leave it out: left, down, or silent for long."""
-        return self.presence in (Presence.LEFT, Presence.DOWN)
-
-    @property
-    def answering_at(self) -> float | None:
-        """When its kernel last answered for it, be the process stopped or starved: accepted, or acknowledged a
-        stream's keepalive."""
-        answers = [at for at in (self.accepted_at, self.acknowledged_at) if at is not None]
-        return max(answers) if answers else None
-
-    @property
-    def heard_at(self) -> float:
-        """When the newest word of it was said, by any way."""
-        return max(self.beat_at, self.direct_at, self.indirect_at)
-
-    @property
-    def reach(self) -> str | None:
-        """How it is reached, by round trips: directly, through whom, or only by what others pass on."""
-        if self.presence not in HOPEFUL:
-            return None
-        if self.info.relays and self.sent_by is not None:
-            return f"relay via {self.sent_by}"
-        if self.direct_at > self.direct_failed_at:
-            return "direct"
-        if self.indirect_via is not None and self.indirect_at >= self.direct_failed_at:
-            return f"indirect via {self.indirect_via}"
-        return f"relay via {self.relay_via}" if self.relay_via else "direct"
-
-    @property
-    def way(self) -> str | None:
-        """By what it was last heard: udp or stream. Of one that is hidden, by what it is sent to: relay, its stream."""
-        hidden = "relay" if self.sent_by is not None else "stream" if self.has_stream else self.transport
-        return hidden if self.info.relays else self.transport
-
-    def note(self, kind: Kind, at: float, by: str, detail: str, host: str = "") -> Fact:
-        """Remember a fact for `why`. Since the last verdict, the first and the last of one kind from one source
-        are kept, so that a hundred lost pings don't push out how it began."""
-        fact = Fact(kind, at, by, detail, host)
-        newest = -1
-        for i in range(len(self.facts) - 1, -1, -1):
-            known = self.facts[i]
-            if known.kind is Kind.VERDICT:
-                break
-            if known.kind is kind and known.by == by:
-                if newest >= 0:
-                    del self.facts[newest]
-                    break
-                newest = i
-        self.facts.append(fact)
-        del self.facts[:-FACTS]  # lists, for most records have few facts: a deque takes 600 bytes empty
-        return fact
-
-    def refused(self, fact: Fact) -> None:
-        """A connection to it was refused."""
-        self.refusals.append(fact)
-        del self.refusals[:-REFUSALS]
-
-    def begin_life(self, now: float) -> None:
-        """A new epoch: nothing that was held against the old one counts any more."""
-        self.tag = beat_tag(self.name, self.epoch)
-        self.beat, self.proof, self.hot, self.told, self.beat_at = 0, b"", 0, None, now
-        self.met_at = now
-        self.suspicion = self.accepted_at = self.acknowledged_at = self.unanswered_since = self.asked_by = None
-        self.answered_at = self.grouped_at = self.looked_at = -1e18
-        self.missed = 0
-        self.refusals.clear()
-        self.eof = self.obituary_at = None
 
 
 class Roster:
@@ -375,6 +212,3 @@ class Roster:
         """Whom push-pull tells of: all but those that were gone by `gone_since` already. Half a tombstone's time ago
         everybody heard of that; who has forgotten them since must not be taught them anew."""
         return [r for r in self._records.values() if not r.is_gone or r.judged_since > gone_since]
-
-
-HOPEFUL = (Presence.FRESH, Presence.STALE)

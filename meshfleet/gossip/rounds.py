@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from meshfleet.fleet.names import Address, NodeName
     from meshfleet.gossip.member import Member
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
 
 REAP_EVERY = 60.0
 """Seconds between two looks for expired tombstones."""

@@ -16,7 +16,7 @@ from meshfleet.fleet.islands import Cut, Unreached, cuts, islands
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.gossip.limits import ROW, Counts
 from meshfleet.gossip.messages import Row
-from meshfleet.gossip.roster import HOPEFUL
+from meshfleet.gossip.record import HOPEFUL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from meshfleet.fleet.names import NodeName
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.outbox import Outbox
-    from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.record import Record
+    from meshfleet.gossip.roster import Roster
     from meshfleet.gossip.vouching import Vouching
 
 MISSES = 2

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, PENDING_DIGESTS
-from meshfleet.gossip.messages import Beat, Delta, Digest, Have, SnapshotMessage, Want
+from meshfleet.gossip.messages import Beat, Delta, Digest, Have, SnapshotMessage, Via, Want
 
 if TYPE_CHECKING:
     from random import Random
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.beats import Heartbeats
     from meshfleet.gossip.outbox import Outbox
+    from meshfleet.gossip.record import Record
     from meshfleet.gossip.replica import Replica
-    from meshfleet.gossip.roster import Record, Roster
+    from meshfleet.gossip.roster import Roster
     from meshfleet.gossip.timers import Timers
     from meshfleet.gossip.vouching import Vouching
 
@@ -159,29 +160,34 @@ class Spread:
         """Ask for what I lack, when it had time to come by itself or `at_once`; send what the sender lacks."""
         i_lack, they_lack = self._replica.compare(digest.entries)
         if i_lack and (at_once or self._waiting >= PENDING_DIGESTS):
-            self._ask(i_lack, source, sender)
+            self._ask(i_lack, source, sender, Via.STREAM if at_once else Via.DATAGRAM)
         elif i_lack:
             self._waiting += 1
             self._timers.at(now + PATIENCE, lambda t: self._ask_still(digest, source, sender, t))
-        self._answer(they_lack, source, sender)
+        self._answer(they_lack, source, sender, Via.STREAM if at_once else Via.DATAGRAM)
 
     def _ask_still(self, digest: Digest, source: Address, sender: NodeName, now: float) -> None:
         self._waiting -= 1
-        if self._ask(self._replica.compare(digest.entries)[0], source, sender):
+        if self._ask(self._replica.compare(digest.entries)[0], source, sender, Via.DATAGRAM):
             self._asked_at = now
 
-    def _ask(self, i_lack: list[Have], source: Address, sender: NodeName) -> bool:
+    def _ask(self, i_lack: list[Have], source: Address, sender: NodeName, via: Via) -> bool:
         """Ask for it; whether there was anything. Who was never introduced, or is forgotten, has no agents here."""
         i_lack = [have for have in i_lack if self._roster.get(have.node) is not None]
         for i in range(0, len(i_lack), HAVES):
-            self._outbox.datagram_to(source, sender, Want(tuple(i_lack[i : i + HAVES])))
+            self._send(source, sender, Want(tuple(i_lack[i : i + HAVES])), via)
         return bool(i_lack)
 
-    def on_want(self, want: Want, source: Address, sender: NodeName) -> None:
-        """Send what is asked for."""
-        self._answer(list(want.entries), source, sender)
+    def on_want(self, want: Want, source: Address, sender: NodeName, via: Via) -> None:
+        """Send what is asked for, the way it was asked for: after a push-pull that is its stream, so that nothing is
+        lost for good to which the way is too narrow by datagram."""
+        self._answer(list(want.entries), source, sender, via)
 
-    def _answer(self, wanted: list[Have], source: Address, sender: NodeName) -> None:
+    def _send(self, address: Address, to: NodeName, message: Want | Delta, via: Via) -> None:
+        send = self._outbox.stream_to if via is Via.STREAM else self._outbox.datagram_to
+        send(address, to, message)
+
+    def _answer(self, wanted: list[Have], source: Address, sender: NodeName, via: Via) -> None:
         record = self._roster.get(sender)
         address = source if record is None else record.address
         for have in wanted:
@@ -189,7 +195,7 @@ class Spread:
             if delta is None:
                 continue
             for part in self._parts(delta):
-                self._outbox.datagram_to(address, sender, part)
+                self._send(address, sender, part, via)
 
     def _parts(self, delta: Delta) -> list[Delta]:
         """`delta` in pieces that fit a stream frame: each covers its stretch of seqs, the last up to the end."""

@@ -22,7 +22,7 @@ from meshfleet.gossip.tags import chain_end
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
 
 S = TypeVar("S", bound=Statement)
 

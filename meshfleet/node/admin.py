@@ -95,7 +95,10 @@ class Revoke(msgspec.Struct, frozen=True, tag_field="op", tag="revoke", forbid_u
 
 
 class Doctor(msgspec.Struct, frozen=True, tag_field="op", tag="doctor", forbid_unknown_fields=True):
-    """Tell how the node is: what it dropped, and who sent it forgeries."""
+    """Tell how the node is: what it dropped, who sent it forgeries, and what is wrong around it."""
+
+    tries: bool = True
+    """Whether it tests the paths to some peers first, which takes some seconds."""
 
 
 class Link(msgspec.Struct, frozen=True, tag_field="op", tag="link", forbid_unknown_fields=True):
@@ -141,7 +144,7 @@ class Administered(Protocol):
         """What is said to anyone who asks whether it runs."""
         ...
 
-    def diagnosis(self) -> Diagnosis:
+    async def examine(self, *, tries: bool = True) -> Diagnosis:
         """How it is, for its owner."""
         ...
 
@@ -237,8 +240,8 @@ async def _do(node: Administered, request: Join | Leave | Forget | Block | Unblo
             await node.office.rotate()
         case Revoke(name):
             await node.office.revoke(node_name(name))
-        case Doctor():
-            return Reply(ok=True, diagnosis=node.diagnosis())
+        case Doctor(tries):
+            return Reply(ok=True, diagnosis=await node.examine(tries=tries))
         case Status():
             return Reply(ok=True, name=node.name, health=node.health())
         case _:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshfleet.fleet.findings import Finding
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.source import SourceTold
 from meshfleet.fleet.standing import Standing
@@ -48,6 +49,12 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """How OpenTelemetry is told; None where this node is not set up for it."""
     sources: tuple[SourceTold, ...] = ()
     """Where it looks for nodes and agents."""
+    peers: int = 0
+    """Nodes that it hears."""
+    tested: tuple[NodeName, ...] = ()
+    """Those of them whose path was tested, and that told their half."""
+    findings: tuple[Finding, ...] = ()
+    """What is wrong, the worst first."""
 
 
 def diagnose(

@@ -18,27 +18,16 @@ from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.events import CastOut, Event, Joined, Restarted
 from meshfleet.gossip.limits import DATAGRAM_BYTES
 from meshfleet.gossip.messages import (
-    Ack,
-    Alive,
     Connect,
-    Delta,
     DropStream,
     KeepStream,
-    Left,
     Message,
-    Nack,
-    Obituary,
     Outgoing,
     Packet,
-    Ping,
-    PingReq,
     Relay,
     Revoked,
-    Row,
     SendPacket,
-    SnapshotMessage,
     StreamEnd,
-    Suspect,
     Sync,
     TryConnect,
     Via,
@@ -46,6 +35,8 @@ from meshfleet.gossip.messages import (
 from meshfleet.logs import get_logger
 from meshfleet.node.clocks import SuspendWatch
 from meshfleet.node.links import Links, knock
+from meshfleet.node.order import probes_first
+from meshfleet.node.paths import OF_PATHS, Paths
 from meshfleet.node.process import Process, parse
 from meshfleet.node.relaying import Relaying
 from meshfleet.wire.codec import decode_packet, encode_packet
@@ -74,12 +65,8 @@ are."""
 _CHECKED = (Revoked, Sync)
 """Messages in which there may be something that only the fleet's owner can say."""
 
-_PROBES = (Ping, PingReq, Ack, Nack)
-_SIGNED = (Alive, Suspect, Left, Obituary, Row, SnapshotMessage)
-"""Messages that are signed themselves."""
-
-FEW = 3
-"""Signatures that are looked at before a probe in the same packet is answered: less than half a millisecond."""
+_BESIDE = (Relay, *OF_PATHS)
+"""Messages that the core does not hear: they are the driver's own business."""
 
 log = get_logger("meshfleet.node")
 
@@ -116,6 +103,7 @@ class Driver:
         self._links: Links | None = None
         self._relaying = Relaying(self)
         self._nursery: trio.Nursery | None = None
+        self._paths: Paths | None = None
         self._lag = 0.0
         self._suspend = SuspendWatch(machine.asleep)
         self._looked_at = 0.0
@@ -129,11 +117,18 @@ class Driver:
         assert self._links is not None, "the driver is not running"
         return self._links
 
+    @property
+    def paths(self) -> Paths:
+        """Tests of the paths to peers."""
+        assert self._paths is not None, "the driver is not running"
+        return self._paths
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Drive the member until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._links = Links(self._network, self._trust, self, nursery)
+            self._paths = Paths(self, self._network, nursery)
             nursery.start_soon(self._receive_forever)
             nursery.start_soon(self._wake_when_due)
             nursery.start_soon(self._links.close_idle)
@@ -184,10 +179,11 @@ class Driver:
             return
         if any(isinstance(message, _CHECKED) for message in packet.messages):
             packet = self._without_forgeries(packet, via)
-        if any(isinstance(message, Relay) for message in packet.messages):
+        if any(isinstance(message, _BESIDE) for message in packet.messages):
             packet = self._relaying.without(packet, via, self._machine.now())
+            packet = self.paths.without(packet, source, via)
         offset = (packet.wall_ms - self._wall_ms()) / 1000
-        for part in _probes_first(packet):
+        for part in probes_first(packet):
             self.tell(partial(_receive, part, source, via, offset))
 
     def _without_forgeries(self, packet: Packet, via: Via) -> Packet:
@@ -306,13 +302,7 @@ class Driver:
             case SendPacket(relay=str()):
                 self._relaying.send(out)
             case SendPacket(via=Via.DATAGRAM):
-                if out.to in self._blocked:
-                    return
-                data = self.seal(out.messages, DATAGRAM_BYTES)
-                if data is None:
-                    return
-                if self._datagrams.send(data, Address(out.host, out.port)) is Connect.OWN_ERROR:
-                    self.member.send_refused(self._machine.now())
+                self.send_datagram(out.to, Address(out.host, out.port), out.messages)
             case SendPacket():
                 self.links.send(out.to, Address(out.host, out.port), out.messages)
             case TryConnect():
@@ -322,6 +312,14 @@ class Driver:
                 self.links.keep(out.to, Address(out.host, out.port))
             case DropStream():
                 self.links.drop(out.to)
+
+    def send_datagram(self, to: str | None, there: Address, messages: tuple[Message, ...]) -> None:
+        """One datagram, unless a demo cut `to` off."""
+        if to in self._blocked:
+            return
+        data = self.seal(messages, DATAGRAM_BYTES)
+        if data is not None and self._datagrams.send(data, there) is Connect.OWN_ERROR:
+            self.member.send_refused(self._machine.now())
 
     def seal(self, messages: tuple[Message, ...], most: int) -> bytes | None:
         """The datagram that carries `messages`; None where it would have more than `most` bytes."""
@@ -333,7 +331,11 @@ class Driver:
 
     def encode(self, messages: tuple[Message, ...]) -> bytes:
         """The packet that carries `messages`, as bytes."""
-        return encode_packet(self.member.envelope(messages, self._machine.now(), self._wall_ms()))
+        return encode_packet(self.packet(messages))
+
+    def packet(self, messages: tuple[Message, ...]) -> Packet:
+        """The packet that carries `messages`."""
+        return self.member.envelope(messages, self._machine.now(), self._wall_ms())
 
     async def _knock(self, out: TryConnect) -> None:
         outcome = await knock(self._network, Address(out.host, out.port), lambda: self.may_send(out.to))
@@ -367,26 +369,3 @@ class Driver:
 
 def _receive(packet: Packet, source: Address, via: Via, offset: float, member: Member, now: float) -> None:
     member.receive(packet, source, via, now, offset)
-
-
-def _looks(message: Message) -> int:
-    """At how many signatures it may take a look."""
-    match message:
-        case Sync():
-            return len(message.claims) + len(message.rows)
-        case Delta():
-            return len(message.snapshots)
-    return isinstance(message, _SIGNED)
-
-
-def _probes_first(packet: Packet) -> tuple[Packet, ...]:
-    """The packet; in two where probes share it with many signatures, for these must not delay an answer. With a few
-    they may: that saves a datagram."""
-    messages = packet.messages
-    if len(messages) == 1 or sum([_looks(message) for message in messages]) <= FEW:
-        return (packet,)
-    probes = tuple([message for message in messages if isinstance(message, _PROBES)])
-    if not probes:
-        return (packet,)
-    rest = tuple([message for message in messages if not isinstance(message, _PROBES)])
-    return tuple([msgspec.structs.replace(packet, messages=part) for part in (probes, rest)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from meshfleet.errors import JoinError
+from meshfleet.errors import JoinError, Untrusted
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.messages import Connect, Message, Packet, StreamEnd
 from meshfleet.node.link import UNPROVEN, Link
@@ -214,6 +214,8 @@ class Links:
     async def _run(self, link: Link, stream: Stream) -> None:
         def receive(packet: Packet, link: Link) -> None:
             if not link.ready.is_set():
+                if self._trust.is_revoked(packet.source):  # since it showed its certificate, a moment ago
+                    raise Untrusted(f"{packet.source} was revoked")
                 self._introduced(link, NodeName(packet.source))
             self._owner.packet_arrived(packet, link)
 

@@ -23,6 +23,7 @@ from meshfleet.node.diagnosis import Diagnosis, diagnose
 from meshfleet.node.endpoints import Endpoints
 from meshfleet.node.entrance import Entrance
 from meshfleet.node.eventlog import write
+from meshfleet.node.examining import examine
 from meshfleet.node.heeding import heeding
 from meshfleet.node.invites import Book
 from meshfleet.node.office import Office
@@ -180,6 +181,11 @@ class Node:
     def diagnosis(self) -> Diagnosis:
         """How it is, for its owner: what it dropped, and who sent it forgeries."""
         return diagnose(self._member, self.counters(), self._machine.now(), told(self.exporter), self.sources())
+
+    async def examine(self, *, tries: bool = True) -> Diagnosis:
+        """The same, with what is wrong in the network around it; paths to some peers are tested for that, if it
+        `tries`."""
+        return await examine(self._member, self._driver.paths, self.diagnosis(), self.seeking.why_alone(), tries=tries)
 
     def why(self, name: str) -> tuple[Fact, ...]:
         """The facts known of a node, oldest first."""

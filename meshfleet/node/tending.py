@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from meshfleet.errors import ConfigError, JoinError, StateDirError, WireError
-from meshfleet.gossip.roster import HOPEFUL
+from meshfleet.gossip.record import HOPEFUL
 from meshfleet.logs import get_logger
 from meshfleet.node.entering import NotLetIn, fetch_ring, renew
 from meshfleet.node.links import TurnedAway
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from meshfleet.gossip.limits import Counts
     from meshfleet.gossip.member import Member
     from meshfleet.gossip.messages import Revoked
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
     from meshfleet.node.invites import Book
     from meshfleet.node.network import Network
     from meshfleet.node.trust import Trust

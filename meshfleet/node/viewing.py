@@ -18,14 +18,14 @@ from meshfleet.wire.accounts import RESERVED
 from meshfleet.wire.codec import decode_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from meshfleet.fleet.endpoint import Contact
     from meshfleet.fleet.notice import Notice
     from meshfleet.fleet.source import SourceTold
     from meshfleet.gossip.member import Member
+    from meshfleet.gossip.record import Record
     from meshfleet.gossip.replica import Shelf
-    from meshfleet.gossip.roster import Record
 
 LEFT_SHOWN = 3_600.0
 """Seconds for which a node that left, and its agents, are still shown."""
@@ -110,13 +110,22 @@ class Viewing:
             node=member.name,
             standing=member.standing.standing,
             since=rfc3339(wall - (at - member.judging.stands_since)),
-            reasons=member.standing.reasons,
+            reasons=(*member.standing.reasons, *self._streams_alone()),
             local_health=member.awareness.score,
             loop_lag_ms=round(1000 * lag, 1),
             islands=tuple(tuple(NodeName(name) for name in island) for island in islands),
             cuts=member.rows.cuts(),
             sources=sources,
         )
+
+    def _streams_alone(self) -> tuple[str, ...]:
+        """That no datagram gets through, where none does: in a line, for the first place that anybody looks at."""
+        member = self._member
+        names = sorted(record.name for record in member.roster.hopeful if member.ways.by_stream(record))
+        if not names:
+            return ()
+        whom = "anybody" if len(names) == len(member.roster.hopeful) else _listed(names)
+        return (f"no datagram gets through to {whom}: what goes there goes over streams. `meshfleet doctor` says more",)
 
     def _myself(self, at: float, wall: float) -> NodeView:
         me = self._member.membership.me
@@ -242,6 +251,10 @@ class Viewing:
         except WireError:
             self.undecodable += 1
             return None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _hidden(relays: tuple[str, ...]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.standing import Standing
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.messages import Ping, Via
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
 
 
 def suspicion_means_down(evidence: Evidence, standing: Standing, timing: Timing) -> Verdict:

@@ -25,8 +25,8 @@ from meshfleet.sim.network import MICROSECONDS
 if TYPE_CHECKING:
     from meshfleet.fleet.names import NodeName
     from meshfleet.gossip.member import Member
+    from meshfleet.gossip.record import Record
     from meshfleet.gossip.replica import Shelf
-    from meshfleet.gossip.roster import Record
     from meshfleet.sim.host import Host
     from meshfleet.sim.marks import Marks
     from meshfleet.sim.score import Score

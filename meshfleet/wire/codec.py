@@ -36,6 +36,9 @@ from meshfleet.gossip.messages import (
     Number,
     Obituary,
     Packet,
+    PathProbe,
+    PathReport,
+    PathTest,
     Ping,
     PingReq,
     Proof,
@@ -351,4 +354,7 @@ _READERS: dict[int, _Reader] = _CLAIM_READERS | {
     23: _read_delta,
     30: _read_sync,
     31: _reader(Goodbye),
+    40: _reader(PathProbe),
+    41: _reader(PathTest),
+    42: _reader(PathReport),
 }

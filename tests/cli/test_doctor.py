@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import TYPE_CHECKING, ClassVar
@@ -10,8 +11,10 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from meshfleet.cli.doctor import render
+from meshfleet.cli.doctor import render, verdict
+from meshfleet.fleet.findings import Ailment, Finding
 from meshfleet.fleet.names import NodeName
+from meshfleet.fleet.notice import Severity
 from meshfleet.fleet.source import SourceTold
 from meshfleet.fleet.standing import Standing
 from meshfleet.node.diagnosis import Diagnosis, ForgeryTold
@@ -62,6 +65,37 @@ def test_the_places_where_it_looks_are_told_with_what_is_wrong() -> None:
 def test_a_healthy_node_has_little_to_tell() -> None:
     told = Diagnosis(node=NodeName("n1"), standing=Standing.CONNECTED, reasons=(), drops={}, forgeries=())
     assert shown(told) == "n1 is connected.\n\nNobody sent it forgeries.\n"
+
+
+BLOCKED = Finding(
+    what=Ailment.UDP_BLOCKED,
+    severity=Severity.WARNING,
+    text="UDP is blocked.",
+    evidence=("n2: 0 of 3 came",),
+    do="Let it through.",
+)
+
+
+def found(*findings: Finding, tested: tuple[str, ...] = ("n2", "n3"), peers: int = 2) -> Diagnosis:
+    names = tuple(NodeName(name) for name in tested)
+    return msgspec.structs.replace(WELL, exports=None, findings=findings, tested=names, peers=peers)
+
+
+def test_a_finding_is_told_with_its_evidence_and_what_to_do() -> None:
+    lines = shown(found(BLOCKED)).splitlines()
+    assert lines[2:5] == ["warning udp-blocked: UDP is blocked.", "  n2: 0 of 3 came", "  Do: Let it through."]
+    assert "Paths were tested to 2 of 2: n2, n3. Datagrams of three sizes and connections, each way." in lines
+
+
+def test_that_nothing_is_wrong_is_said_with_how_far_that_was_looked_at() -> None:
+    text = shown(found())
+    assert "Nothing is wrong with addresses, clocks and names.\nPaths were tested to 2 of 2: n2, n3." in text
+    assert "No path was tested: none of 2 other nodes told its half." in shown(found(tested=()))
+
+
+def test_the_exit_code_says_whether_anything_is_wrong() -> None:
+    worth_knowing = msgspec.structs.replace(BLOCKED, severity=Severity.INFO)
+    assert [verdict(found()), verdict(found(worth_knowing)), verdict(found(BLOCKED))] == [0, 0, 1]
 
 
 EXPORTS = ExportTold(
@@ -120,7 +154,11 @@ def test_a_running_node_tells_how_it_is_and_names_an_export_that_fails(tmp_path:
             said = run("doctor", "--state-dir", str(tmp_path / "one"))
             assert said.stdout.startswith("n1 is ")
             assert "The last export failed: it answers 403: is what otel.headers_file" in " ".join(said.stdout.split())
-            assert '"forgeries":[]' in run("doctor", "--state-dir", str(tmp_path / "one"), "--json").stdout
+            told = run("doctor", "--state-dir", str(tmp_path / "one"), "--json")
+            assert '"forgeries":[]' in told.stdout
+            assert [each["what"] for each in json.loads(told.stdout)["findings"]] == ["alone"]
+            assert told.returncode == 0, "to be alone is worth knowing, and no fault"
+            assert "info alone: No other node is known" in said.stdout
             process.terminate()
             log = process.communicate(timeout=PATIENCE)[1]
     finally:
@@ -130,4 +168,5 @@ def test_a_running_node_tells_how_it_is_and_names_an_export_that_fails(tmp_path:
     assert "s3cret" not in log + said.stdout
     assert log.count("an export to OpenTelemetry failed") == 1, "once, not at each"
     gone = run("doctor", "--state-dir", str(tmp_path / "one"))
-    assert gone.returncode == 2 or "no node runs" in gone.stderr
+    assert gone.returncode == 4
+    assert "no node runs in" in gone.stderr

@@ -32,7 +32,7 @@ from meshfleet.gossip.messages import (
     Via,
 )
 from meshfleet.gossip.outbox import Outbox
-from meshfleet.gossip.roster import Record, Roster
+from meshfleet.gossip.roster import Roster
 from meshfleet.gossip.rumors import Rumors
 from meshfleet.gossip.suspicion import shortest, timeout
 from meshfleet.gossip.timers import Timers
@@ -43,6 +43,7 @@ from tests.gossip.world import OVERHEAD, measure
 
 if TYPE_CHECKING:
     from meshfleet.gossip.messages import Claim, Rumored
+    from meshfleet.gossip.record import Record
 
 LAN = PRESETS["lan"]
 INFO = NodeInfo("h", "10.0.0.1", 7878)

@@ -33,7 +33,7 @@ from meshfleet.gossip.tags import beat_tag, chain_end
 from tests.gossip.signed import Signed, shot, stamp
 
 if TYPE_CHECKING:
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
 
 REFUSED = ("forged_beat", "unproven_beat", "put_off_beat", "unexamined", "unproven_ack")
 

@@ -21,7 +21,7 @@ from meshfleet.gossip.messages import (
     NodeInfo,
     Suspect,
 )
-from meshfleet.gossip.roster import Record, Roster
+from meshfleet.gossip.roster import Roster
 from meshfleet.gossip.tags import beat_tag
 from meshfleet.gossip.vouching import Trusting, Vouching
 from tests.gossip.drawing import claims
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pytest
 
     from meshfleet.gossip.messages import Claim
+    from meshfleet.gossip.record import Record
 
 LAN = PRESETS["lan"]
 INFO = NodeInfo("h", "10.0.0.1", 7878)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshfleet.gossip.events import Event
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
     from meshfleet.gossip.vouching import Notary
 
 OVERHEAD = 80
@@ -81,6 +81,8 @@ class World:
         self.now = 1_000.0
         self.udp_blocked: set[str] = set()
         """Nodes whose datagrams are lost, both ways; streams pass."""
+        self.narrow: dict[str, int] = {}
+        """Nodes to which no datagram comes that is larger than so many bytes."""
         self.hidden: set[str] = set()
         """Nodes behind address translation: they are seen at another address, which is good for answers alone."""
         self._dialled: set[tuple[str, str]] = set()
@@ -282,6 +284,8 @@ class World:
         if via is Via.STREAM:
             self._dialled.add((name, to))
         if via is Via.DATAGRAM and (self.rng.random() < self.loss or self.udp_blocked & {name, str(to)}):
+            return
+        if via is Via.DATAGRAM and sum(measure(m) for m in packet.messages) + OVERHEAD > self.narrow.get(to, 1_400):
             return
         target, source = self.hosts[to], self._seen_at(name)
 

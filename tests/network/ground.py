@@ -233,6 +233,16 @@ class Ground:
         self._batch(name, f"addr del {before}/24 dev eth0", f"addr add {self._outside[name]}/24 dev eth0",
                     f"route replace default via 10.77.{self.zone[name]}.254")  # fmt: skip
 
+    def mtu(self, name: str, size: int) -> None:
+        """How large a packet the host's own card takes in or sends whole. Its neighbours think that it is 1,500."""
+        self._batch(name, f"link set eth0 mtu {size}")
+
+    def second_address(self, name: str, address: str, towards: str) -> None:
+        """Another interface of the host, that nobody else can reach and by which it would go to `towards`."""
+        self._batch(name, "link add other0 type veth peer name other1", f"addr add {address}/24 dev other0",
+                    "link set other0 up", "link set other1 up",
+                    f"route add {towards} dev other0 src {address}")  # fmt: skip
+
     def qualities(self, given: Sequence[Quality]) -> None:
         """How links behave from now on, in place of whatever was said before."""
         assert self._wire is not None, "lay the ground with wires"

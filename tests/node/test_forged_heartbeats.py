@@ -14,7 +14,7 @@ from tests.node.rogue import ROGUE, Rogue, word
 
 if TYPE_CHECKING:
     from meshfleet.fleet.state import Snapshot
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
     from meshfleet.node.frames import Frames
     from meshfleet.node.node import Node
 

@@ -22,7 +22,7 @@ from meshfleet.sim.world import World
 
 if TYPE_CHECKING:
     from meshfleet.gossip.member import Member
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
 
 SWIM = ("swim", "lifeguard")
 ALL = tuple(DETECTORS)

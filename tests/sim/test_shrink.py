@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.standing import Standing
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.member import Member
-    from meshfleet.gossip.roster import Record
+    from meshfleet.gossip.record import Record
 
 
 def hasty(evidence: Evidence, standing: Standing, timing: Timing) -> Verdict:

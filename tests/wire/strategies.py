@@ -24,6 +24,9 @@ from meshfleet.gossip.messages import (
     NodeInfo,
     Obituary,
     Packet,
+    PathProbe,
+    PathReport,
+    PathTest,
     Ping,
     PingReq,
     Relay,
@@ -122,6 +125,11 @@ BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
         st.lists(revocations, max_size=2).map(tuple),
     ),
     Goodbye: st.builds(Goodbye),
+    PathProbe: st.builds(PathProbe, numbers, numbers, st.binary(max_size=300)),
+    PathTest: st.builds(PathTest, numbers),
+    PathReport: st.builds(
+        PathReport, numbers, st.lists(numbers, max_size=8).map(tuple), st.none() | shorts, shorts, st.none() | shorts
+    ),
 }
 assert set(BY_KIND) == set(get_args(Message)), "every kind of message needs a strategy, and so a test"
 

@@ -71,6 +71,9 @@ def test_the_numbers_of_messages_never_change() -> None:
         "Delta": 23,
         "Sync": 30,
         "Goodbye": 31,
+        "PathProbe": 40,
+        "PathTest": 41,
+        "PathReport": 42,
     }
 
 

@@ -30,6 +30,9 @@ from meshfleet.gossip.messages import (
     NodeInfo,
     Obituary,
     Packet,
+    PathProbe,
+    PathReport,
+    PathTest,
     Ping,
     PingReq,
     Relay,
@@ -200,6 +203,9 @@ def _messages(statements: list[Statement], authority: identity.Authority) -> Ite
     yield Want(held)
     yield Sync((alive,), told, Digest(held), True, (row,))
     yield Goodbye()
+    yield PathProbe(9, 200, bytes(range(30)))
+    yield PathTest(9)
+    yield PathReport(9, (3, 3, 0), "10.0.0.7:7878", "accepted")
 
 
 def _message(message: Message) -> Vector:

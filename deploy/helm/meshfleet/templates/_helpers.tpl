@@ -77,6 +77,8 @@ timeoutSeconds: 5
 - { name: MESHFLEET_GOSSIP, value: "$(POD_IP):7878" }
 - { name: MESHFLEET_HTTP, value: "0.0.0.0:7879" }
 - { name: MESHFLEET_TLS, value: own }
+# A node whose volume is older than all addresses of its peers finds them by the headless Service.
+- { name: MESHFLEET_FIND, value: "dns:{{ .Release.Name }}-gossip.{{ .Release.Namespace }}.svc" }
 - name: MESHFLEET_HTTP_NAME
   value: {{ concat (list (printf "%s.%s.svc" .Release.Name .Release.Namespace) .Release.Name) .Values.httpNames | join "," | quote }}
 - { name: MESHFLEET_TIMING, value: {{ .Values.timing }} }

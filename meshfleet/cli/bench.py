@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import trio
 
+from meshfleet.cli.bench_figures import Idle, Load, Result, Rss, Unsealed, share
 from meshfleet.cli.bench_node import Look, Order, Seen
+from meshfleet.cli.bench_serf import serf
+from meshfleet.cli.bench_serf import summary as of_serf
 from meshfleet.errors import MeshfleetError
 
 if TYPE_CHECKING:
@@ -32,60 +35,6 @@ SETTLE = 10.0
 """Seconds between joining and measuring: the first push-pulls are over, streams stand."""
 DRAIN = 12.0
 """Seconds after the last update in which it may still arrive. As long as for the figures of memberlist."""
-
-
-class Idle(msgspec.Struct, frozen=True):
-    """What a node costs while no agent changes: per node, medians."""
-
-    bytes_per_s: float
-    datagrams_per_s: float
-    cpu_pct: float
-
-
-class Load(msgspec.Struct, frozen=True):
-    """What a node costs, and how fast news travels, under load. Delays and ages in seconds."""
-
-    delivered_pct: float
-    within_2s_pct: float
-    p50_s: float
-    p99_s: float
-    max_s: float
-    age_shown_p50_s: float
-    age_shown_p99_s: float
-    age_shown_max_s: float
-    copies_per_snapshot: float
-    bytes_per_s: float
-    bytes_over_minimum: float
-    cpu_pct: float
-
-
-class Rss(msgspec.Struct, frozen=True):
-    """Resident memory of the node processes, HTTP server included, in MB."""
-
-    p50: float
-    max: float
-
-
-class Unsealed(msgspec.Struct, frozen=True):
-    """The same mesh without seals, TLS and signatures: what trust costs. Such nodes exist in this benchmark alone."""
-
-    idle_cpu_pct: float
-    load_cpu_pct: float
-    sealed_costs_pct: float
-    """How much more CPU the sealed mesh takes under load, in per cent of the unsealed one's."""
-
-
-class Result(msgspec.Struct, frozen=True):
-    """All of it."""
-
-    nodes: int
-    join_s: float
-    idle: Idle
-    load: Load
-    rss_mb: Rss
-    not_fresh: int
-    unsealed: Unsealed | None = None
-    peer: None = None
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -181,16 +130,20 @@ async def mesh(
     payload: int,
     runs: int = 1,
     beside_unsealed: bool = True,
+    beside_serf: bool = False,
     say: Callable[[str], None],
 ) -> Result:
-    """Run the benchmark `runs` times: medians. `say` is told how far it is. The unsealed mesh runs after each sealed
-    one, not after all of them, for what else the machine does changes with time."""
+    """Run the benchmark `runs` times: medians. `say` is told how far it is. What runs beside does so after each run of
+    the mesh, not after all of them, for what else the machine does changes with time."""
     results: list[Result] = []
     once = partial(_once, nodes, update_every=update_every, seconds=seconds, payload=payload, say=say)
     for _ in range(runs):
         result = await once(sealed=True)
         if beside_unsealed:
             result = msgspec.structs.replace(result, unsealed=_beside(result, await once(sealed=False)))
+        if beside_serf:
+            peer = await serf(nodes, update_every=update_every, seconds=seconds, payload=payload, drain=DRAIN, say=say)
+            result = msgspec.structs.replace(result, peer=peer)
         results.append(result)
     medians = msgspec.convert(_medians([msgspec.to_builtins(result) for result in results]), Result)
     return msgspec.structs.replace(medians, not_fresh=max(result.not_fresh for result in results))
@@ -208,7 +161,7 @@ def _medians(of: list[object]) -> object:
         return {key: _medians([each[key] for each in of if isinstance(each, dict)]) for key in first}
     numbers = [each for each in of if isinstance(each, int | float)]
     if not numbers:
-        return None
+        return first  # a word, or nothing
     return median_high(numbers) if isinstance(first, int) else round(median(numbers), 4)
 
 
@@ -280,11 +233,6 @@ def _load(before: list[Look], after: list[Look], saw: list[Seen], *, seconds: fl
     )
 
 
-def share(ordered: list[float], part: float) -> float:
-    """The value that this part of them is not above; 0 where there is none."""
-    return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))], 6) if ordered else 0.0
-
-
 def summary(result: Result) -> str:
     """For people."""
     load, idle, unsealed = result.load, result.idle, result.unsealed
@@ -306,5 +254,6 @@ def summary(result: Result) -> str:
             f" max {load.age_shown_max_s:.2f} s",
             f"memory p50 {result.rss_mb.p50:.1f} MB, max {result.rss_mb.max:.1f} MB",
             f"called anything but fresh: {result.not_fresh} times (figures are per node)",
+            *([of_serf(result.peer)] if result.peer else []),
         ]
     )

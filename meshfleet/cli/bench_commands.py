@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ def bench_mesh(
     payload: Annotated[int, typer.Option(min=200, max=4096, metavar="BYTES", help="Size of a snapshot.")] = 400,
     runs: Annotated[int, typer.Option(min=1, max=99, metavar="N", help="How often, for medians.")] = 1,
     sealed_only: Annotated[bool, typer.Option("--sealed-only", help="No unsealed mesh to compare with.")] = False,
+    peer: Annotated[Literal["serf"] | None, typer.Option(help="Run the same load on this as well, to compare.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bytes, datagrams, CPU and memory of each node, and how late news arrives, over loopback."""
@@ -39,7 +40,7 @@ def bench_mesh(
         print(text, file=sys.stderr, flush=True)
 
     run = partial(mesh, nodes, update_every=update_every, seconds=seconds, payload=payload, runs=runs)
-    result = trio.run(partial(run, beside_unsealed=not sealed_only, say=say))
+    result = trio.run(partial(run, beside_unsealed=not sealed_only, beside_serf=peer == "serf", say=say))
     print(msgspec.json.encode(result).decode() if as_json else summary(result))
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshfleet.cli.bench import share
+from meshfleet.cli.bench_figures import share
 from meshfleet.cli.bench_runtimes_node import STAMP, Told
 from meshfleet.errors import MeshfleetError
 

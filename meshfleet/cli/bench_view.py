@@ -17,7 +17,7 @@ import msgspec
 import trio
 import trio.lowlevel
 
-from meshfleet.cli.bench import share
+from meshfleet.cli.bench_figures import share
 from meshfleet.cli.bench_view_node import FIRST, Ready, Usage
 from meshfleet.cli.bench_view_readers import Begun, Order, Told
 from meshfleet.errors import MeshfleetError

@@ -1,10 +1,12 @@
-"""How much memory this process has, and which of it is never looked at for garbage."""
+"""How much memory this process has, and which of it is never looked at for garbage; what another process took."""
 
 from __future__ import annotations
 
 import gc
 import os
+import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 
 def rss_mb() -> float:
@@ -22,3 +24,30 @@ def keep_what_is_loaded() -> None:
     some 40 ms, of which a probe has 400."""
     gc.collect()
     gc.freeze()
+
+
+class Taken(NamedTuple):
+    """What a process took so far: CPU seconds; and has: resident memory in MB."""
+
+    cpu_s: float
+    rss_mb: float
+
+
+def taken(pid: int) -> Taken:
+    """Of another process. Raises ProcessLookupError where it is gone."""
+    proc = Path(f"/proc/{pid}")
+    if proc.exists():
+        fields = (proc / "stat").read_text().rpartition(")")[2].split()  # a name may have spaces, and parentheses
+        ticks = int(fields[11]) + int(fields[12])
+        pages = int((proc / "statm").read_text().split()[1])
+        return Taken(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+    told = subprocess.run(
+        ["ps", "-o", "time=,rss=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
+    if not told.strip():
+        raise ProcessLookupError(f"no process {pid}")
+    clock, kilobytes = told.split()  # macOS: minutes:seconds.hundredths
+    seconds = 0.0
+    for part in clock.replace("-", ":").split(":"):
+        seconds = 60 * seconds + float(part)
+    return Taken(seconds, int(kilobytes) * 1024 / 1e6)

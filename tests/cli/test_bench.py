@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,10 @@ import pytest
 import trio
 
 from meshfleet.cli import bench, bench_runtimes, bench_view
+from meshfleet.cli.bench_figures import Result
+from meshfleet.cli.bench_serf import serf
 from meshfleet.cli.bench_unsealed import Unsealed
-from meshfleet.errors import JoinError
+from meshfleet.errors import JoinError, MeshfleetError
 from meshfleet.node.opening import open_node
 from meshfleet.node.trust import seeded
 from meshfleet.wire.codec import decode_packet
@@ -71,12 +75,12 @@ def test_the_benchmark_prints_what_the_mesh_costs_with_trust_and_without(monkeyp
     monkeypatch.setattr(bench, "DRAIN", 1.0)
     said: list[str] = []
 
-    async def run() -> bench.Result:
+    async def run() -> Result:
         return await bench.mesh(3, update_every=0.2, seconds=1.0, payload=400, runs=1, say=said.append)
 
     result = trio.run(run)
     three = [msgspec.to_builtins(msgspec.structs.replace(result, join_s=seconds)) for seconds in (3.0, 1.0, 2.0)]
-    assert msgspec.convert(bench._medians(three), bench.Result) == msgspec.structs.replace(result, join_s=2.0)
+    assert msgspec.convert(bench._medians(three), Result) == msgspec.structs.replace(result, join_s=2.0)
     assert [line for line in said if line.startswith("starting")] == [
         "starting 3 node processes",
         "starting 3 unsealed node processes",
@@ -109,3 +113,23 @@ def test_the_benchmark_of_runtimes_reads_real_files(monkeypatch: pytest.MonkeyPa
     assert 0 < result.startup_s <= result.read_s
     assert 0 < result.new_line_p50_ms <= result.new_line_p99_ms
     assert "3 session files" in bench_runtimes.summary(result)
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(shutil.which("serf") is None, reason="serf is not there: apt-get install serf")
+def test_serf_takes_the_same_load_and_says_what_it_sent() -> None:
+    run = partial(serf, 3, update_every=0.2, seconds=1.0, payload=400, drain=1.0, say=lambda _text: None)
+    peer = trio.run(run)
+    assert (peer.nodes, peer.delivered_pct) == (3, 100.0)
+    assert peer.bytes_per_s > peer.idle_bytes_per_s > 0
+    assert peer.rss_p50_mb > 1
+
+
+def test_what_serf_cannot_take_is_said_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = partial(serf, 2, update_every=1.0, seconds=1.0, drain=0.0, say=lambda _text: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: "/usr/bin/serf")
+    with pytest.raises(MeshfleetError, match="507 bytes in an event; --payload 600 is more"):
+        trio.run(partial(begin, payload=600))
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    with pytest.raises(MeshfleetError, match="apt-get install serf"):
+        trio.run(partial(begin, payload=400))

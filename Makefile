@@ -10,6 +10,7 @@
 #   make lifeguard             the Lifeguard paper's experiments with all detectors, into sims/lifeguard/README.md (SEEDS=0:3)
 #   make sweep                 the simulator's catalogue with 20 seeds each, then 2,000 drawn plans (SEEDS=500, JOBS=2)
 #   make network               hard scenarios on real network namespaces, as root, 30 minutes (ARGS="two-cuts --write docs/real-networks.md")
+#   make soak                  an hour of all that goes wrong, on twelve real nodes under load, as root (MINUTES=10, SEED=7, PLAN=FILE)
 #   make traces                whether runs of the simulator are the same on every Python found here
 #   make compiled              the core compiled to C, in a venv of its own: .venv/compiled/bin/meshfleet (a C compiler, minutes)
 #   make mutants               breaks rules of the core one at a time; each must be noticed
@@ -31,7 +32,9 @@ T :=
 ARGS :=
 SEEDS :=
 JOBS :=
-MINUTES := 10
+MINUTES :=
+SEED :=
+PLAN :=
 TARGET :=
 
 # Both stamps hold the folder they were made in: a venv that was moved or copied still runs the code of its old place.
@@ -43,7 +46,7 @@ $(RUN_STAMP): FORCE
 endif
 endif
 
-.PHONY: demo up test lint format bench sims lifeguard sweep traces compiled network mutants fuzz real-agents manifests site clean FORCE
+.PHONY: demo up test lint format bench sims lifeguard sweep traces compiled network soak mutants fuzz real-agents manifests site clean FORCE
 FORCE:
 
 demo: $(RUN_STAMP)
@@ -68,6 +71,9 @@ sweep: $(RUN_STAMP)
 network: $(DEV_STAMP)
 	@$(PY) -m tests.network.run $(ARGS)
 
+soak: $(DEV_STAMP)
+	@$(PY) -m tests.soak.run --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED)) $(if $(PLAN),--plan $(PLAN)) $(ARGS)
+
 traces: $(RUN_STAMP)
 	@$(PY) .ci/traces.py
 
@@ -84,7 +90,7 @@ mutants: $(DEV_STAMP)
 
 fuzz: $(DEV_STAMP)
 	@$(PY) -c 'import atheris' 2>/dev/null || $(PY) -m pip install -q --only-binary :all: atheris || true
-	@$(PY) -m tests.fuzz.run --minutes $(MINUTES) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+	@$(PY) -m tests.fuzz.run --minutes $(or $(MINUTES),10) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 manifests: $(DEV_STAMP)
 	@$(PY) .ci/manifests.py
@@ -123,7 +129,7 @@ format: $(DEV_STAMP)
 	@$(PY) -m ruff format .
 
 clean:
-	rm -rf $(VENV) .site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+	rm -rf $(VENV) .site .soak .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
 
 $(RUN_STAMP): pyproject.toml
 	@PYTHON="$(PYTHON)" sh .ci/venv make $(VENV)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from meshfleet.client.change import Change, applied
-from meshfleet.client.http import ANSWER_LIMIT, There
+from meshfleet.client.http import ANSWER_LIMIT, There, learn
 from meshfleet.client.session import Session
 from meshfleet.errors import ConfigError, NoAnswer, Refused
 from meshfleet.fleet.access import SESSION_SECONDS
@@ -32,6 +32,8 @@ _ID = re.compile(rb"[0-9a-f]{1,32}-[0-9]{1,16}")
 """What goes into a header again, whoever gave it."""
 
 _T = TypeVar("_T")
+
+learn(FleetView, Change)
 
 
 class Reader:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
+from meshfleet.client.http import learn
 from meshfleet.errors import ConfigError, NoAnswer, Refused
 from meshfleet.fleet.access import REFRESH_AT, SESSION_SECONDS
 
@@ -52,6 +53,9 @@ class Kept(msgspec.Struct, frozen=True):
     key_id: str
     token: str
     refresh_at: float
+
+
+learn(_Challenge, _Session, list[Kept])
 
 
 class Keeper(Protocol):

@@ -21,7 +21,7 @@ def write(event: Event, me: NodeName) -> None:
         case Joined():
             log.info("introduced", node=event.name)
         case Judged():
-            log.info("judged", node=event.name, now=event.verdict.presence.value,
+            log.info("judged", node=event.name, epoch=event.epoch, now=event.verdict.presence.value,
                      certainty=event.verdict.certainty and event.verdict.certainty.value,
                      because=event.verdict.reasons[:1])  # fmt: skip
         case Stands():

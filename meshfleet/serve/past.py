@@ -113,11 +113,11 @@ class Past:
             self.look(self._feed.fleet())
 
     def look(self, view: FleetView) -> None:
-        """Add a point for each agent. A second look within a step, or one of a clock that went back, adds none; a later
-        one leaves a gap: the machine slept."""
+        """Add a point for each agent. A second look within a step adds none; a later one leaves a gap: the machine
+        slept. Where the clock was put back, points go on from there, or there were none for as long as that was."""
         at = int(datetime.fromisoformat(view.now).timestamp()) // STEP
         missed = min(at - self._at - 1, KEPT) if self._at else 0
-        if at <= self._at and self._at - at <= KEPT:
+        if self._at - 1 <= at <= self._at:  # a step back is a clock that is being set right little by little
             return
         self._at = at
         there = {agent.agent_id for agent in view.agents}

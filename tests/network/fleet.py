@@ -51,6 +51,8 @@ class Word(msgspec.Struct, frozen=True):
     said: Presence | None
     certainty: Certainty | None = None
     because: str = ""
+    epoch: int | None = None
+    """The life of the subject that it is about."""
 
 
 class Stood(msgspec.Struct, frozen=True):
@@ -95,7 +97,7 @@ class Fleet:
             "--zone", f"zone{self.ground.zone[name]}", "--log-level", "info", *self._flags, *entering, *more,
         )  # fmt: skip
         script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
-        command = self.ground.inside(name, "sh", "-c", script, str(boot), *up)
+        command = self.ground.inside(name, "sh", "-c", script, str(boot), *self.before(name), *up, *self.flags_of(name))
         with self._news:
             for other in self.ground.names:
                 self.words[name, other].append(Word(time.time(), None))
@@ -109,6 +111,18 @@ class Fleet:
         reader = threading.Thread(target=self._read, args=(name, process), daemon=True)
         reader.start()
         self._readers.append(reader)
+
+    def before(self, name: str) -> tuple[str, ...]:
+        """What stands before the command of a node: `env`, say, with what its process alone is to have."""
+        return ()
+
+    def flags_of(self, name: str) -> tuple[str, ...]:
+        """Flags of that node alone."""
+        return ()
+
+    def process(self, name: str) -> subprocess.Popen[str]:
+        """Its present life, or its last one."""
+        return self._processes[name]
 
     def state_dir(self, name: str) -> Path:
         """Where a node keeps what it keeps."""
@@ -209,7 +223,7 @@ class Fleet:
 
     def _read(self, name: str, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
-        with process.stderr as told, open(self._folder / f"{name}.log", "a") as log:
+        with process.stderr as told, open(self._folder / f"{name}.log", "a", buffering=1) as log:
             for line in told:
                 log.write(line)
                 self._hear(name, line.rstrip("\n"))
@@ -233,7 +247,7 @@ class Fleet:
             self.words[name, told["node"]].append(Word(at, Presence.FRESH))
         else:
             certainty = Certainty(told["certainty"]) if "certainty" in told else None
-            said = Word(at, Presence(told["now"]), certainty, told.get("because", ""))
+            said = Word(at, Presence(told["now"]), certainty, told.get("because", ""), int(told["epoch"]))
             self.words[name, told["node"]].append(said)
 
 

@@ -52,11 +52,20 @@ def test_points_are_what_the_agent_told_and_what_it_did_not_know_is_none() -> No
     assert history.presence == (Presence.FRESH, Presence.FRESH)
 
 
-def test_looks_within_one_step_or_of_a_clock_that_went_back_add_nothing() -> None:
+def test_looks_within_one_step_or_of_a_clock_that_went_back_a_little_add_nothing() -> None:
     feed, remembered = SampleFeed(), Past(SampleFeed(), Counts())
     for step in (5, 5, 4):
         remembered.look(at(feed, step))
     assert len(told(remembered).status) == 1
+
+
+def test_points_go_on_after_a_clock_was_put_back_and_those_before_move_with_it() -> None:
+    feed, remembered = SampleFeed(), Past(SampleFeed(), Counts())
+    for step in (128, 129, 8, 9):
+        remembered.look(at(feed, step, context_pct=float(step)))
+    history = told(remembered)
+    assert history.context_pct == (128.0, 129.0, 8.0, 9.0)
+    assert history.start == "2026-11-23T20:18:00Z"
 
 
 def test_time_that_was_slept_through_is_a_gap() -> None:

@@ -59,6 +59,10 @@ class Said(msgspec.Struct, frozen=True):
     """Where fields come from, if not from the agent itself."""
 
 
+# Has msgspec look at the type now: two agents' threads that had it do so at once would end the process (client.http).
+msgspec.json.Decoder(AgentState)
+
+
 def state_of(agent_id: str, runtime: str, said: Said) -> AgentState:
     """The state that it comes to. msgspec.ValidationError where a value is of the wrong type.
 

@@ -12,7 +12,7 @@ from meshfleet.cli.flags import AsJson, Ca, KeyFile, NodeUrl, StateDir
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from meshfleet.fleet.cost import CostReport, Spent
+    from meshfleet.fleet.cost import CostReport, Spent, Today
 
 
 class By(str, Enum):
@@ -66,6 +66,8 @@ def render(report: CostReport, by: By) -> RenderableType:
             "agent has told of tokens or cost. `meshfleet connect` sets runtimes up to tell."
         )
     line = f"The fleet used {_words(report.fleet)} from {report.start} to before {report.end} ({report.zone}).{besides}"
+    if report.today is not None:
+        line += f" Of it today, {report.today.day}: {_words(report.today)}."
     if by is By.NODE:
         told, whose = report.by_node, "By node, those that are gone included:"
     else:
@@ -85,7 +87,7 @@ def render(report: CostReport, by: By) -> RenderableType:
     return Group(Text(line), Text(whose), Text(), table)
 
 
-def _words(spent: Spent) -> str:
+def _words(spent: Spent | Today) -> str:
     from meshfleet.cli.showing import count, money
 
     usd = "an unknown amount" if spent.cost_usd is None else money(spent.cost_usd)

@@ -204,7 +204,9 @@ def _itself(view: FleetView) -> Iterator[RenderableType]:
         yield Text("; ".join(sums))
     period = totals.period
     if period.cost_usd is not None:
-        yield Text(f"{showing.money(period.cost_usd)} in the fleet since {period.start}")
+        today = None if totals.today is None else totals.today.cost_usd
+        of_today = "" if today is None else f", {showing.money(today)} of it today"
+        yield Text(f"{showing.money(period.cost_usd)} in the fleet since {period.start}{of_today}")
 
 
 def _attention(view: FleetView) -> Iterator[RenderableType]:

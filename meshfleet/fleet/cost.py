@@ -15,6 +15,16 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     tokens_out: int
 
 
+class Today(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the fleet has used on the day that runs at the serving node, as far as any ledger tells of it."""
+
+    day: str
+    """By that node's `billing_zone`."""
+    cost_usd: float | None
+    tokens_in: int
+    tokens_out: int
+
+
 class Here(msgspec.Struct, frozen=True, kw_only=True):
     """What the asked node's own ledger has in detail: of its own agents alone."""
 
@@ -36,6 +46,8 @@ class CostReport(msgspec.Struct, frozen=True, kw_only=True):
     zone: str
     """Time zone in which its days begin."""
     fleet: Spent
+    today: Today | None = None
+    """Of it today; None where nobody has told of any, and of periods that do not run."""
     by_node: dict[str, Spent]
     """Of the whole fleet, nodes that are gone included; what several ledgers of one name counted is added up."""
     here: Here

@@ -17,6 +17,7 @@ from meshfleet.fleet.view import AgentView, FleetView, NodeView, Period, ServedB
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from meshfleet.fleet.cost import Today
     from meshfleet.fleet.names import AgentId, NodeName
     from meshfleet.fleet.notice import Notice
 
@@ -32,6 +33,7 @@ def merge(
     nodes: Iterable[NodeView],
     agents: Iterable[AgentView],
     period: Period | None = None,
+    today: Today | None = None,
     attention: tuple[Notice, ...] = (),
 ) -> FleetView:
     """The view of the fleet. `nodes` come without their agents, `agents` may name one agent more than once."""
@@ -48,7 +50,7 @@ def merge(
             for node in sorted(nodes, key=lambda node: node.name)
         ),
         agents=tuple(shown),
-        totals=totals(shown, now, period),
+        totals=totals(shown, now, period, today),
         attention=attention,
     )
 
@@ -76,9 +78,9 @@ def _settle(rivals: list[AgentView]) -> AgentView:
     return msgspec.structs.replace(shown, reasons=(*shown.reasons, clash))
 
 
-def totals(agents: list[AgentView], now: str, period: Period | None = None) -> Totals:
+def totals(agents: list[AgentView], now: str, period: Period | None = None, today: Today | None = None) -> Totals:
     """Sums over `agents`, each of which is in it once. Statuses and tools count only where they can be believed.
-    `period` is what the ledgers say; without any, the month that runs has begun and nothing is known of it."""
+    `period` and `today` are what the ledgers say; without any, the month that runs has begun, and no more is known."""
     there = [a for a in agents if a.presence in (Presence.FRESH, Presence.STALE)]
     return Totals(
         agents=len(agents),
@@ -90,6 +92,7 @@ def totals(agents: list[AgentView], now: str, period: Period | None = None) -> T
         tokens_out=_sum(a.state.tokens_out for a in agents),
         cost_usd=_money(a.state.cost_usd for a in agents),
         period=period or Period(start=(start := f"{now[:7]}-01"), end=next_start(start), cost_usd=None),
+        today=today,
         rate_limits=headroom((a.state for a in agents), now),
     )
 

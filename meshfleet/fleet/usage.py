@@ -60,6 +60,14 @@ class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
             max(self.tokens_out, other.tokens_out),
         )
 
+    def within(self, other: Usage) -> Usage:
+        """The lesser of each."""
+        return Usage(
+            min(self.cost, other.cost),
+            min(self.tokens_in, other.tokens_in),
+            min(self.tokens_out, other.tokens_out),
+        )
+
     @property
     def usd(self) -> float:
         """The cost as the API tells it."""
@@ -151,6 +159,38 @@ def named_period(text: str, first: int) -> str:
     return text
 
 
+class Daily(msgspec.Struct, frozen=True):
+    """What was used on one day."""
+
+    day: str
+    used: Usage
+
+    def join(self, other: Daily | None) -> Daily:
+        """The later day; of one day the greater of each."""
+        if other is None or other.day != self.day:
+            return self if other is None or other.day < self.day else other
+        return Daily(self.day, self.used.join(other.used))
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What a ledger has counted."""
+
+    periods: dict[str, Usage] = {}
+    """In each billing period, by its first day."""
+    newest: Daily | None = None
+    """On the last day on which it counted anything."""
+
+    def __bool__(self) -> bool:
+        return any(self.periods.values())
+
+    def join(self, other: Counted) -> Counted:
+        """Of each period the greater of each, and of the later of their newest days."""
+        starts = sorted({*self.periods, *other.periods})
+        newest = other.newest if self.newest is None else self.newest.join(other.newest)
+        joined = {s: self.periods.get(s, NOTHING).join(other.periods.get(s, NOTHING)) for s in starts}
+        return Counted(joined, newest)
+
+
 class Account(msgspec.Struct, frozen=True):
     """What one ledger has counted, by its own word: the whole of it, in place of any earlier one."""
 
@@ -163,6 +203,9 @@ class Account(msgspec.Struct, frozen=True):
     """When it was said, in seconds since 1970, by that node's clock."""
     periods: dict[str, Usage]
     """By first day. What an earlier one said of a period, a later one never says less of."""
+    newest: Daily | None = None
+    """The last day on which it counted anything: what an earlier one said of that day, a later one never says less of,
+    and never goes back to a day before. Earlier versions say nothing of it."""
 
     @property
     def key(self) -> tuple[str, bytes]:
@@ -170,11 +213,24 @@ class Account(msgspec.Struct, frozen=True):
         return (self.node, self.ledger)
 
     @property
-    def rank(self) -> tuple[int, int, list[tuple[str, int, int, int]]]:
+    def rank(self) -> tuple[int, int, list[tuple[str, int, int, int]], tuple[str, int, int, int]]:
         """What decides between two of one ledger: the greater is the newer. The figures only matter where somebody
-        says two things under one number; then all nodes keep the same one."""
+        says two things under one number, or the day was left out; then all nodes keep the same one."""
         said = sorted((start, u.cost, u.tokens_in, u.tokens_out) for start, u in self.periods.items())
-        return (self.seq, self.at, said)
+        newest = Daily("", NOTHING) if self.newest is None else self.newest
+        day = (newest.day, newest.used.cost, newest.used.tokens_in, newest.used.tokens_out)
+        return (self.seq, self.at, said, day)
+
+    def used_on(self, day: str) -> Usage:
+        """What it says of that day: no more than of the period that has it, so that who makes up a day has to make up
+        a period, which stands under its name wherever cost is shown by node."""
+        if self.newest is None or self.newest.day != day:
+            return NOTHING
+        most = NOTHING
+        for start, used in self.periods.items():
+            if start <= day < next_start(start):
+                most = most.join(used)
+        return self.newest.used.within(most)
 
 
 def others(accounts: Iterable[Account], start: str) -> set[str]:
@@ -189,4 +245,12 @@ def spent(accounts: Iterable[Account], start: str) -> Usage:
     total = NOTHING
     for account in accounts:
         total = total.plus(account.periods.get(start, NOTHING))
+    return total
+
+
+def spent_on(accounts: Iterable[Account], day: str) -> Usage:
+    """What all of them together used on one day: each says of its newest alone. Each ledger must be among them once."""
+    total = NOTHING
+    for account in accounts:
+        total = total.plus(account.used_on(day))
     return total

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from meshfleet.fleet.cost import Today
 from meshfleet.fleet.headroom import Headroom
 from meshfleet.fleet.islands import Cut
 from meshfleet.fleet.names import AgentId, NodeName
@@ -107,6 +108,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tokens_out: int | None
     cost_usd: float | None
     period: Period
+    today: Today | None = None
+    """What the fleet has used today, agents and nodes that are gone included; None where nobody has told of any."""
     rate_limits: tuple[Headroom, ...] = ()
     """What each API key has left, from all agents that share it."""
 

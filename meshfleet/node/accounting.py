@@ -18,6 +18,7 @@ import trio
 from meshfleet.fleet.usage import (
     NOTHING,
     Account,
+    Counted,
     Figures,
     Moment,
     Usage,
@@ -25,14 +26,13 @@ from meshfleet.fleet.usage import (
     named_period,
     next_start,
     others,
-    spent,
 )
-from meshfleet.fleet.view import Period
 from meshfleet.logs import get_logger
 from meshfleet.node.books import LEDGERS, Books
-from meshfleet.node.costing import report, usd
+from meshfleet.node.costing import report
 from meshfleet.node.hearsay import Carrier, Hearsay
 from meshfleet.node.ledger import DAYS_KEPT, Ledger, Seen, is_damage, set_aside
+from meshfleet.node.sums import Sums
 from meshfleet.wire.accounts import MARKED, MARKS, OWN, Marks, Signer, pack
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ SPACING = 0.25
 """Seconds between two rounds at least."""
 
 TELL_EVERY = 15.0
-"""Seconds between two of a node's own accounts, 220 bytes each and as much around them: an agent whose state changes
+"""Seconds between two of a node's own accounts, 300 bytes each and as much around them: an agent whose state changes
 each 2 s is told with 400. The first is told at once."""
 
 TELL_SOONER = 5.0
@@ -93,10 +93,10 @@ class Accounting:
         self._billing = billing
         self._counts = counts
         self._wall = wall
-        self._budget_usd = budget_usd
         self.name: NodeName = carrier.member.name
         self.books = Books(self.name, trust, counts, wall)
         self.hearsay = Hearsay(carrier, self.books, counts)
+        self.sums = Sums(self._all, billing, wall, budget_usd)
         self.tell_every = TELL_EVERY
         self.marks_every = MARKS_EVERY
         self.settle = 2 * carrier.member.timing.heartbeat if ledger.is_new and ledger.lasts else 0.0
@@ -108,9 +108,8 @@ class Accounting:
         """Sessions of which something was seen in this life of the node."""
         self._last: dict[bytes, Usage] = {}
         """What each session had when it was counted last in this life, should the ledger be lost."""
-        self._own: dict[str, Usage] = {}
-        """What the ledger has counted, by period."""
-        self._told: dict[str, Usage] | None = None
+        self._own = Counted()
+        self._told: Counted | None = None
         self._told_at = self._marks_at = -1e18
         self._marks: dict[bytes, Usage] = {}
         self._marks_seq = 0
@@ -119,7 +118,6 @@ class Accounting:
         self._warned: set[str] = set()
         self._loaded = False
         self._tidied = ""
-        self._period: tuple[str, Usage] | None = None
         self._woken = trio.Event()
         self._disk = trio.CapacityLimiter(1)
 
@@ -178,31 +176,17 @@ class Accounting:
             del self._met[next(iter(self._met))]
         return self._billing.read_on(timestamp, self._ledger.last_day, wall)
 
-    def period(self) -> Period:
-        """What the fleet has used in the billing period that runs, as far as it is known here."""
-        start = self._billing.period(self._wall())
-        if self._period is None or self._period[0] != start:
-            self._period = (start, spent(self._all(), start))
-        used = self._period[1]
-        return Period(
-            start=start,
-            end=next_start(start),
-            cost_usd=usd(used) if used else None,
-            budget_usd=self._budget_usd,
-            tokens_in=used.tokens_in if used else None,
-            tokens_out=used.tokens_out if used else None,
-        )
-
     async def cost(self, period: str | None) -> CostReport:
         """One billing period: `2026-11`, its first day, or None for the one that runs. ConfigError where it is none."""
+        today = self._billing.day_of(self._wall())
         start = self._billing.period(self._wall()) if period is None else named_period(period, self._billing.day)
         end = next_start(start)
         try:
             lines = await self._on_disk(partial(self._ledger.lines, start, end))
         except sqlite3.Error:
             lines = []
-        own = self._own.get(start, NOTHING)
-        return report(self.name, self._billing.zone, start, end, self._all(), own, lines)
+        own = self._own.periods.get(start, NOTHING)
+        return report(self.name, self._billing.zone, start, end, today, self._all(), own, lines)
 
     def close(self) -> None:
         """Count what is still to be counted, and let go of the ledger. Blocks for a moment, at the node's end."""
@@ -230,6 +214,8 @@ class Accounting:
         if self.hearsay.listen():
             self._changed()
             self._complain_of_others()
+        if self.sums.are_of_another_day:
+            self._changed()  # another day runs: who follows the view is told so, though nobody used anything
         self.hearsay.retell((self.name, self._ledger.id))
         if not self._loaded:
             await self._load()
@@ -245,9 +231,17 @@ class Accounting:
         """What was known when this node ran last. Ours among it says what we have told: never less from now on."""
         for kept in await self._on_disk(self._ledger.kept):
             self.books.take(kept.data, keep=False)
-        self._own = await self._on_disk(partial(self._ledger.periods, self._billing.day))
+        await self._read_own()
         self._loaded = True
         self._changed()
+
+    async def _read_own(self) -> None:
+        self._own = await self._on_disk(partial(self._ledger.counted, self._billing.day, self._latest_day()))
+
+    def _latest_day(self) -> str:
+        """The last that can be the newest: tomorrow, for a clock that was a moment ahead at midnight. What is of later
+        days was counted by a clock that was wrong."""
+        return self._billing.days_ago(self._wall(), -1)
 
     async def _count(self) -> None:
         if not self._pending:
@@ -257,7 +251,7 @@ class Accounting:
         today = self._billing.day_of(self._wall())
         try:
             await self._on_disk(partial(self._ledger.record, seen, today))
-            self._own = await self._on_disk(partial(self._ledger.periods, self._billing.day))
+            await self._read_own()
         except BaseException:
             self._pending = {**batch, **self._pending}  # also where it was cancelled: the same figures count once
             raise
@@ -281,7 +275,7 @@ class Accounting:
             self._ledger.close()
             set_aside(path, error)
             self._ledger = await self._on_disk(partial(Ledger.open, path, self.name, _another(self._ledger.id)))
-            self._told, self._own = None, {}
+            self._told, self._own = None, Counted()
             self._applied.clear()
             self.books.keep_all()
             today = self._billing.day_of(self._wall())
@@ -307,7 +301,7 @@ class Accounting:
         for marks in lost:
             today = self._billing.day_of(self._wall())
             await self._on_disk(partial(self._ledger.raise_marks, marks.marks, today))
-            self._own = await self._on_disk(partial(self._ledger.periods, self._billing.day))
+            await self._read_own()
             self._applied[(marks.node, marks.ledger)] = marks.seq
         return bool(lost)
 
@@ -325,28 +319,30 @@ class Accounting:
     def _floor(self) -> Account | None:
         return self.books.accounts.get((self.name, self._ledger.id))
 
-    def _joined(self) -> dict[str, Usage]:
+    def _joined(self) -> Counted:
         """What this ledger says: what it has counted, and never less than it has said."""
         floor = self._floor()
-        said = {} if floor is None else floor.periods
-        starts = sorted({*self._own, *said})
-        return {start: self._own.get(start, NOTHING).join(said.get(start, NOTHING)) for start in starts}
+        if floor is None:
+            return self._own
+        newest = floor.newest if floor.newest is not None and floor.newest.day <= self._latest_day() else None
+        return self._own.join(Counted(floor.periods, newest))
 
     def _all(self) -> list[Account]:
         others = [account for key, account in self.books.accounts.items() if key != (self.name, self._ledger.id)]
-        return [*others, Account(self.name, self._ledger.id, 0, 0, self._joined())]
+        own = self._joined()
+        return [*others, Account(self.name, self._ledger.id, 0, 0, own.periods, own.newest)]
 
     def _tell_own(self) -> None:
-        now, periods = trio.current_time(), self._joined()
+        now, said = trio.current_time(), self._joined()
         pause = min(self.tell_every, max(TELL_SOONER, float(len(self._carrier.member.roster) + 1)))
-        if not any(periods.values()) or periods == self._told or now - self._told_at < pause:
+        if not said or said == self._told or now - self._told_at < pause:
             return
         floor = self._floor()
         seq = 0 if floor is None else floor.seq
-        account = Account(self.name, self._ledger.id, seq + 1, int(self._wall()), periods)
+        account = Account(self.name, self._ledger.id, seq + 1, int(self._wall()), said.periods, said.newest)
         data = Signer(self._trust.fleet, self._trust.key, self._trust.certificate).account(account)
         self.books.take(data)
-        self._told, self._told_at = periods, now
+        self._told, self._told_at = said, now
         self._carrier.tell_beside(OWN, pack([data]))
 
     async def _tell_marks(self) -> None:
@@ -373,7 +369,7 @@ class Accounting:
                 log.warning("a node has another billing_day; what it uses is not in this node's sums", node=name)
 
     def _changed(self) -> None:
-        self._period = None
+        self.sums.forget()
         self._carrier.changed_beside()
 
     async def _on_disk(self, work: Callable[[], _T]) -> _T:

@@ -14,7 +14,7 @@ from meshfleet.fleet.rendezvous import ranked
 from meshfleet.fleet.state import SNAPSHOT_LIMIT
 from meshfleet.fleet.usage import Account
 from meshfleet.node.ledger import Kept
-from meshfleet.wire.accounts import ACCOUNT, MARK, STATEMENTS, TOLD, Marks, read_statement, unpack
+from meshfleet.wire.accounts import ACCOUNT, MARK, STATEMENTS, TOLD, Marks, read_statement, unpack, without_day
 from meshfleet.wire.notary import Remembered
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Books:
         self._bytes: dict[tuple[int, Key], bytes] = {}
         self._looked_at: Remembered[bytes, bool] = Remembered(4 * LEDGERS)
         """Statements that were looked at, by hash: what many tell is checked once."""
+        self._bare: dict[Key, bytes] = {}
+        """Accounts whose day is long over, without it: so more of them fit where they are told."""
         self._telling: dict[str, tuple[bytes, ...]] = {}
         self._unkept: dict[tuple[int, Key], Kept] = {}
 
@@ -117,6 +119,7 @@ class Books:
             self._forget_marks()
         self.joined += 1
         self._bytes[(kind, key)] = data
+        self._bare.pop(key, None)
         if keep:
             self._unkept[(kind, key)] = Kept(said.node, said.ledger, kind, said.at, data)
         return True
@@ -132,6 +135,7 @@ class Books:
         if oldest.at >= said.at:
             return False
         del self.accounts[oldest.key]
+        self._bare.pop(oldest.key, None)
         self._bytes.pop((ACCOUNT, oldest.key), None)
         return True
 
@@ -165,7 +169,7 @@ class Books:
         for key in gone:
             number = blake2b(f"{key[0]}\0".encode() + key[1], digest_size=2).digest()[0]
             for kind, name in ((ACCOUNT, f"{number % BUCKETS:02x}"), (MARK, f"m{number % (BUCKETS // 3)}")):
-                data = self._bytes.get((kind, key))
+                data = self._bytes.get((kind, key)) if kind == MARK else self._account(key)
                 if data is not None:
                     said = (self.accounts if kind == ACCOUNT else self.marks)[key]
                     wanted.setdefault(TOLD + name, []).append((said.at, data))
@@ -182,6 +186,15 @@ class Books:
                 del self._telling[bucket]
                 changed.append((bucket, []))
         return changed
+
+    def _account(self, key: Key) -> bytes | None:
+        """What is told of a ledger of somebody else's: its day as long as it may be today's anywhere."""
+        data, said = self._bytes.get((ACCOUNT, key)), self.accounts.get(key)
+        if data is None or said is None or said.newest is None or said.at >= self._wall() - MARKS_FOR:
+            return data
+        if key not in self._bare:
+            self._bare[key] = without_day(data)
+        return self._bare[key]
 
     def _fitting(self, statements: list[tuple[int, bytes]]) -> list[bytes]:
         fits: list[bytes] = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshfleet.fleet.cost import CostReport, Here, Spent
+from meshfleet.fleet.cost import CostReport, Here, Spent, Today
 from meshfleet.fleet.names import NodeName
-from meshfleet.fleet.usage import NOTHING, Usage, others, spent
+from meshfleet.fleet.usage import NOTHING, Usage, others, spent, spent_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,10 +27,22 @@ def usd(used: Usage) -> float | None:
     return used.usd if used.cost else None
 
 
+def of_day(day: str, used: Usage) -> Today | None:
+    """What was used on a day; None where nobody has told of any."""
+    return Today(day=day, cost_usd=usd(used), tokens_in=used.tokens_in, tokens_out=used.tokens_out) if used else None
+
+
 def report(
-    name: str, zone: str, start: str, end: str, accounts: Sequence[Account], own: Usage, lines: Sequence[Line]
+    name: str,
+    zone: str,
+    start: str,
+    end: str,
+    today: str,
+    accounts: Sequence[Account],
+    own: Usage,
+    lines: Sequence[Line],
 ) -> CostReport:
-    """Of the period from `start` to before `end`."""
+    """Of the period from `start` to before `end`; `today` is the day that runs."""
     by_node: dict[str, Usage] = {}
     for account in accounts:
         used = account.periods.get(start, NOTHING)
@@ -41,6 +53,7 @@ def report(
         end=end,
         zone=zone,
         fleet=_spent(spent(accounts, start)),
+        today=of_day(today, spent_on(accounts, today)) if start <= today < end else None,
         by_node=_told(by_node),
         here=Here(
             node=NodeName(name),

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from meshfleet.fleet.usage import NOTHING, Figures, Usage, growth, period_start
+from meshfleet.fleet.usage import NOTHING, Counted, Daily, Figures, Usage, growth, period_start
 from meshfleet.logs import get_logger
 
 if TYPE_CHECKING:
@@ -270,6 +270,13 @@ class Ledger:
             for i, figure in enumerate(figures):
                 total[i] += figure
         return {start: Usage(*(max(0, figure) for figure in total)) for start, total in sums.items()}
+
+    def counted(self, first: int, until: str) -> Counted:
+        """All periods, as `periods` has them, and the newest day of those up to `until`. A later one is of a clock that
+        was ahead, and would stay the newest until it has come."""
+        row = self._database.execute("SELECT * FROM days WHERE day <= ? ORDER BY day DESC LIMIT 1", (until,)).fetchone()
+        newest = None if row is None else Daily(row[0], Usage(*(max(0, figure) for figure in row[1:])))
+        return Counted(self.periods(first), newest)
 
     def recent_marks(self, since: str, most: int) -> dict[bytes, Usage]:
         """Marks of the sessions that grew since that day, the last ones first."""

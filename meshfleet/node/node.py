@@ -147,9 +147,9 @@ class Node:
         """The merged view; the same object while it is less than a quarter second old and nothing changed."""
         now, version = self._machine.now(), self.version()
         if self._view is None or self._view.version != version or now - self._view_at > VIEW_KEPT:
-            period, notices = self.accounting.period(), self.heeding.notices
+            sums, notices = self.accounting.sums, self.heeding.notices
             self._view = self._viewing.fleet(
-                version, now, self._wall(), self._driver.lag, period, notices, self.sources()
+                version, now, self._wall(), self._driver.lag, sums.period(), sums.today(), notices, self.sources()
             )
             self._view_at = now
         return self._view

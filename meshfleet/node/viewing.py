@@ -20,6 +20,7 @@ from meshfleet.wire.codec import decode_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from meshfleet.fleet.cost import Today
     from meshfleet.fleet.endpoint import Contact
     from meshfleet.fleet.notice import Notice
     from meshfleet.fleet.source import SourceTold
@@ -57,6 +58,7 @@ class Viewing:
         wall: float,
         lag: float,
         period: Period | None = None,
+        today: Today | None = None,
         attention: tuple[Notice, ...] = (),
         sources: tuple[SourceTold, ...] = (),
     ) -> FleetView:
@@ -75,6 +77,7 @@ class Viewing:
             nodes=[self._myself(at, wall), *(self._node(record, at, wall) for record in shown)],
             agents=self._one_carrier_each(agents),
             period=period,
+            today=today,
             attention=attention,
         )
 

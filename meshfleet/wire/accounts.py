@@ -1,12 +1,20 @@
 """What a node's ledger says, as bytes that are signed and passed on by whoever holds them, also when the node is gone.
 
-    account   [1, kind 1, node, ledger, seq, at, [[start, cost, tokens in, tokens out], ...], credential, signature]
+    account   [1, kind 1, node, ledger, seq, at, [[start, cost, tokens in, tokens out], ...], credential, signature,
+               newest]
     marks     [1, kind 2, node, ledger, seq, at, [[key, cost, tokens in, tokens out], ...], credential, signature]
 
 The signature is over `meshfleet 1 account` + a zero byte + fleet id + CBOR array of the first seven. The credential is
 the authority's word for the node's key, as in an Alive: a statement brings all that is needed to check it, so that it
 can be told when nobody remembers its node. It must have been made within the credential's time, which goes on being
 good for it: what was used last year stays used.
+
+`newest` came later than versions that are about. So it may be missing, stands behind the signature, and brings its own:
+
+    newest    [day, cost, tokens in, tokens out, signature]
+
+over `meshfleet 1 day` + a zero byte + fleet id + CBOR array of the account's first seven and these four: nobody can put
+a day behind another account than its own.
 
 They travel as the bodies of snapshots under names that no agent can have (`RESERVED`): docs/protocol.md.
 """
@@ -19,7 +27,7 @@ import msgspec
 
 from meshfleet.errors import ConfigError, Malformed
 from meshfleet.fleet.names import node_name
-from meshfleet.fleet.usage import Account, Amount, Usage
+from meshfleet.fleet.usage import Account, Amount, Daily, Usage
 from meshfleet.wire import cbor
 from meshfleet.wire.identity import Certificate, Fleet, NodeKey, is_signed, read_credential, stated
 
@@ -48,11 +56,23 @@ AHEAD: Final = 86_400.0
 """Seconds by which a statement may be from the future: certificates allow as much."""
 
 _PURPOSE: Final = b"account"
+_OF_DAY: Final = b"day"
+_BARE: Final = 9
+"""Fields of an account without a day."""
 _MAX_DEPTH: Final = 5
 _Start = Annotated[int, msgspec.Meta(ge=1970_01_01, le=9999_12_28)]
-
+_Day = Annotated[int, msgspec.Meta(ge=1970_01_01, le=9999_12_31)]
+_Signature = Annotated[bytes, msgspec.Meta(max_length=64)]
 
 _Row = list[int | bytes]
+
+
+class _Newest(msgspec.Struct, frozen=True, array_like=True):
+    day: _Day
+    cost: Amount
+    tokens_in: Amount
+    tokens_out: Amount
+    signature: _Signature
 
 
 class _Statement(msgspec.Struct, frozen=True, array_like=True):
@@ -64,7 +84,7 @@ class _Statement(msgspec.Struct, frozen=True, array_like=True):
     at: Amount
     rows: Annotated[list[tuple[int | bytes, Amount, Amount, Amount]], msgspec.Meta(max_length=MARKED)]
     credential: Annotated[bytes, msgspec.Meta(max_length=256)]
-    signature: Annotated[bytes, msgspec.Meta(max_length=64)]
+    signature: _Signature
 
 
 class Marks(msgspec.Struct, frozen=True):
@@ -89,18 +109,24 @@ class Signer:
     def account(self, account: Account) -> bytes:
         """As bytes. Its node must be the one that the certificate names."""
         newest = sorted(account.periods.items())[-PERIODS:]
-        rows: list[_Row] = [[int(start.replace("-", "")), u.cost, u.tokens_in, u.tokens_out] for start, u in newest]
-        return self._signed(ACCOUNT, account.ledger, account.seq, account.at, rows)
+        rows: list[_Row] = [[_number(start), u.cost, u.tokens_in, u.tokens_out] for start, u in newest]
+        said, signature = self._signed(ACCOUNT, account.ledger, account.seq, account.at, rows)
+        if account.newest is None:
+            return cbor.dump([*said, self._certificate.credential, signature])
+        used = account.newest.used
+        day = [_number(account.newest.day), used.cost, used.tokens_in, used.tokens_out]
+        over = stated(_OF_DAY, self._fleet.fleet_id, cbor.dump([*said, *day]))
+        return cbor.dump([*said, self._certificate.credential, signature, [*day, self._key.sign(over)]])
 
     def marks(self, marks: Marks) -> bytes:
         """The same."""
         rows: list[_Row] = [[key, u.cost, u.tokens_in, u.tokens_out] for key, u in [*marks.marks.items()][:MARKED]]
-        return self._signed(MARK, marks.ledger, marks.seq, marks.at, rows)
-
-    def _signed(self, kind: int, ledger: bytes, seq: int, at: int, rows: list[_Row]) -> bytes:
-        said = [VERSION, kind, self._certificate.name, ledger, seq, at, rows]
-        signature = self._key.sign(stated(_PURPOSE, self._fleet.fleet_id, cbor.dump(said)))
+        said, signature = self._signed(MARK, marks.ledger, marks.seq, marks.at, rows)
         return cbor.dump([*said, self._certificate.credential, signature])
+
+    def _signed(self, kind: int, ledger: bytes, seq: int, at: int, rows: list[_Row]) -> tuple[list[object], bytes]:
+        said = [VERSION, kind, self._certificate.name, ledger, seq, at, rows]
+        return said, self._key.sign(stated(_PURPOSE, self._fleet.fleet_id, cbor.dump(said)))
 
 
 def read_statement(fleet: Fleet, data: bytes, now: float) -> Account | Marks:
@@ -123,7 +149,28 @@ def read_statement(fleet: Fleet, data: bytes, now: float) -> Account | Marks:
     if told.kind == MARK:
         marks = {row[0]: Usage(*row[1:]) for row in told.rows if isinstance(row[0], bytes) and len(row[0]) == 8}
         return Marks(told.node, told.ledger, told.seq, told.at, marks)
-    return Account(told.node, told.ledger, told.seq, told.at, _periods(told))
+    newest = _newest(item, said, holder[0], fleet)
+    return Account(told.node, told.ledger, told.seq, told.at, _periods(told), newest)
+
+
+def _newest(item: object, said: list[object], key: bytes, fleet: Fleet) -> Daily | None:
+    """The day that stands behind an account, if one does."""
+    if not isinstance(item, list) or len(item) <= _BARE or item[_BARE] is None:
+        return None
+    try:
+        told = msgspec.convert(item[_BARE], _Newest)
+    except msgspec.ValidationError as error:
+        raise Malformed(f"an account of a day that can't be: {error}") from error
+    over = cbor.dump([*said, told.day, told.cost, told.tokens_in, told.tokens_out])
+    if not is_signed(key, told.signature, stated(_OF_DAY, fleet.fleet_id, over)):
+        raise Malformed("an account with a day that its node did not sign")
+    return Daily(_text(told.day), Usage(told.cost, told.tokens_in, told.tokens_out))
+
+
+def without_day(account: bytes) -> bytes:
+    """The same account as earlier versions tell it; it must be one."""
+    item = cbor.load(account, max_depth=_MAX_DEPTH, text_keys=True)
+    return cbor.dump(item[:_BARE]) if isinstance(item, list) else account
 
 
 def _periods(told: _Statement) -> dict[str, Usage]:
@@ -133,9 +180,17 @@ def _periods(told: _Statement) -> dict[str, Usage]:
             number = msgspec.convert(row[0], _Start)
         except msgspec.ValidationError as error:
             raise Malformed(f"an account of a period that can't be: {error}") from error
-        text = f"{number:08}"
-        periods[f"{text[:4]}-{text[4:6]}-{text[6:]}"] = Usage(*row[1:])
+        periods[_text(number)] = Usage(*row[1:])
     return periods
+
+
+def _number(day: str) -> int:
+    return int(day.replace("-", ""))
+
+
+def _text(number: int) -> str:
+    text = f"{number:08}"
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}"
 
 
 def pack(statements: list[bytes]) -> bytes:

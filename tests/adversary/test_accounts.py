@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from meshfleet.errors import Malformed
 from meshfleet.fleet.names import AgentId, Epoch, NodeName
 from meshfleet.fleet.state import Snapshot
-from meshfleet.fleet.usage import Account, Figures, Usage
+from meshfleet.fleet.usage import Account, Daily, Figures, Usage
 from meshfleet.gossip.messages import Revoked, SnapshotMessage
 from meshfleet.node.books import Books
 from meshfleet.node.ledger import Seen
@@ -62,17 +62,49 @@ async def test_nobody_can_say_what_another_has_used() -> None:
             (genuine,) = n2.accounting.books.accounts.values()
             period = n1.fleet().totals.period.start
             inflated = Account("n2", genuine.ledger, genuine.seq + 1, genuine.at, {period: Usage(10**12, 0, 0)})
+            day = n1.fleet().totals.today
+            assert day is not None
+            made_up = Daily(day.day, Usage(10**12, 10**12, 10**12))
+            inflated = msgspec.structs.replace(inflated, newest=made_up)
             by_me = fields(signer(rogue).account(inflated))
             by_me[2] = "n2"
             theirs = fields(n1.accounting.books._bytes[(1, genuine.key)])
             theirs[6] = [[20261101, 10**12, 0, 0]]
-            lies = [cbor.dump(by_me), cbor.dump(theirs), b"noise"]
+            days = fields(n1.accounting.books._bytes[(1, genuine.key)])[:9] + by_me[9:]
+            lies = [cbor.dump(by_me), cbor.dump(theirs), cbor.dump(days), b"noise"]
             for seq, name in enumerate((OWN, TOLD + "00"), 1):
                 body = pack([*lies, seq.to_bytes(2, "big")])
                 await frames.send(rogue.packet(told_by(rogue, name, body, seq)))
-            await counted(n1, "forged_account", 4)
+            await counted(n1, "forged_account", 6)
+            assert n1.fleet().totals.today == day
             assert n1.fleet().totals.period.cost_usd == 2.0
             assert {account.node for account in n1.accounting.books.accounts.values()} == {"n2"}
+
+
+async def test_a_day_that_a_member_makes_up_is_no_more_than_the_period_that_stands_under_its_name() -> None:
+    with Rogue() as rogue, trio.fail_after(PATIENCE):
+        async with open_node(config("n1")) as n1, rogue.stream(n1) as frames:
+            await see(n1, 2)
+            n1.publish(msgspec.structs.replace(state("n1/a"), cost_usd=2.0, session="s1"))
+            await costs(n1, 2.0)
+            now, period, today = int(time.time()), n1.fleet().totals.period.start, n1.fleet().totals.today
+            assert today is not None
+            most = Usage(2**53 - 1, 2**53 - 1, 2**53 - 1)
+            said = [
+                Account(ROGUE, b"ledger-1", 1, now, {period: Usage(1_000_000)}, Daily(today.day, most)),
+                Account(ROGUE, b"ledger-2", 1, now, {period: Usage(1_000_000)}, Daily("9999-12-31", most)),
+                Account(ROGUE, b"ledger-3", 1, now, {"2020-01-01": most}, Daily("2020-13-99", most)),
+                Account(ROGUE, b"ledger-4", 1, now, {}, Daily(today.day, most)),
+            ]
+            body = pack([signer(rogue).account(each) for each in said])
+            await frames.send(rogue.packet(told_by(rogue, OWN, body, 1)))
+            await costs(n1, 4.0)
+            shown = n1.fleet().totals.today
+            assert shown is not None
+            assert (shown.day, shown.cost_usd) == (today.day, 3.0)
+            assert {name: spent.cost_usd for name, spent in (await n1.cost()).by_node.items()}[ROGUE] == 2.0
+            n1.publish(msgspec.structs.replace(state("n1/a"), cost_usd=3.0, session="s1"))
+            await costs(n1, 5.0)
 
 
 async def test_a_liar_takes_nothing_from_what_others_count_and_drives_nobody_out() -> None:
@@ -134,6 +166,7 @@ def test_in_whatever_order_accounts_come_all_nodes_end_up_with_the_same(data: st
                 st.integers(0, 3),
                 st.just(int(now)),
                 st.dictionaries(st.sampled_from(["2026-10-01", "2026-11-01"]), used),
+                st.none() | st.builds(Daily, st.sampled_from(["2026-11-25", "2026-11-26"]), used),
             ),
             max_size=8,
         )

@@ -78,6 +78,7 @@ def test_agents_are_sorted_filtered_and_grouped_and_the_address_keeps_it(browser
             # What waits for a person is first; a sub-agent stands under who started it, wherever that one is.
             expect(page.locator("#agents-rows a.name")).to_have_count(4)
             assert order(page) == ["box/c", "box/a", "box/b", "box/b1"]
+            expect(page.locator("#totals")).to_contain_text("$4.50 today")
             expect(page.locator("#attention-list")).to_contain_text("box/c")
             bar = row_of(page, "box/a").get_by_role("meter")
             expect(bar).to_have_attribute("data-level", "high")

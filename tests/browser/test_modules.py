@@ -108,6 +108,23 @@ def test_what_a_period_comes_to_and_whether_its_budget_lasts(page: Page, period:
     assert made(page, "totals.js", asked) == said
 
 
+@pytest.mark.parametrize(
+    ("today", "period", "said"),
+    [
+        ("{cost_usd: 18.2}", "412.07", ["$18.20 today", "$4.10 / h", "of $600.00", "≈ $537.48 by 12-01"]),
+        ("{cost_usd: null}", "412.07", ["$4.10 / h", "of $600.00", "≈ $537.48 by 12-01"]),
+        ("null", "412.07", ["$4.10 / h", "of $600.00", "≈ $537.48 by 12-01"]),
+        ("undefined", "412.07", ["$4.10 / h", "of $600.00", "≈ $537.48 by 12-01"]),  # a node of before
+        ("{cost_usd: 18.2}", "null", ["$18.20 today", "$4.10 / h"]),
+    ],
+)
+def test_a_cost_says_what_of_it_is_of_today(page: Page, today: str, period: str, said: list[str]) -> None:
+    totals = f"""{{cost_usd: 7.5, today: {today},
+        period: {{start: '2026-11-01', end: '2026-12-01', budget_usd: 600, cost_usd: {period}}}}}"""
+    asked = f"it.cost({totals}, 4.1, {{wall: Date.parse('2026-11-24T00:00:00Z')}}).parts.map((part) => part.text)"
+    assert made(page, "totals.js", asked) == said
+
+
 def test_notices_lead_to_whom_they_are_about_and_say_for_how_long(page: Page) -> None:
     notices = "notice('waiting', 'critical', 'box/a', 'waits'), notice('odd', 'unheard-of', 'fleet', 'is odd', 'never')"
     first, second = made(page, "attention.js", f"it.attention(view([agent('box/a')], {{attention: [{notices}]}}), now)")

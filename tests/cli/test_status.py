@@ -14,7 +14,7 @@ from meshfleet.cli.cost import By
 from meshfleet.cli.cost import render as cost_of
 from meshfleet.cli.status import render, verdict
 from meshfleet.cli.why import render as render_story
-from meshfleet.fleet.cost import CostReport, Here, Spent
+from meshfleet.fleet.cost import CostReport, Here, Spent, Today
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.notice import Notice, Severity
@@ -240,11 +240,15 @@ def test_what_needs_attention_stands_before_the_tables_and_changes_no_exit_code(
     )
     period = Period(start="2026-11-01", cost_usd=412.066)
     plain = a_view(a_node("n1"))
-    totals = msgspec.structs.replace(plain.totals, period=period)
+    today = Today(day="2026-11-26", cost_usd=18.2, tokens_in=1_000, tokens_out=100)
+    totals = msgspec.structs.replace(plain.totals, period=period, today=today)
     view = msgspec.structs.replace(plain, attention=notices, totals=totals)
     lines = text_of(view)
     first = lines.index("warning n1/0: Bash runs, for 2 min")
-    assert lines.index("$412.07 in the fleet since 2026-11-01") < first
+    assert lines.index("$412.07 in the fleet since 2026-11-01, $18.20 of it today") < first
+    unpriced = msgspec.structs.replace(totals, today=msgspec.structs.replace(today, cost_usd=None))
+    for less in (unpriced, msgspec.structs.replace(totals, today=None)):
+        assert "$412.07 in the fleet since 2026-11-01" in text_of(msgspec.structs.replace(view, totals=less))
     assert lines.index("and 2 more") == first + 12
     assert first + 12 < next(i for i, line in enumerate(lines) if line.startswith("NODE"))
     assert verdict(view) == verdict(plain) == 0
@@ -265,6 +269,7 @@ def cost_text(by: By) -> str:
     )
     report = CostReport(
         start="2026-11-01", end="2026-12-01", zone="UTC", fleet=spent(5.0, 3_000),
+        today=Today(day="2026-11-26", cost_usd=1.25, tokens_in=500, tokens_out=50),
         by_node={"n1": spent(2.0, 1_000), "long-gone": spent(3.0, 2_000)}, here=here, known_periods=("2026-11-01",),
         other_billing_day=(NodeName("n7"),),
     )  # fmt: skip
@@ -276,6 +281,7 @@ def cost_text(by: By) -> str:
 def test_a_cost_says_whose_it_is() -> None:
     by_node = cost_text(By.NODE)
     assert "The fleet used $5.00, 3.0k tokens in, 300 out from 2026-11-01 to before 2026-12-01 (UTC)." in by_node
+    assert "Of it today, 2026-11-26: $1.25, 500 tokens in, 50 out." in " ".join(by_node.split())
     assert "Not in it: n7, whose billing_day is another." in " ".join(by_node.split())
     assert "By node, those that are gone included" in by_node
     assert "long-gone" in by_node

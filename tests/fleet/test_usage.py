@@ -12,6 +12,8 @@ from meshfleet.fleet.state import AgentState, Status
 from meshfleet.fleet.usage import (
     NOTHING,
     Account,
+    Counted,
+    Daily,
     Figures,
     Usage,
     figures,
@@ -20,6 +22,7 @@ from meshfleet.fleet.usage import (
     next_start,
     period_start,
     spent,
+    spent_on,
 )
 
 AMOUNTS = st.integers(0, 10**9)
@@ -132,3 +135,58 @@ def test_when_somebody_goes_the_others_keep_their_turns(names: set[str], matter:
     order = ranked(matter, names)
     assert sorted(order) == sorted(names)
     assert ranked(matter, names - {order[0]}) == order[1:]
+
+
+DAYS = st.sampled_from(["2026-11-24", "2026-11-25", "2026-11-26"])
+COUNTED = st.builds(
+    Counted,
+    st.dictionaries(st.sampled_from(["2026-10-01", "2026-11-01"]), USAGES),
+    st.none() | st.builds(Daily, DAYS, USAGES),
+)
+
+
+@given(COUNTED, COUNTED, COUNTED)
+def test_what_was_counted_joins_in_any_order_and_never_shrinks(a: Counted, b: Counted, c: Counted) -> None:
+    assert a.join(b) == b.join(a)
+    assert a.join(b).join(c) == a.join(b.join(c))
+    both = a.join(b)
+    assert both.join(a) == both
+    for each in (a.newest, b.newest):
+        if each is not None:
+            assert both.newest is not None
+            assert both.newest.day >= each.day, "an older day never replaces a newer one"
+            if both.newest.day == each.day:
+                assert each.used.beyond(both.newest.used) == NOTHING
+
+
+def an_account(day: str | None, used: Usage, periods: dict[str, Usage]) -> Account:
+    return Account("n1", b"ledger-1", 1, 1, periods, None if day is None else Daily(day, used))
+
+
+def test_of_a_day_those_are_summed_whose_newest_it_is() -> None:
+    november = {"2026-11-01": Usage(50, 500, 50)}
+    told = [
+        an_account("2026-11-26", Usage(5, 50, 5), november),
+        an_account("2026-11-26", Usage(2, 20, 2), november),
+        an_account("2026-11-25", Usage(9, 90, 9), november),  # idle today
+        an_account("2026-11-27", Usage(9, 90, 9), november),  # of a clock that is ahead
+        an_account(None, NOTHING, november),  # of an earlier version
+    ]
+    assert spent_on(told, "2026-11-26") == Usage(7, 70, 7)
+    assert spent_on(told, "2026-11-28") == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("periods", "most"),
+    [
+        ({}, 0),
+        ({"2026-10-01": Usage(10**9)}, 0),
+        ({"2026-11-01": Usage(3)}, 3),
+        ({"2026-11-01": Usage(30)}, 20),
+        ({"2026-11-15": Usage(7)}, 7),
+        ({"2026-11-01": Usage(7), "2026-11-15": Usage(3)}, 7),  # its billing day was another before
+        ({"2026-13-99": Usage(10**9), "0000-00-00": Usage(10**9)}, 0),
+    ],
+)
+def test_a_day_has_no_more_than_its_period(periods: dict[str, Usage], most: int) -> None:
+    assert spent_on([an_account("2026-11-26", Usage(20), periods)], "2026-11-26").cost == most

@@ -46,7 +46,8 @@ INFLATING = Cost(60e-3, 0.1e-6, 2 * INFLATED_LIMIT + 1024 * 1024, 2)
 """Of gzip: what it takes to inflate as much as is ever inflated."""
 
 VOUCHED = Cost(15e-3, 0.5e-6, ROOM, 80)
-"""Of bodies of accounts: two signatures for each of 24 statements are looked at, some 7 ms, and once in their life."""
+"""Of bodies of accounts: up to three signatures for each of 24 statements are looked at, some 10 ms, and once in their
+life."""
 
 ANY = Cost(math.inf, 0.0, 1 << 62, 0)
 """No bound: where an input changes what is held, which has its own in `gossip/limits.py`."""

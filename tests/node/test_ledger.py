@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshfleet.fleet.usage import NOTHING, Figures, Usage
+from meshfleet.fleet.usage import NOTHING, Counted, Daily, Figures, Usage
 from meshfleet.node.ledger import LEDGER, Kept, Ledger, Seen, is_damage
 
 if TYPE_CHECKING:
@@ -97,6 +97,18 @@ def test_a_past_counts_on_its_own_days_and_once(tmp_path: Path) -> None:
     days = [(line.day, line.used.cost) for line in ledger.lines("2026-10-01", "2026-12-01")]
     assert days == [("2026-10-30", 20), ("2026-11-24", 5), (TODAY, 8)]
     assert ledger.periods(1) == {"2026-10-01": Usage(20, 200, 20), "2026-11-01": Usage(13, 130, 13)}
+    ledger.close()
+
+
+def test_the_newest_day_is_the_last_on_which_something_was_counted_and_none_of_the_future(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    assert ledger.counted(1, TODAY) == Counted()
+    ledger.record([seen(7), seen(9, "s2", day="2026-11-24"), seen(5, "s3", day="2026-12-24")], TODAY)
+    assert ledger.counted(1, TODAY).newest == Daily(TODAY, Usage(7, 70, 7))
+    assert ledger.counted(1, TODAY).periods == ledger.periods(1)
+    assert ledger.counted(1, "2026-12-24").newest == Daily("2026-12-24", Usage(5, 50, 5))
+    ledger.raise_marks({seen(7).key: Usage(7, 70, 7)}, TODAY)
+    assert ledger.counted(1, TODAY).newest == Daily(TODAY, NOTHING), "corrected to nothing, and never to less"
     ledger.close()
 
 

@@ -106,6 +106,8 @@ class Second:
         """By tag and end of chain: name, epoch, and the newest heartbeat that was believed, with its proof."""
         self.checked: Counter[str] = Counter()
         """What was found genuine, by kind. What is not raises."""
+        self.days: dict[str, list[int]] = {}
+        """By node, the newest day of its account: day, cost, tokens in, tokens out."""
 
     async def enter(self) -> None:
         """Become a member: from here on there are a certificate and a ring."""
@@ -248,6 +250,8 @@ class Second:
             self._table(message[1])
         elif number == 20:
             self._verify("snapshot", message[1][:7], message[1][0], message[1][7])
+            if message[1][5].startswith("meshfleet:account") and message[1][6]:
+                self._accounts(message[1][6])
         elif number == 30:
             for each in (*message[1], message[2], *message[5]):
                 self._check(each)
@@ -264,6 +268,23 @@ class Second:
         if by in self._keys:
             Ed25519PublicKey.from_public_bytes(self._keys[by]).verify(signature, self._over(kind, dump(fields)))
             self.checked[kind] += 1
+
+    def _accounts(self, body: bytes) -> None:
+        """What ledgers say: each statement brings the key that it is signed by."""
+        version, statements = cbor2.loads(body)[:2]
+        assert version == 1
+        for statement in statements:
+            fields = cbor2.loads(statement)
+            node, credential, signature = fields[2], fields[7], fields[8]
+            self._authority.verify(credential[37:], self._over("key", credential[:37] + node.encode()))
+            key = Ed25519PublicKey.from_public_bytes(credential[5:37])
+            key.verify(signature, self._over("account", dump(fields[:7])))
+            self.checked["account" if fields[1] == 1 else "marks"] += 1
+            if fields[1] == 1 and len(fields) > 9 and fields[9] is not None:
+                *day, of_day = fields[9][:5]
+                key.verify(of_day, self._over("day", dump([*fields[:7], *day])))
+                self.days[node] = day
+                self.checked["day"] += 1
 
     def _table(self, table: bytes) -> None:
         if not table:

@@ -6,16 +6,17 @@ from contextlib import suppress
 from typing import Any
 
 import cbor2
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshfleet.errors import Malformed
 from meshfleet.fleet.state import SNAPSHOT_LIMIT
-from meshfleet.fleet.usage import Account, Usage
+from meshfleet.fleet.usage import Account, Daily, Usage
 from meshfleet.node.otel.turn import read_exporting
 from meshfleet.node.trust import seeded
-from meshfleet.wire.accounts import MARKED, PERIODS, Marks, Signer, pack, read_statement, unpack
+from meshfleet.wire.accounts import MARKED, PERIODS, Marks, Signer, pack, read_statement, unpack, without_day
 from tests.wire.test_cddl import RULES, altered
 from tests.wire.test_vectors import VECTORS
 
@@ -26,6 +27,7 @@ SIGNER = Signer(IDENTITY.fleet, IDENTITY.key, IDENTITY.certificate)
 AMOUNTS = st.integers(0, 2**53 - 1)
 USAGES = st.builds(Usage, AMOUNTS, AMOUNTS, AMOUNTS)
 STARTS = st.dates().filter(lambda day: day.year >= 1970 and day.day <= 28).map(lambda day: day.isoformat())
+DAYS = st.dates().filter(lambda day: day.year >= 1970).map(lambda day: day.isoformat())
 LEDGERS = st.binary(min_size=8, max_size=8)
 ACCOUNTS = st.builds(
     Account,
@@ -34,6 +36,7 @@ ACCOUNTS = st.builds(
     AMOUNTS,
     st.integers(0, int(NOW)),
     st.dictionaries(STARTS, USAGES, max_size=PERIODS),
+    st.none() | st.builds(Daily, DAYS, USAGES),
 )
 MARKS = st.builds(
     Marks, st.just("n1"), LEDGERS, AMOUNTS, st.integers(0, int(NOW)), st.dictionaries(LEDGERS, USAGES, max_size=MARKED)
@@ -48,7 +51,10 @@ def test_what_was_signed_is_read_again_and_valid_by_the_rules(account: Account, 
     assert read_statement(IDENTITY.fleet, marked, NOW) == marks
     assert RULES.validate(told, "account").errors == ()
     assert RULES.validate(marked, "marks").errors == ()
-    assert RULES.validate(cbor2.dumps(cbor2.loads(told)[:7]), "signed-account").errors == ()
+    fields = cbor2.loads(told)
+    assert RULES.validate(cbor2.dumps(fields[:7]), "signed-account").errors == ()
+    if account.newest is not None:
+        assert RULES.validate(cbor2.dumps([*fields[:7], *fields[9][:4]]), "signed-day").errors == ()
     body = pack([told])
     assert RULES.validate(body, "accounts").errors == ()
     assert unpack(body) == [told]
@@ -64,6 +70,41 @@ def test_an_altered_statement_is_malformed_or_says_what_was_signed(item: object)
     fields: list[Any] = item  # type: ignore[assignment]  # or it would not have been read
     again = SIGNER.account(said) if isinstance(said, Account) else SIGNER.marks(said)
     assert cbor2.loads(again)[:7] == fields[:7], "only what stands behind the signature can be altered"
+    if isinstance(said, Account) and said.newest is not None:
+        assert cbor2.loads(again)[9][:4] == fields[9][:4], "a day is as it was signed, or left out"
+
+
+@given(ACCOUNTS)
+def test_a_day_may_be_left_out_and_is_read_as_earlier_versions_tell_it(account: Account) -> None:
+    bare = without_day(SIGNER.account(account))
+    plain = msgspec.structs.replace(account, newest=None)
+    assert bare == SIGNER.account(plain)
+    assert read_statement(IDENTITY.fleet, bare, NOW) == plain
+    assert read_statement(IDENTITY.fleet, cbor2.dumps([*cbor2.loads(bare), None, 7]), NOW) == plain
+    assert account.rank >= plain.rank, "who left it out takes it from nobody that has it"
+
+
+@given(ACCOUNTS, DAYS, USAGES, USAGES)
+def test_a_day_stands_behind_its_own_account_alone(account: Account, day: str, used: Usage, more: Usage) -> None:
+    account = msgspec.structs.replace(account, newest=Daily(day, used))
+    genuine = cbor2.loads(SIGNER.account(account))
+    other = cbor2.loads(SIGNER.account(msgspec.structs.replace(account, at=account.at ^ 1, newest=None)))
+    inflated = [*genuine[:9], [genuine[9][0], more.cost, more.tokens_in, more.tokens_out, genuine[9][4]]]
+    for forged in ([*other, genuine[9]], inflated):
+        if forged != genuine:
+            with pytest.raises(Malformed, match="did not sign"):
+                read_statement(IDENTITY.fleet, cbor2.dumps(forged), NOW)
+
+
+@pytest.mark.parametrize(
+    "day",
+    [7, [], [20261126, 1, 2, 3], [19691231, 1, 2, 3, b""], [20261126, -1, 2, 3, b""], [20261126, 2**53, 0, 0, b""]],
+)
+def test_a_day_that_can_not_be_is_malformed(day: object) -> None:
+    told = cbor2.loads(SIGNER.account(Account("n1", b"ledger-1", 1, int(NOW), {})))
+    with pytest.raises(Malformed, match="a day that can't be"):
+        read_statement(IDENTITY.fleet, cbor2.dumps([*told, day]), NOW)
+    assert RULES.validate(cbor2.dumps([*told, day]), "account").errors
 
 
 @given(st.binary(max_size=300))
@@ -76,10 +117,17 @@ def test_noise_is_malformed(data: bytes) -> None:
 
 def test_the_longest_statements_fit_a_snapshot() -> None:
     most = Usage(2**53 - 1, 2**53 - 1, 2**53 - 1)
-    account = Account("n" * 64, b"ledger-1", 2**53 - 1, int(NOW), {f"20{i:02}-01-01": most for i in range(20)})
+    account = Account(
+        "n" * 64,
+        b"ledger-1",
+        2**53 - 1,
+        int(NOW),
+        {f"20{i:02}-01-01": most for i in range(20)},
+        Daily("2019-01-01", most),
+    )
     marks = Marks("n1", b"ledger-1", 1, int(NOW), {i.to_bytes(8, "big"): most for i in range(200)})
     told, marked = SIGNER.account(account), SIGNER.marks(marks)
-    assert len(pack([told])) < 900
+    assert len(pack([told])) < 1_000
     assert len(pack([marked])) <= SNAPSHOT_LIMIT
     said = read_statement(IDENTITY.fleet, marked, NOW)
     assert isinstance(said, Marks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import trio
 
 from meshfleet.fleet.presence import Presence
@@ -27,11 +28,15 @@ async def test_a_second_implementation_enters_and_is_seen_and_finds_all_it_hears
                     while not any(agent.agent_id == "other/a1" for agent in node.fleet().agents):
                         await node.changed(node.version())
                 await counted(n1, "snapshots_in", n1.counters().get("snapshots_in", 0) + 5)
-                n2.publish(state("h2/a", "again"))
+                n2.publish(msgspec.structs.replace(state("h2/a", "again"), cost_usd=1.5, tokens_in=100, tokens_out=10))
                 await notes(n1, "h2/a", "again")
-                while not {"alive", "heartbeat", "snapshot"} <= set(other.checked) or other.checked["heartbeat"] < 10:
+                wanted = {"alive", "heartbeat", "snapshot", "account", "day"}
+                while not wanted <= set(other.checked) or other.checked["heartbeat"] < 10:
                     await trio.lowlevel.checkpoint()
                 nursery.cancel_scope.cancel()
+        day = n2.accounting._joined().newest
+        assert day is not None
+        assert other.days == {"n2": [int(day.day.replace("-", "")), 1_500_000, 100, 10]}
         for node in (n1, n2):
             told = node.counters()
             assert {name: n for name, n in told.items() if name.startswith(("drop_", "forged_", "unvouched"))} == {}

@@ -159,6 +159,12 @@ def test_an_account_is_signed_by_the_key_that_its_credential_names(vector: dict[
     AUTHORITY.verify(fields[7][37:], b"meshfleet 1 key\0" + FLEET_ID + fields[7][:37] + fields[2].encode())
     Ed25519PublicKey.from_public_bytes(fields[7][5:37]).verify(fields[8], signed)
     assert cbor2.loads(bytes.fromhex(vector["body"])) == [1, [statement]]
+    if vector["kind"] == "account":
+        (over,) = unhexed(vector, "day_signed_bytes")
+        *day, signature = fields[9]
+        assert day == [20251123, 500_000, 604_120, 9_034]
+        assert over == b"meshfleet 1 day\0" + FLEET_ID + cbor2.dumps([*fields[:7], *day])
+        Ed25519PublicKey.from_public_bytes(fields[7][5:37]).verify(signature, over)
 
 
 def test_a_revocation_and_a_ring_are_signed_by_the_authority() -> None:

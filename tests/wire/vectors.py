@@ -15,7 +15,7 @@ import msgspec
 from meshfleet.fleet.access import Grant, Scope
 from meshfleet.fleet.names import AgentId, Epoch, NodeName
 from meshfleet.fleet.state import AgentState, RateLimit, Snapshot, Status
-from meshfleet.fleet.usage import Account, Usage
+from meshfleet.fleet.usage import Account, Daily, Usage
 from meshfleet.gossip.messages import (
     Ack,
     Alive,
@@ -258,14 +258,21 @@ def _state() -> Vector:
 def _accounts(fleet: identity.Fleet, key: identity.NodeKey, certificate: identity.Certificate) -> Iterator[Vector]:
     signer, at = accounts.Signer(fleet, key, certificate), int(NOW) + 60
     used = Usage(1_500_000, 1_893_321, 40_112)
-    account = signer.account(Account("n1", b"ledger-1", 7, at, {"2025-10-01": Usage(1, 2, 3), "2025-11-01": used}))
+    periods = {"2025-10-01": Usage(1, 2, 3), "2025-11-01": used}
+    newest = Daily("2025-11-23", Usage(500_000, 604_120, 9_034))
+    account = signer.account(Account("n1", b"ledger-1", 7, at, periods, newest))
     marks = signer.marks(accounts.Marks("n1", b"ledger-1", 3, at, {bytes(range(8)): used}))
     for kind, statement in (("account", account), ("marks", marks)):
         fields = cbor.load(statement, max_depth=4, text_keys=True)
         assert isinstance(fields, list)
         over = identity.stated(b"account", fleet.fleet_id, cbor.dump(fields[:7]))
         body = accounts.pack([statement])
-        yield {"kind": kind, "signed_bytes": over.hex(), "statement": statement.hex(), "body": body.hex()}
+        told = {"kind": kind, "signed_bytes": over.hex(), "statement": statement.hex(), "body": body.hex()}
+        if len(fields) > 9:
+            assert isinstance(fields[9], list)
+            over = identity.stated(b"day", fleet.fleet_id, cbor.dump([*fields[:7], *fields[9][:4]]))
+            told["day_signed_bytes"] = over.hex()
+        yield dict(told)
 
 
 def _token(keyring: Keyring) -> Vector:

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from meshfleet.cli import showing
+from meshfleet.cli.pace import pace
 from meshfleet.cli.top.glance import GREY, short
 from meshfleet.fleet.notice import Severity
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from meshfleet.cli.top.reading import Reading
+    from meshfleet.fleet.view import Totals
 
 MEANING = {
     Standing.DEGRADED: "is under strain: what it says of others may come late",
@@ -51,27 +55,45 @@ def title(reading: Reading, url: str, width: int) -> Text:
 
 
 def sums(reading: Reading, burn: float | None = None) -> list[Text]:
-    """Agents in the second line, those that need somebody first, as the end may not fit; the rest in the third. `burn`:
-    USD an hour."""
+    """Agents in the second line, those that need somebody first, as the end may not fit; nodes and what the agents that
+    are there have used in the third; in the fourth what the fleet spends, where anything is known of it. `burn`: USD an
+    hour."""
     view = reading.view
     totals = view.totals
     statuses = {**totals.by_status, "out of sight": totals.agents - sum(totals.by_status.values())}
     first = [word for word in FIRST if word in statuses]
     agents = showing.how_many({word: statuses[word] for word in dict.fromkeys((*first, *statuses))}, "agent")
     counts = {p.value: sum(node.presence is p for node in view.nodes) for p in Presence}
-    parts = [showing.how_many(counts, "node")]
+    used = f"{showing.count(totals.tokens_in)} in, {showing.count(totals.tokens_out)} out"
     if totals.cost_usd is not None:
-        parts.append(showing.money(totals.cost_usd))
-    if burn is not None:
-        parts.append(f"{showing.money(burn)}/h")
-    if totals.period.cost_usd is not None:
-        of = "" if totals.period.budget_usd is None else f" of {showing.money(totals.period.budget_usd)}"
-        parts.append(f"{showing.money(totals.period.cost_usd)}{of} since {totals.period.start}")
-    parts.append(f"{showing.count(totals.tokens_in)} in, {showing.count(totals.tokens_out)} out")
+        used += f", {showing.money(totals.cost_usd)}"
+    parts = [showing.how_many(counts, "node"), used]
     tools = sorted(totals.by_tool.items(), key=lambda each: (-each[1], each[0]))[:4]
     if tools:
         parts.append(f"tools: {', '.join(f'{name} {number}' for name, number in tools)}")
-    return [Text(agents.replace("_", " ")), Text("  ".join(parts))]
+    lines = [Text(agents.replace("_", " ")), Text("  ".join(parts))]
+    spent = Text("  ").join(_spent(totals, burn, reading.now))
+    return [*lines, spent] if spent else lines
+
+
+def _spent(totals: Totals, burn: float | None, now: float) -> Iterator[Text]:
+    """`$4.10/h`, `$18.20 today`, `$312.40 of $500.00 since 2026-11-01`, and what that comes to, or when the budget is
+    used up."""
+    period, leads_to = totals.period, pace(totals.period, now)
+    if burn is not None:
+        yield Text(f"{showing.money(burn)}/h")
+    if totals.today is not None and totals.today.cost_usd is not None:
+        yield Text(f"{showing.money(totals.today.cost_usd)} today")
+    if period.cost_usd is not None:
+        of = "" if period.budget_usd is None else f" of {showing.money(period.budget_usd)}"
+        yield Text(f"{showing.money(period.cost_usd)}{of} since {period.start}")
+    if leads_to is None or period.end is None:
+        return
+    if leads_to.used_up_in is None:
+        yield Text(f"~{showing.money(leads_to.comes_to)} by {period.end[5:]}")
+    else:
+        when = f" in {short(leads_to.used_up_in)} at this pace" if leads_to.used_up_in else ""
+        yield Text(f"! used up{when}", "yellow")
 
 
 def banner(reading: Reading) -> Text | None:

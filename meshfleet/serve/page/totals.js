@@ -32,8 +32,9 @@ function lost({ by_presence: presences }) {
 }
 
 /** What the period has cost is what is paid; where no ledger tells of it, what the sessions say that are there. */
-function cost({ cost_usd: sessions, period }, burn, now) {
+export function cost({ cost_usd: sessions, period, today }, burn, now) {
   const spent = burn === null ? [] : [calm("burn", `${money(burn)} / h`)];
+  if ((today?.cost_usd ?? null) !== null) spent.unshift(calm("today", `${money(today.cost_usd)} today`));
   if (period.cost_usd === null) return { name: "Cost of these sessions", value: money(sessions), parts: spent };
   const title = `the sessions that are there: ${money(sessions)}`;
   return { name: `Cost since ${period.start}`, value: money(period.cost_usd), title, parts: [...spent, ...pace(period, now.wall)] };

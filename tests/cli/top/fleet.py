@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from meshfleet.fleet.cost import Today
 from meshfleet.fleet.headroom import headroom
 from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.notice import Notice, Severity
@@ -214,6 +215,7 @@ def _totals(agents: tuple[AgentView, ...]) -> Totals:
         tokens_in=8 * 1_893_321,
         tokens_out=8 * 40_112,
         cost_usd=22.59,
-        period=Period(start="2026-11-01", cost_usd=312.4),
+        period=Period(start="2026-11-01", end="2026-12-01", cost_usd=312.4, budget_usd=400.0),
+        today=Today(day="2026-11-23", cost_usd=18.2, tokens_in=2_104_331, tokens_out=51_207),
         rate_limits=headroom((agent.state for agent in agents), NOW),
     )

@@ -87,6 +87,24 @@ class Relayed(msgspec.Struct, frozen=True):
     relays: tuple[str, ...]
 
 
+class Paced(msgspec.Struct, frozen=True):
+    """The fleet says more than its datagrams should carry, so my agents' snapshots go `stretch` times as seldom. 1: it
+    does no longer."""
+
+    stretch: float
+
+
 Event: TypeAlias = (
-    Relayed | Joined | Restarted | Judged | Stands | Arrived | Synced | NameTaken | Renewed | CastOut | Forgotten
+    Relayed
+    | Joined
+    | Restarted
+    | Judged
+    | Stands
+    | Arrived
+    | Synced
+    | NameTaken
+    | Renewed
+    | CastOut
+    | Forgotten
+    | Paced
 )

@@ -14,6 +14,7 @@ from meshfleet.gossip.messages import (
     Delta,
     Digest,
     Goodbye,
+    Got,
     Left,
     Message,
     Nack,
@@ -26,8 +27,11 @@ from meshfleet.gossip.messages import (
     PingReq,
     Relay,
     Revoked,
+    RollAnswer,
+    RollCall,
     Row,
     SnapshotMessage,
+    Sum,
     Suspect,
     Sync,
     Via,
@@ -99,10 +103,16 @@ class Hearing:
             case SnapshotMessage():  # by how many there are of each: to find that it is another costs 0.1 us a line
                 member.counts["snapshots_in"] += 1
                 self._hear_riding(message, sender, via, at, now)
-                if member.spread.on_snapshot(message, at):
+                if member.spread.on_snapshot(message, source, sender, at, now):
                     member.emit(Arrived(message.snapshot))
             case Beats():
                 self._hear_beats(message, source, sender, via, at, now)
+            case RollCall():
+                for answer in member.roll.answer(message, at):
+                    member.outbox.datagram_to(source, sender, answer)
+            case RollAnswer():
+                if told := member.roll.read(message, at):
+                    self._hear_beats(Beats(told, message.at), source, sender, via, at, now)
             case Alive() | Suspect() | Left() | Obituary():
                 record = member.membership.hear(message, source, sender, at)
                 if record is not None:
@@ -114,7 +124,7 @@ class Hearing:
             case Ack():
                 self._hear_ack(message, sender, via, at, now)
             case Digest():
-                member.spread.on_digest(message, source, sender, now)
+                member.spread.on_digest(message, source, sender, now, at_once=via is Via.STREAM)
             case PingReq():
                 member.prober.on_ping_request(message, source, sender, now)
             case Nack() if (message.subject, message.epoch) == (member.name, member.epoch):
@@ -129,6 +139,10 @@ class Hearing:
                     member.emit(Arrived(snapshot))
             case Sync():
                 self._on_sync(message, source, sender, via, at, now)
+            case Got():
+                member.spread.on_got(message, now)
+            case Sum():
+                member.sums.on_sum(message, source, sender, at)
             case Row():
                 self._hear_row(message, at)
             case Revoked():

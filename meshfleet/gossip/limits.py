@@ -36,6 +36,10 @@ REFUSALS = 8
 PENDING_DIGESTS = 64
 """Digests with news that may be on its way. At it, the next one's news is asked for at once."""
 
+STEPS = 1_024
+"""Steps of snapshots that wait to be told that they arrived. At it, further ones are sent without asking:
+`untold_step`."""
+
 PENDING_RELAYS = 1_024
 """Pings under way on behalf of others. At it, further requests are nacked at once: `refused_relay`."""
 
@@ -48,6 +52,10 @@ same."""
 
 RELAY_BURST = 262_144
 """How many of them may come at once: a few of the largest frames."""
+
+STATE_RATE = 1_000_000
+"""Bytes of snapshots that a member sends in a second, its own and others', before it slows its agents down: some 1,700
+datagrams, about what half a core seals and opens."""
 
 REPLICA_BYTES = 64 * 1024 * 1024
 """Snapshots held of the whole fleet. At it, snapshots of agents not held yet are refused: `refused_snapshot`."""
@@ -96,6 +104,10 @@ EVENTS = 1_024
 
 OUTBOX = 4_096
 """Messages waiting to be fetched by the driver. The oldest go: `dropped_outgoing`."""
+
+STATE_OUTBOX = 3_072
+"""How many of them may be snapshots. Beyond it the newest is dropped: `dropped_state`.
+So they never push out a probe or a heartbeat; digests repair what is dropped."""
 
 INCARNATION_LEAP = 1 << 16
 """How far an incarnation may jump: above it the claim is a forgery that would leave no number to refute with."""

@@ -28,30 +28,23 @@ from meshfleet.gossip.judging import Judging
 from meshfleet.gossip.limits import EVENTS, Counts
 from meshfleet.gossip.listening import Listening
 from meshfleet.gossip.membership import ASLEEP, Membership
-from meshfleet.gossip.messages import (
-    Alive,
-    Connect,
-    Message,
-    NodeInfo,
-    Outgoing,
-    Packet,
-    Revoked,
-    StreamEnd,
-    Via,
-)
+from meshfleet.gossip.messages import Alive, Connect, Message, NodeInfo, Packet, Revoked, StreamEnd, Via
 from meshfleet.gossip.neighbours import Neighbours
 from meshfleet.gossip.outbox import Outbox
 from meshfleet.gossip.outcasts import Outcasts
 from meshfleet.gossip.outcomes import Outcomes
+from meshfleet.gossip.pacing import Pacing
 from meshfleet.gossip.record import HOPEFUL
 from meshfleet.gossip.relays import Relays, with_relays
 from meshfleet.gossip.replica import Replica
+from meshfleet.gossip.rollcall import RollCalls
 from meshfleet.gossip.roster import Roster
 from meshfleet.gossip.rounds import Rounds
 from meshfleet.gossip.rows import Rows
 from meshfleet.gossip.rules import MESHFLEET, Rules
 from meshfleet.gossip.rumors import Measure, Rumors
 from meshfleet.gossip.spread import Spread
+from meshfleet.gossip.sums import Sums
 from meshfleet.gossip.timers import Timers
 from meshfleet.gossip.vouching import Vouching
 from meshfleet.gossip.ways import Ways
@@ -62,6 +55,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
     from meshfleet.fleet.standing import Assessment
     from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.orders import Outgoing
     from meshfleet.gossip.vouching import Notary
 
 BACK = (Presence.UNREACHABLE, Presence.FRESH)
@@ -104,6 +98,7 @@ class Member:
         self.replica = Replica(name, epoch, self.counts, self.vouching.sign)
         self.rumors = Rumors(timing, measure, self.counts)
         self.beats = Heartbeats(name, epoch, timing, self.roster, self.counts, now, self.vouching)
+        self.roll = RollCalls(self.beats, self.roster, timing, rng)
         self.outcasts = Outcasts(self.counts)
         self.ways = Ways(name, self.roster, self.counts)
         self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts, self.ways)
@@ -111,8 +106,9 @@ class Member:
             name, info.host, timing, self.roster, self.outbox, self.timers, rng, self.counts, self._name_relays
         )
         self.spread = Spread(
-            name, timing, self.roster, self.replica, self.beats, self.outbox, self.timers, self.vouching, rng
-        )
+            name, timing, self.roster, self.replica, self.beats, self.outbox, self.timers, self.vouching, rng,
+            self.counts,
+        )  # fmt: skip
         self.rows = Rows(name, epoch, timing, self.roster, self.outbox, self.vouching, self.counts)
         self.membership = Membership(
             Alive(name, epoch, 0, info), timing, self.roster, self.awareness, self.beats, self.rows, self.spread,
@@ -123,20 +119,15 @@ class Member:
             name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
         )
         self.prober = rules.prober(
-            name,
-            timing,
-            self.roster,
-            self.awareness,
-            self.outbox,
-            self.timers,
-            self.counts,
-            Outcomes(self),
+            name, timing, self.roster, self.awareness, self.outbox, self.timers, self.counts, Outcomes(self),
             buddy=rules.buddy,
-        )
+        )  # fmt: skip
         self.neighbours = Neighbours(
             name, info.host, timing, self.roster, self.prober, self.judging, self.listening, self.outbox, self.timers,
             rng, self.counts, self.relays,
         )  # fmt: skip
+        self.pacing = Pacing(timing, self.timers, self.counts, self._publish, self.emit)
+        self.sums = Sums(self.membership, self.spread, self.roster, self.outbox)
         self.hearing = Hearing(self, now)
         self.rounds = Rounds(self)
         self.judging.heard_anyone_at = self.judging.stands_since = self._at
@@ -223,9 +214,9 @@ class Member:
             self.judging.judge(record, now)
 
     def publish(self, agent: AgentId, body: bytes, now: float) -> None:
-        """An agent of mine has a newer state; empty `body` withdraws it."""
+        """An agent of mine has a newer state; empty `body` withdraws it. It goes when it is the agent's turn."""
         self._wake(now)
-        self.spread.push(self.replica.publish(agent, body), self.listening.at(now))
+        self.pacing.publish(agent, body, now)
         self.changes += 1
 
     def join(self, address: Address, now: float) -> None:
@@ -238,12 +229,14 @@ class Member:
 
     def leave(self, now: float) -> None:
         """Say goodbye. The driver sends what is outgoing, and may then stop."""
+        self.pacing.flush(now)
         self.membership.leave()
 
     def fall_asleep(self, now: float) -> None:
         """The machine is about to be suspended, and says so: say goodbye, until `wake_up`. The driver sends what is
         outgoing, and then lets the machine go."""
         self._wake(now)
+        self.pacing.flush(now)
         self.membership.leave(ASLEEP)
 
     def wake_up(self, now: float) -> None:
@@ -349,6 +342,10 @@ class Member:
 
     # Inside
 
+    def _publish(self, agent: AgentId, body: bytes, now: float) -> None:
+        self.spread.push(self.replica.publish(agent, body), self.listening.at(now), now)
+        self.changes += 1
+
     def _wake(self, now: float) -> None:
         self._now = now
         stood_still = self.listening.advance(now)
@@ -375,7 +372,7 @@ class Member:
         if isinstance(event, Renewed):
             self.beats.begin_life(event.epoch, self._at)
             self.rows.begin_life(event.epoch)
-            self.spread.push(self.replica.begin_life(event.epoch), self._at)
+            self.spread.push(self.replica.begin_life(event.epoch), self._at, self._now)
         if len(self._events) >= EVENTS:
             self._events.popleft()
             self.counts["dropped_event"] += 1

@@ -24,6 +24,7 @@ from meshfleet.gossip.messages import (
     NodeInfo,
     Obituary,
     Revoked,
+    Row,
     Suspect,
     Sync,
 )
@@ -356,6 +357,14 @@ class Membership:
             some, rows = rows[:ROWS_PER_SYNC], rows[ROWS_PER_SYNC:]
             frames.append(Sync((), Beats(()), Digest(()), False, some))
         return frames
+
+    def said(self, at: float) -> list[Claim | Row | Revoked]:
+        """What of it is said of members. Rows of earlier lives and of the gone some have, and some don't."""
+        gone_since, outcasts = at - self._timing.tombstone / 2, self._outcasts.by_name
+        told = [record for record in self._roster.worth_telling(gone_since) if record.name not in outcasts]
+        there = {record.name: record.epoch for record in told if not record.is_gone} | {self.name: self.epoch}
+        rows = [row for row in self._rows.all() if there.get(NodeName(row.name)) == row.epoch]
+        return [self.me, *[claim for r in told for claim in r.known.claims()], *rows, *self._outcasts.all()]
 
     def on_sync(
         self, sync: Sync, source: Address, sender: NodeName, at: float, transport: str, now: float

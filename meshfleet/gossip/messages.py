@@ -13,8 +13,8 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from meshfleet.fleet.names import Epoch, NodeName
 from meshfleet.fleet.state import Snapshot
+from meshfleet.gossip.limits import MEMBERS
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Short = Annotated[str, msgspec.Meta(max_length=200)]
@@ -28,6 +28,10 @@ Signature = Annotated[bytes, msgspec.Meta(max_length=64)]
 Proof = Annotated[bytes, msgspec.Meta(max_length=8)]
 """What only its origin could give away with a heartbeat: hashed once, it is the proof of the heartbeat before. Empty in
 simulations of the core alone."""
+
+
+Summed = Annotated[bytes, msgspec.Meta(max_length=8)]
+"""What is equal for two members that hold the same (gossip.sums); empty: not told."""
 
 
 class NodeInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -118,6 +122,30 @@ class Beats(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
     entries: tuple[Beat, ...]
     at: float = 0.0
     asks: bool = False
+
+
+class RollCall(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """Tell me heartbeats of whom the bit is not set: I know none that was raised in the last beat interval."""
+
+    order: Annotated[bytes, msgspec.Meta(min_length=4, max_length=4)]
+    """Hash of the tags of all members, in order: what each bit means."""
+    heard: Annotated[bytes, msgspec.Meta(max_length=MEMBERS // 8 + 1)]
+    """One bit for each, the lowest of the first byte for the first."""
+    returned: bool = False
+    """Whether it goes back to who called, with the answer: then the next answer is the last word."""
+
+
+class RollAnswer(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """Heartbeats that a caller lacks, by their places in the same order. None, and another order: I can't read it."""
+
+    order: Annotated[bytes, msgspec.Meta(min_length=4, max_length=4)]
+    first: Annotated[int, msgspec.Meta(ge=0, le=MEMBERS)]
+    """The place that the first bit of `told` speaks of."""
+    told: Annotated[bytes, msgspec.Meta(max_length=128)]
+    """Of whom a heartbeat follows, as in a call."""
+    entries: tuple[Beat, ...]
+    """As many as bits are set; as they arrive, without tags."""
+    at: float = 0.0
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
@@ -222,6 +250,8 @@ class SnapshotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=F
     beat_age: Age = 0.0
     proof: Proof = b""
     """Of that heartbeat."""
+    step: Number = 0
+    """The sender's number of this step, where it wants to be told that it arrived; 0: it does not."""
 
 
 class Have(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -236,6 +266,8 @@ class Digest(msgspec.Struct, frozen=True, array_like=True, tag=21, gc=False):
     """What the sender holds. Whoever holds more sends it; whoever holds less asks."""
 
     entries: tuple[Have, ...]
+    sum: Summed = b""
+    """Of all that it holds, told where nothing changed of late: whoever has another sends a digest in turn."""
 
 
 class Want(msgspec.Struct, frozen=True, array_like=True, tag=22, gc=False):
@@ -254,6 +286,12 @@ class Delta(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):
     snapshots: tuple[Snapshot, ...]
 
 
+class Got(msgspec.Struct, frozen=True, array_like=True, tag=24, gc=False):
+    """Snapshots arrived that asked to be told so: the sender's numbers of their steps."""
+
+    steps: Annotated[tuple[Number, ...], msgspec.Meta(max_length=256)]
+
+
 class Sync(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
     """Push-pull over a stream: all claims and beats that the sender knows, in chunks. `reply` asks for the same
     back."""
@@ -264,6 +302,15 @@ class Sync(msgspec.Struct, frozen=True, array_like=True, tag=30, gc=False):
     reply: bool
     rows: tuple[Row, ...] = ()
     revoked: tuple[Revoked, ...] = ()
+
+
+class Sum(msgspec.Struct, frozen=True, array_like=True, tag=32, gc=False):
+    """What the sender knows, in sums. Whoever has another tells what it knows, and asks for the same."""
+
+    said: Summed
+    """Of claims, rows and revocations."""
+    held: Summed
+    """Of snapshots."""
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=31, gc=False):
@@ -299,8 +346,8 @@ class PathReport(msgspec.Struct, frozen=True, array_like=True, tag=42, gc=False)
 
 
 Message: TypeAlias = (
-    Alive | Suspect | Left | Obituary | Beats | Row | Revoked | Ping | PingReq | Ack | Nack | Relay | SnapshotMessage
-    | Digest | Want | Delta | Sync | Goodbye | PathProbe | PathTest | PathReport
+    Alive | Suspect | Left | Obituary | Beats | RollCall | RollAnswer | Row | Revoked | Ping | PingReq | Ack | Nack
+    | Relay | SnapshotMessage | Digest | Want | Delta | Got | Sync | Sum | Goodbye | PathProbe | PathTest | PathReport
 )  # fmt: skip
 
 
@@ -328,47 +375,6 @@ class Via(IntEnum):
     STREAM = 2
     RELAY = 3
     """As a datagram that somebody passed on: worth no more than one that came by itself. Only of what arrives."""
-
-
-class SendPacket(msgspec.Struct, frozen=True, gc=False):
-    """Send these messages to one member (or, before anyone is known, to a bare address)."""
-
-    host: str
-    port: int
-    to: NodeName | None
-    via: Via
-    messages: tuple[Message, ...]
-    size: int
-    """Bytes of it, head and seal included, as the measure passed in counts them."""
-    relay: NodeName | None = None
-    """Who is at that address, and is to pass it on to `to`, where nobody can reach `to` itself."""
-
-
-class TryConnect(msgspec.Struct, frozen=True, gc=False):
-    """Open a TCP connection to that member, say nothing, reset it, and report how the kernel answered."""
-
-    host: str
-    port: int
-    to: NodeName
-    epoch: Epoch
-
-
-class KeepStream(msgspec.Struct, frozen=True, gc=False):
-    """Hold a standing stream to that member open, until told otherwise; report its end."""
-
-    host: str
-    port: int
-    to: NodeName
-    epoch: Epoch
-
-
-class DropStream(msgspec.Struct, frozen=True, gc=False):
-    """The standing stream to that member is no longer needed: say goodbye and close it."""
-
-    to: NodeName
-
-
-Outgoing: TypeAlias = SendPacket | TryConnect | KeepStream | DropStream
 
 
 class Connect(str, Enum):

@@ -6,8 +6,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import Address, NodeName
-from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, OUTBOX, Counts
-from meshfleet.gossip.messages import DropStream, KeepStream, Message, Outgoing, SendPacket, TryConnect, Via
+from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, OUTBOX, STATE_OUTBOX, Counts
+from meshfleet.gossip.messages import Delta, Message, RollAnswer, SnapshotMessage, Via
+from meshfleet.gossip.orders import DropStream, KeepStream, Outgoing, SendPacket, TryConnect
 
 if TYPE_CHECKING:
     from meshfleet.gossip.beats import Heartbeats
@@ -21,6 +22,8 @@ when many are told at once, as where a cut heals, heartbeats would wait behind t
 
 RELAY_HEAD = 80
 """Bytes of a Relay beside what it carries: the longest name, and heads."""
+
+_STATE = (SnapshotMessage, Delta)
 
 _Place = tuple[str, int, NodeName | None, Via]
 
@@ -46,6 +49,10 @@ class Outbox:
         self._orders: deque[TryConnect | KeepStream | DropStream] = deque()
         self.waiting = 0
         """Messages and orders that were not handed out yet."""
+        self._states = 0
+        """How many of them are state traffic."""
+        self.state_bytes = 0
+        """Bytes of that so far."""
         self.datagrams = 0
         """How many have been handed out."""
 
@@ -89,7 +96,7 @@ class Outbox:
 
     def drain(self, members: int, at: float) -> list[Outgoing]:
         """Everything that waits, packed. Afterwards nothing waits. `members` are known; `at` is listening seconds."""
-        waiting, self._messages, self.waiting = self._messages, {}, 0
+        waiting, self._messages, self.waiting, self._states = self._messages, {}, 0, 0
         out: list[Outgoing] = [*self._orders]
         self._orders.clear()
         for (host, port, to, via), messages in waiting.items():
@@ -114,7 +121,8 @@ class Outbox:
         if self._rumors:
             claims, took = self._rumors.take(room - (FOR_BEATS if are_hot else 0), members)
             packed += claims
-        if are_hot and (table := self._beats.take(room - took, at)) is not None:
+        answers = any([type(message) is RollAnswer for message in packed])  # its receiver has said what it lacks
+        if are_hot and not answers and (table := self._beats.take(room - took, at)) is not None:
             packed.append(table)
             took += self._measure(table)
         if self._beats.are_late and (asks := self._beats.ask(room - took, at)) is not None:
@@ -123,6 +131,12 @@ class Outbox:
         return took
 
     def _put(self, place: _Place, message: Message, size: int) -> None:
+        if isinstance(message, _STATE):
+            if self._states >= STATE_OUTBOX:
+                self._counts["dropped_state"] += 1
+                return
+            self._states += 1
+            self.state_bytes += size
         if self.waiting >= OUTBOX:
             self._make_room()
         self._messages.setdefault(place, []).append((message, size))

@@ -23,6 +23,8 @@ class Outcomes:
     def probe_answered(self, record: Record, now: float, *, via: str | None, transport: Via, rtt: float | None) -> None:
         """A member answered a probe of mine, itself or through a helper."""
         at = self._member.heard_until
+        if transport is Via.STREAM:
+            self._member.beats.lost_at = at
         if via is None:
             record.missed = 0
             record.rtt = rtt if rtt is not None else record.rtt
@@ -59,6 +61,7 @@ class Outcomes:
     def _missed(self, record: Record, now: float) -> None:
         """It did not answer directly. Ask again soon, not in a whole round's time: a datagram may have been lost."""
         record.missed += 1
+        self._member.beats.lost_at = self._member.heard_until
         if record.missed == 1:
             again = now + self._member.timing.probe_interval
             self._member.timers.at(again, lambda t: self._member.prober.probe(record, t))

@@ -125,6 +125,8 @@ class Replica:
         self._counts = counts
         self._shelves: dict[str, Shelf] = {me: Shelf(epoch)}
         self._seq = 0
+        self.version = 0
+        """Grows whenever what is held may have changed."""
 
     def shelf(self, node: str) -> Shelf | None:
         """The shelf of one node, if anything is known of it."""
@@ -149,6 +151,7 @@ class Replica:
 
     def _publish(self, agent: AgentId, body: bytes) -> Snapshot:
         shelf = self._shelves[self._me]
+        self.version += 1
         self._seq += 1
         others = max((s.seq for s in shelf.held.values() if s.agent != agent), default=0)
         snapshot = self._sign(Snapshot(self._me, Epoch(shelf.epoch), self._seq, others, shelf.floor, agent, body))
@@ -179,6 +182,7 @@ class Replica:
         if another and (len(shelf.held) > AGENTS_LIMIT + WITHDRAWN + BESIDES or self.bytes_held() >= REPLICA_BYTES):
             self._counts["refused_snapshot"] += 1
             return False
+        self.version += 1
         return shelf.add(snapshot)
 
     def apply(self, delta: Delta) -> list[Snapshot]:
@@ -187,6 +191,7 @@ class Replica:
         shelf = self._shelves.get(delta.node)
         if shelf is not None and delta.node != self._me and shelf.epoch == delta.epoch:
             shelf.complete_to(delta.after, delta.upto)
+            self.version += 1
         return news
 
     def have(self, nodes: list[str] | None = None) -> list[Have]:
@@ -228,6 +233,7 @@ class Replica:
     def drop(self, node: NodeName) -> None:
         """Forget a node's agents."""
         self._shelves.pop(node, None)
+        self.version += 1
 
     def bytes_held(self) -> int:
         """Bytes of all bodies of all shelves."""

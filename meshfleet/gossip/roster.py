@@ -37,6 +37,8 @@ class Roster:
         """Members whose last verdict was anything but fresh."""
         self._ring: list[Record] = []
         self._place = 0
+        self.version = 0
+        """Grows whenever another member, or another life of one, is there or gone."""
 
     def __iter__(self) -> Iterator[Record]:
         """Introduced members, in the order in which they were introduced."""
@@ -95,6 +97,7 @@ class Roster:
         return record, news
 
     def _retag(self, record: Record, now: float) -> None:
+        self.version += 1
         if self.tags.get(record.tag) is record:
             del self.tags[record.tag]
         record.begin_life(now)
@@ -106,6 +109,7 @@ class Roster:
 
     def remove(self, record: Record) -> None:
         """Forget a member whose tombstone has expired."""
+        self.version += 1
         self._leave_hopeful(record)
         record.hot = 0
         self.doubted.pop(record.name, None)
@@ -119,7 +123,9 @@ class Roster:
 
     def judged(self, record: Record, verdict: Verdict) -> None:
         """Keep a verdict, and with it who can be hoped to answer: asked for with every message, so never searched."""
+        was_gone = record.is_gone
         record.verdict, record.presence = verdict, verdict.presence
+        self.version += record.is_gone is not was_gone
         if verdict.presence is Presence.FRESH:
             self.doubted.pop(record.name, None)
         else:
@@ -171,6 +177,17 @@ class Roster:
         mine = bisect_left(order, self._me)
         place = (mine + distance) % (len(order) + 1)
         return None if place == mine else self._records[order[place - (place > mine)]]
+
+    def next_in(self, name: str, until: str, *, but: str) -> Record | None:
+        """Whoever comes after `name` in the ring, before `until`; not `but`, nor myself."""
+        order, first = self._order, bisect_right(self._order, name)
+        for i in range(min(2, len(order))):
+            after = order[(first + i) % len(order)]
+            if not (name < after < until if name < until else after > name or after < until):
+                return None
+            if after != but:
+                return self._records[after]
+        return None
 
     def share_out(self, until: str, parts: int, *, but: str, whole: bool) -> list[tuple[Record, NodeName]]:
         """Everybody between me and `until` in the ring of names, but for `but`, in at most `parts` stretches of equal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.presence import Presence
-from meshfleet.gossip.beats import ASKS
+from meshfleet.gossip.beats import ASKS, CALLS
 from meshfleet.gossip.events import Forgotten
 from meshfleet.gossip.timers import SLACK
 
@@ -27,6 +27,17 @@ BUSY = 2 * ASKS
 doubted: among the next ones may be those that look for the lost."""
 
 
+CALLED = 3
+"""Members drawn to call the roll of one: whoever can't be reached is passed over."""
+
+FIRST = 3
+"""Members whose roll is called when my heartbeat was raised, so that it is with some soon: until then it spreads
+slowly, and not at all if it has no luck. Evenly spread over the interval, as many calls left ages 0.5 s higher."""
+
+APART = 0.2
+"""Gossip intervals between them."""
+
+
 class Rounds:
     """Sets a member's recurring duties going, from a random moment on, so that members started together spread out.
     A member's own fall together where they can: it wakes up once for all of them, and they share datagrams."""
@@ -35,6 +46,13 @@ class Rounds:
         self._member = member
         self.seeds: tuple[Address, ...] = ()
         self._digested_at = 0.0
+        timing = member.timing
+        self._call_each = max(1, round(timing.beat_interval / timing.gossip_interval / CALLS))
+        """In which of the rounds the roll is called, unless it was with a ping."""
+        self._spared = 0
+        """Rounds without a call until then."""
+        self._called: Record | None = None
+        """Of whom the roll was called in this round, as it was pinged."""
         self._datagrams = 0
         """How many had been sent at the last round."""
         self._back: list[Record] = []
@@ -54,7 +72,7 @@ class Rounds:
         self._every(timing.gossip_interval, now + phase, self._gossip)
         self._member.prober.start(now + first)
         self._digested_at = now + first
-        self._member.prober.accompany = self._digest_along
+        self._member.prober.accompany = self._go_along
         self._member.timers.at(now + first + timing.digest_interval, self._digest)
         self._every(timing.push_pull_interval, now + rng.uniform(0, timing.push_pull_interval), self._push_pull)
         self._every(timing.gone_probe_interval, now + rng.uniform(0, timing.gone_probe_interval), self._seek)
@@ -75,14 +93,18 @@ class Rounds:
         member, at = self._member, self._member.listening.at(now)
         if (early or at >= member.beats.due_at() - SLACK) and not member.membership.leaving:
             member.beats.raise_mine(at)
+            self._spared = FIRST * self._call_each
+            self._call_first(FIRST, now)
         member.timers.at(now + max(SLACK, member.beats.due_at() - at), self._beat)
 
     def _gossip(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
         member.judging.review(now)
+        member.pacing.look(member.outbox.state_bytes, now)
         self._ask_who_came_back(at)
         self._call_last(at)
-        busy, late, alone = self._is_busy(), member.beats.late(at), member.beats.round_is_needed()
+        called = self._call_round(at)
+        busy, late, alone = self._is_busy(), member.beats.late(at), member.beats.round_is_needed(at)
         if not (late or alone or len(member.rumors)):
             return
         peers = member.roster.sample(member.timing.fan_out)
@@ -90,6 +112,8 @@ class Rounds:
             self._call_out(member.timing.fan_out - len(peers), at)
         if late and busy and not member.roster.doubted:  # at 128 nodes a quarter of all datagrams did nothing but ask
             member.beats.ask_along(late)
+        elif called is not None and member.beats.calls_suffice(at):
+            member.outbox.datagram(called, *late)
         else:
             for record in peers[:ASKS] if late else ():
                 member.outbox.datagram(record, *late)
@@ -100,9 +124,44 @@ class Rounds:
             claims, _ = member.rumors.take(ROOM, len(member.roster))
             member.outbox.datagram(peers[-1], *claims)
 
+    def _call_round(self, at: float) -> Record | None:
+        """Call the roll of somebody, unless it was called along with a ping a moment ago; of whom."""
+        called, self._called = self._called, None
+        if called is not None:
+            return called
+        if self._spared:
+            self._spared -= 1
+            return None
+        self._spared = self._call_each - 1
+        return self._call_some(at)
+
+    def _call_first(self, left: int, now: float) -> None:
+        """Call the roll of several, one after the other, so that each is asked only for what those before it lacked."""
+        self._call_some(self._member.listening.at(now))
+        if left > 1:
+            again = now + self._member.timing.gossip_interval * APART
+            self._member.timers.at(again, lambda t: self._call_first(left - 1, t))
+
+    def _call_some(self, at: float) -> Record | None:
+        """Not of one that nobody can reach: that would go through others."""
+        for record in self._member.roster.sample(CALLED):
+            if not record.info.relays:
+                return self._call_roll(record, at)
+        return None
+
+    def _call_roll(self, record: Record, at: float) -> Record | None:
+        """Call for the heartbeats that I lack; None if I lack none."""
+        call = self._member.roll.call(at)
+        if call is None:
+            return None
+        self._member.outbox.datagram(record, call)
+        return record
+
     def came_back(self, name: NodeName) -> None:
         """A member that was unreachable is heard again."""
         record = self._member.roster.get(name)
+        if record is not None and not self._back:  # of those behind the same cut one is enough: it has the others' news
+            self._member.spread.tell_all(record)
         if record is not None and len(self._back) < self._member.timing.fan_out:
             self._back.append(record)
 
@@ -136,8 +195,11 @@ class Rounds:
             if (table := member.beats.take(ROOM, at, alone=True)) is not None:
                 member.outbox.datagram(record, table)
 
-    def _digest_along(self, record: Record, now: float) -> None:
-        """Tell whoever is pinged what is held, unless somebody was told a moment ago."""
+    def _go_along(self, record: Record, now: float) -> None:
+        """What takes no datagram of its own beside a ping: the roll call, in place of the next one, and a digest,
+        unless somebody was told a moment ago."""
+        at = self._member.listening.at(now)
+        self._called = self._call_roll(record, at)
         pause = self._member.spread.pause(now)
         if now - self._digested_at >= pause / 2:
             self._send_digest(record, now)
@@ -157,7 +219,7 @@ class Rounds:
     def _push_pull(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
         for record in [r for r in member.roster.sample(1) if not r.info.relays or r.has_stream]:  # else it asks itself
-            member.outbox.stream(record, *member.membership.everything(at, reply=True))
+            member.sums.compare_with(record, at)
 
     def _review(self, now: float) -> None:
         member = self._member
@@ -183,7 +245,16 @@ class Rounds:
                 member.neighbours.knock(record)
         hopeful = len(member.roster.sample(len(member.roster)))
         if self.seeds and member.rng.random() * (hopeful + 1) < 1 + len(gone):
-            member.join(member.rng.choice(self.seeds), now)
+            self._try_seed(member.rng.choice(self.seeds), now)
+
+    def _try_seed(self, seed: Address, now: float) -> None:
+        """Of one who is known to be there, what it knows is compared first."""
+        member = self._member
+        known = next((record for record in member.roster.hopeful if record.address == seed), None)
+        if known is None:
+            member.join(seed, now)
+        else:
+            member.sums.compare_with(known, member.listening.at(now))
 
     def _reap(self, now: float) -> None:
         """Forget who left or died a tombstone's time ago, and who was only ever talked about."""

@@ -19,19 +19,15 @@ from meshfleet.gossip.events import CastOut, Event, Joined, Restarted
 from meshfleet.gossip.limits import DATAGRAM_BYTES
 from meshfleet.gossip.messages import (
     Connect,
-    DropStream,
-    KeepStream,
     Message,
-    Outgoing,
     Packet,
     Relay,
     Revoked,
-    SendPacket,
     StreamEnd,
     Sync,
-    TryConnect,
     Via,
 )
+from meshfleet.gossip.orders import DropStream, KeepStream, Outgoing, SendPacket, TryConnect
 from meshfleet.logs import get_logger
 from meshfleet.node.clocks import SuspendWatch
 from meshfleet.node.links import Links, knock

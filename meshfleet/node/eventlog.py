@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshfleet.gossip.events import CastOut, Event, Joined, Judged, NameTaken, Relayed, Stands
+from meshfleet.gossip.events import CastOut, Event, Joined, Judged, NameTaken, Paced, Relayed, Stands
 from meshfleet.logs import get_logger
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ def write(event: Event, me: NodeName) -> None:
     match event:
         case Relayed(relays):
             log.info("relays", names=",".join(relays) or "none")
+        case Paced(stretch) if stretch > 1.0:
+            log.warning("the fleet says too much: snapshots of agents here go less often", times=round(stretch, 1))
+        case Paced():
+            log.info("snapshots go as often as usual")
         case Joined():
             log.info("introduced", node=event.name)
         case Judged():

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshfleet.gossip.messages import Packet, Relay, SendPacket, Via
+from meshfleet.gossip.messages import Packet, Relay, Via
+from meshfleet.gossip.orders import SendPacket
 from meshfleet.wire.seal import FRAME_LIMIT
 
 if TYPE_CHECKING:

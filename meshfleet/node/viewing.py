@@ -183,7 +183,8 @@ class Viewing:
         shelf, now = member.replica.shelf(member.name), rfc3339(wall)
         since = rfc3339(wall - (at - member.started_at))  # as long as this node has been there to see them
         asks = self.asks(member.name)
-        for snapshot, state in self._living(member.name, shelf):
+        for snapshot, said in self._living(member.name, shelf):
+            state = self._held(snapshot.agent) or said
             agent = _agent(snapshot, state, FRESH, age=0.0, transport="local", last_seen=now, since=since)
             yield self._through(agent, FRESH, wall) if asks else agent
 
@@ -247,6 +248,11 @@ class Viewing:
             kept[snapshot.agent] = known
         self._states[node] = kept
         return [(snapshot, state) for snapshot, state in kept.values() if state is not None]
+
+    def _held(self, agent: AgentId) -> AgentState | None:
+        """What an agent of this node said since, and others are told when it is its turn."""
+        body = self._member.pacing.held(agent)
+        return decode_state(body) if body else None
 
     def _decoded(self, snapshot: Snapshot) -> AgentState | None:
         try:

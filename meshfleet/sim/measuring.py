@@ -11,6 +11,7 @@ from meshfleet.gossip.messages import (
     Left,
     Message,
     Obituary,
+    RollAnswer,
     Row,
     SnapshotMessage,
     Suspect,
@@ -29,6 +30,9 @@ PROOF = 7
 SNAPSHOT = SIGNATURE + PROOF + 41
 """Bytes of a snapshot's message beside names and body."""
 
+ROLL_ENTRY = 13
+"""Bytes of an entry in an answer to a roll call, in a fleet that has been up for days."""
+
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -40,6 +44,8 @@ def measure(message: Message) -> int:
         return SNAPSHOT + 2 * len(snapshot.node) + len(snapshot.agent) + len(snapshot.body)
     if type(message) is Beats:
         return 5 + (8 if message.asks else 16) * len(message.entries)
+    if type(message) is RollAnswer:
+        return 12 + len(message.told) + ROLL_ENTRY * len(message.entries)
     return len(_ENCODER.encode(message)) + _unsigned(message)
 
 

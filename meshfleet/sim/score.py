@@ -99,7 +99,7 @@ class Score:
         shelf = host.member.replica.shelf(host.name)
         assert shelf is not None
         newest = max((s.seq for s in shelf.held.values()), default=0)
-        self._published_us[host.name, host.epoch, newest] = now_us
+        self._published_us.setdefault((host.name, host.epoch, newest), now_us)  # one that is held back is not there yet
 
     def happened(self, host: Host, event: Event, now_us: int) -> None:
         """A member said something."""

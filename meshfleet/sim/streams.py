@@ -6,12 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import NodeName
-from meshfleet.gossip.messages import Connect, Packet, SendPacket, StreamEnd, Via
+from meshfleet.gossip.messages import Connect, Packet, StreamEnd, Via
 from meshfleet.sim.host import BACKLOG, Host
 
 if TYPE_CHECKING:
     from meshfleet.fleet.names import Address
     from meshfleet.gossip.member import Member
+    from meshfleet.gossip.orders import SendPacket
     from meshfleet.sim.world import World
 
 KNOCK_US = 3_500_000

@@ -15,17 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.gossip.member import Member
-from meshfleet.gossip.messages import (
-    DropStream,
-    KeepStream,
-    NodeInfo,
-    Outgoing,
-    Packet,
-    SendPacket,
-    StreamEnd,
-    TryConnect,
-    Via,
-)
+from meshfleet.gossip.messages import NodeInfo, Packet, StreamEnd, Via
+from meshfleet.gossip.orders import DropStream, KeepStream, Outgoing, SendPacket, TryConnect
 from meshfleet.gossip.vouching import Trusting
 from meshfleet.sim.host import TRANSLATED, Host
 from meshfleet.sim.measuring import OVERHEAD, measure

@@ -3,7 +3,8 @@
     form      1 byte: width of counters (high four bits, 1..7 bytes); 8 where there are no proofs; width of ages (low
               three bits, 1..4 bytes)
     record    tag (5 bytes), counter, age in hundredths of a second: big-endian, widths as the form says; and the proof
-              (8 bytes; zeros where the counter is 0). One per entry
+              (8 bytes; zeros where the counter is 0). One per entry. Where bits beside the table say whose they are,
+              as in answers to a roll call, without the tag
 
 The writer takes the narrowest widths that hold all entries. Ages are rounded down: of two accounts of one heartbeat the
 earlier is kept, so that rounded up they grew by each telling, and silence seemed longer than it was. In a fleet that
@@ -31,30 +32,30 @@ def centiseconds(age: float) -> int:
     return whole + 1 if (whole + 1) / 100 <= age else whole
 
 
-def pack(entries: tuple[Beat, ...], at: float, *, bare: bool = False) -> bytes:
-    """The table as bytes, told at `at`; `bare`: without proofs."""
+def pack(entries: tuple[Beat, ...], at: float, *, bare: bool = False, tag: int = _TAG) -> bytes:
+    """The table as bytes, told at `at`; `bare`: without proofs; `tag`: bytes of the tags, 0 or 5."""
     if not entries:
         return b""
     ages = [centiseconds(min(max(0.0, at - beat.raised_at), _AGE_LIMIT_S)) for beat in entries]
     counter_width = (max([beat.counter for beat in entries]).bit_length() + 7) // 8 or 1
     age_width = (max(ages).bit_length() + 7) // 8 or 1
-    size = _TAG + counter_width + age_width
+    size = tag + counter_width + age_width
     after_counter = 8 * age_width
     after_tag = after_counter + 8 * counter_width
     records = [
-        (beat.tag << after_tag | beat.counter << after_counter | age).to_bytes(size, "big")
+        ((beat.tag << after_tag if tag else 0) | beat.counter << after_counter | age).to_bytes(size, "big")
         + (b"" if bare else beat.proof or _NONE)
         for beat, age in zip(entries, ages, strict=True)
     ]
     return bytes((counter_width << 4 | (_BARE if bare else 0) | age_width,)) + b"".join(records)
 
 
-def unpack(table: bytes) -> tuple[tuple[Beat, ...], bool]:
+def unpack(table: bytes, *, tag: int = _TAG) -> tuple[tuple[Beat, ...], bool]:
     """The entries of a table that is told at 0, and whether they are bare; Malformed where it is none."""
     if not table:
         return (), False
     counter_width, bare, age_width = table[0] >> 4, bool(table[0] & _BARE), table[0] & 7
-    told = _TAG + counter_width + age_width
+    told = tag + counter_width + age_width
     size = told + (0 if bare else _PROOF)
     if not (1 <= counter_width <= 7 and 1 <= age_width <= 4) or (len(table) - 1) % size:
         raise Malformed(f"a heartbeat table of {len(table)} bytes with form {table[0]:#04x}.")

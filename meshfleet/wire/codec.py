@@ -20,6 +20,7 @@ from msgspec.structs import astuple
 from meshfleet.errors import ConfigError, Malformed, TooBig
 from meshfleet.fleet.names import AgentId, Epoch, NodeName, agent_id, node_name
 from meshfleet.fleet.state import SNAPSHOT_LIMIT, Snapshot
+from meshfleet.gossip.limits import MEMBERS
 from meshfleet.gossip.messages import (
     Ack,
     Alive,
@@ -28,6 +29,7 @@ from meshfleet.gossip.messages import (
     Delta,
     Digest,
     Goodbye,
+    Got,
     Have,
     Left,
     Message,
@@ -44,9 +46,12 @@ from meshfleet.gossip.messages import (
     Proof,
     Relay,
     Revoked,
+    RollAnswer,
+    RollCall,
     Row,
     Signature,
     SnapshotMessage,
+    Sum,
     Suspect,
     Sync,
     Want,
@@ -97,6 +102,15 @@ class _Table(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
     table: bytes
 
 
+class _Answer(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """RollAnswer, its heartbeats packed."""
+
+    order: Annotated[bytes, msgspec.Meta(min_length=4, max_length=4)]
+    first: Annotated[int, msgspec.Meta(ge=0, le=MEMBERS)]
+    told: Annotated[bytes, msgspec.Meta(max_length=128)]
+    table: bytes
+
+
 class _Shot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Snapshot, with its ranges."""
 
@@ -116,6 +130,7 @@ class _ShotMessage(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=Fals
     beat: Number = 0
     beat_age: Annotated[int, msgspec.Meta(ge=0, le=AGE_LIMIT)] = 0
     proof: Proof = b""
+    step: Number = 0
 
 
 class _Shots(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):
@@ -179,7 +194,10 @@ def _plain(message: Message) -> object:
         return [5, pack(message.entries, message.at, bare=message.asks)]
     if isinstance(message, SnapshotMessage):
         shot = msgspec.to_builtins(message.snapshot, builtin_types=(bytes,))
-        return [20, shot, message.until, message.beat, centiseconds(message.beat_age), message.proof]
+        plain_shot = [20, shot, message.until, message.beat, centiseconds(message.beat_age), message.proof]
+        return [*plain_shot, message.step] if message.step else plain_shot
+    if isinstance(message, RollAnswer):
+        return [9, message.order, message.first, message.told, pack(message.entries, message.at, tag=0)]
     if isinstance(message, PingReq):
         return [11, message.seq, message.target, round(message.within * 1000)]
     if isinstance(message, Sync):
@@ -239,6 +257,14 @@ def _read_beats(item: object, counts: Counter[str]) -> Beats:
     return Beats(entries, 0.0, bare)
 
 
+def _read_answer(item: object, counts: Counter[str]) -> RollAnswer:
+    answer = msgspec.convert(item, _Answer, builtin_types=(bytes,))
+    entries, bare = unpack(answer.table, tag=0)
+    if bare or len(entries) != int.from_bytes(answer.told, "little").bit_count():
+        raise Malformed(f"{len(entries)} heartbeats in an answer, not one with its proof for each bit that is set.")
+    return RollAnswer(answer.order, answer.first, answer.told, entries)
+
+
 def _read_request(item: object, counts: Counter[str]) -> PingReq:
     request = msgspec.convert(item, _Request)
     _check_name(request.target)
@@ -249,7 +275,7 @@ def _read_snapshot(item: object, counts: Counter[str]) -> SnapshotMessage:
     shot = msgspec.convert(item, _ShotMessage, builtin_types=(bytes,))
     if shot.until is not None:
         _check_name(shot.until)
-    return SnapshotMessage(_snapshot(shot.snapshot), shot.until, shot.beat, shot.beat_age / 100, shot.proof)
+    return SnapshotMessage(_snapshot(shot.snapshot), shot.until, shot.beat, shot.beat_age / 100, shot.proof, shot.step)
 
 
 def _read_delta(item: object, counts: Counter[str]) -> Delta:
@@ -343,6 +369,8 @@ _READERS: dict[int, _Reader] = _CLAIM_READERS | {
     5: _read_beats,
     6: _read_row,
     7: _read_revoked,
+    8: _reader(RollCall),
+    9: _read_answer,
     10: _reader(Ping, "target"),
     11: _read_request,
     12: _reader(Ack, "subject"),
@@ -352,8 +380,10 @@ _READERS: dict[int, _Reader] = _CLAIM_READERS | {
     21: _read_digest,
     22: _read_want,
     23: _read_delta,
+    24: _reader(Got),
     30: _read_sync,
     31: _reader(Goodbye),
+    32: _reader(Sum),
     40: _reader(PathProbe),
     41: _reader(PathTest),
     42: _reader(PathReport),

@@ -16,6 +16,7 @@ ITEMS: tuple[object, ...] = (
     "é", "n1", "x" * 64, b"", bytes(64), [], {}, [[]], [0], [""], {"": 0}, ["n1", 1, 1], [10, 7, "n2"], [31], [99],
     [7, "n1", 1, bytes(64)], [2, "n1", 1, 0, "n2"], [1, "n1", 1, 0, _INFO, CERTIFICATE.credential, bytes(64)],
     [6, "n1", 1, 1, [], None, b""], [20, _SHOT], _SHOT, [5, b""], [5, b"\x11" + bytes(8 * 100)], [21, []],
+    [8, bytes(4), b"\xff" * 1_251], [9, bytes(4), 10_000, b"\xff" * 128, b"\x11" + bytes(10 * 1_024)], [24, [1] * 256],
 )  # fmt: skip
 
 PLACES = ("messages", "behind", "number", "unreached", "digest", "claims", "snapshots", "rows", "map", "word")

@@ -20,10 +20,8 @@ from meshfleet.gossip.messages import (
     Connect,
     Delta,
     Digest,
-    DropStream,
     Goodbye,
     Have,
-    KeepStream,
     Left,
     Message,
     Nack,
@@ -32,16 +30,15 @@ from meshfleet.gossip.messages import (
     Packet,
     Ping,
     PingReq,
-    SendPacket,
     SnapshotMessage,
     StreamEnd,
     Suspect,
     Sync,
     Trouble,
-    TryConnect,
     Via,
     Want,
 )
+from meshfleet.gossip.orders import DropStream, KeepStream, SendPacket, TryConnect
 from meshfleet.gossip.spread import PATIENCE
 from tests.gossip.test_stories import ever_said, fleet
 

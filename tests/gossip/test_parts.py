@@ -26,11 +26,11 @@ from meshfleet.gossip.messages import (
     NodeInfo,
     Obituary,
     Ping,
-    SendPacket,
     SnapshotMessage,
     Suspect,
     Via,
 )
+from meshfleet.gossip.orders import SendPacket
 from meshfleet.gossip.outbox import Outbox
 from meshfleet.gossip.roster import Roster
 from meshfleet.gossip.rumors import Rumors

@@ -24,11 +24,11 @@ from meshfleet.gossip.messages import (
     NodeInfo,
     Packet,
     Ping,
-    SendPacket,
     SnapshotMessage,
     Sync,
     Via,
 )
+from meshfleet.gossip.orders import SendPacket
 from meshfleet.gossip.tags import beat_tag, chain_end
 from tests.gossip.signed import Signed, shot, stamp
 

@@ -97,6 +97,7 @@ def test_the_newest_counter_wins_in_any_order(heard: list[tuple[int, float]]) ->
 def test_a_heartbeat_is_passed_on_to_a_few_with_the_time_it_was_held() -> None:
     it = roster("a")
     table = beats(it)
+    table.at_odds(10.0)
     table.hear(record(it, "a"), 7, 1.0, 10.0, None, "udp")
     for i in range(LAN.fan_out):
         assert table.take(1_000, 10.5 + i) == Beats((Beat(beat_tag("a", 1), 7, 9.0),), 10.5 + i)
@@ -105,8 +106,9 @@ def test_a_heartbeat_is_passed_on_to_a_few_with_the_time_it_was_held() -> None:
 
 def test_my_own_heartbeat_is_in_every_packet_and_gets_some_of_its_own_where_none_goes() -> None:
     table = beats(roster("a"))
+    table.at_odds(21.0)
     table.raise_mine(21.0)
-    assert table.round_is_needed()
+    assert table.round_is_needed(21.0)
     assert table.take(1_000, 21.25) is None
     for _ in range(LAN.fan_out - 1):
         assert table.take(1_000, 21.25, alone=True) == Beats((), 21.25)
@@ -116,11 +118,12 @@ def test_my_own_heartbeat_is_in_every_packet_and_gets_some_of_its_own_where_none
 def test_a_heartbeat_that_rides_on_a_snapshot_is_told_once_more_where_there_is_room_and_gets_no_packet() -> None:
     it = roster("a")
     a, table = record(it, "a"), beats(it)
+    table.at_odds(10.0)
     table.hear(a, 7, 0.0, 10.0, None, "udp")  # in the head of the packet that brings the snapshot
     assert not table.hear(a, 7, 0.0, 10.0, None, "udp", rides=True)
     assert [table.take(1_000, 10.0) is None for _ in range(2)] == [False, True]
     assert table.hear(a, 8, 0.5, 12.0, "b", "udp", rides=True)
-    assert not table.round_is_needed()
+    assert not table.round_is_needed(12.0)
     assert [table.take(1_000, 12.0) is None for _ in range(2)] == [False, True]
     assert table.told(a, 1) == Beat(beat_tag("a", 1), 8, 11.5)
     assert table.told(a, 2).counter == 0
@@ -146,15 +149,16 @@ def test_who_hears_a_heartbeat_twice_passes_it_on_once_less() -> None:
 def test_beats_take_turns_where_room_is_short_and_get_packets_of_their_own_only_if_few_carried_them() -> None:
     it = roster("a", "b")
     table = beats(it)
+    table.at_odds(10.0)
     for name in ("a", "b"):
         table.hear(record(it, name), 7, 1.0, 10.0, None, "udp")
-    assert table.round_is_needed()
+    assert table.round_is_needed(10.0)
     told = [table.take(HEAD + ENTRY, 10.0) for _ in range(2 * LAN.fan_out)]
     tags = [beat.tag for beats in told if beats is not None for beat in beats.entries]
     assert tags == [beat_tag("a", 1), beat_tag("b", 1)] * LAN.fan_out
     table.raise_mine(11.0)
-    assert not table.round_is_needed()
-    assert table.round_is_needed()
+    assert not table.round_is_needed(11.0)
+    assert table.round_is_needed(11.0)
     assert table.take(HEAD, 11.0) is None
 
 
@@ -226,6 +230,7 @@ def test_who_is_late_is_asked_for_by_telling_the_old_one() -> None:
     for name, at in (("a", 10.0), ("b", 12.0), ("gone", 5.0)):
         table.hear(record(it, name), 1, 0.0, at, None, "udp")
     it.judged(record(it, "gone"), Verdict(Presence.UNREACHABLE))
+    table.at_odds(13.6)
     (late,) = table.late(13.6)
     assert [e.tag for e in late.entries] == [beat_tag("a", 1)]
     assert late.asks
@@ -237,6 +242,7 @@ def test_where_packets_go_anyway_the_next_two_ask_for_who_is_late() -> None:
     it = roster("a")
     table = beats(it)
     table.hear(record(it, "a"), 1, 0.0, 10.0, None, "udp")
+    table.at_odds(13.6)
     late = table.late(13.6)
     table.ask_along(late)
     assert [table.ask(1_000, 13.6) for _ in range(3)] == [*late, *late, None]

@@ -26,12 +26,12 @@ from meshfleet.gossip.messages import (
     Ping,
     Revoked,
     Row,
-    SendPacket,
     SnapshotMessage,
     Suspect,
     Sync,
     Via,
 )
+from meshfleet.gossip.orders import SendPacket
 from meshfleet.gossip.vouching import Vouching
 from tests.gossip.signed import Signed, Stamps, shot
 

@@ -17,19 +17,8 @@ from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.timing import PRESETS, Timing
 from meshfleet.gossip.member import Member
-from meshfleet.gossip.messages import (
-    Connect,
-    DropStream,
-    KeepStream,
-    Message,
-    NodeInfo,
-    Outgoing,
-    Packet,
-    SendPacket,
-    StreamEnd,
-    TryConnect,
-    Via,
-)
+from meshfleet.gossip.messages import Beats, Connect, Message, NodeInfo, Packet, RollAnswer, StreamEnd, Via
+from meshfleet.gossip.orders import DropStream, KeepStream, Outgoing, SendPacket, TryConnect
 from meshfleet.gossip.vouching import Trusting
 
 if TYPE_CHECKING:
@@ -101,6 +90,10 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.sent: Counter[str] = Counter()
         self.sent_bytes: Counter[str] = Counter()
+        self.messages: Counter[str] = Counter()
+        """Sent, by kind."""
+        self.beats_told = 0
+        """Heartbeats in tables and answers, heads not counted."""
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         for index in range(nodes):
@@ -278,6 +271,10 @@ class World:
 
     def _deliver(self, name: str, to: str | None, packet: Packet, via: Via) -> None:
         self.sent[name] += 1
+        for message in packet.messages:
+            self.messages[type(message).__name__] += 1
+            if isinstance(message, RollAnswer) or (isinstance(message, Beats) and not message.asks):
+                self.beats_told += len(message.entries)
         self.sent_bytes[name] += sum(measure(m) for m in packet.messages) + OVERHEAD
         if to not in self.hosts or (name, to) in self.cuts:
             return

@@ -215,3 +215,16 @@ async def test_only_a_demo_node_can_be_cut_off() -> None:
     async with open_node(msgspec.structs.replace(config("n1"), demo=False)) as n1:
         with pytest.raises(ConfigError, match="demo"):
             n1.block([NodeName("n2")])
+
+
+async def test_a_node_shows_its_own_agents_as_they_are_and_others_when_it_is_their_turn() -> None:
+    async with open_node(config("n1")) as n1, open_node(config("n2", n1.address)) as n2:
+        with trio.fail_after(PATIENCE):
+            await see(n2, 2)
+            for note in ("first", "second", "third"):
+                version = n1.version()
+                n1.publish(state("n1/a", note=note))
+                assert n1.version() != version
+                assert [agent.state.note for agent in n1.fleet().agents] == [note]
+            assert n1.counters()["held_snapshot"] == 2
+            await notes(n2, "n1/a", "third")

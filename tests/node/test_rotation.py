@@ -68,11 +68,12 @@ async def test_a_rotation_under_load_loses_no_datagram_and_no_snapshot() -> None
             await nodes[0].office.rotate()
             while any(len(keys(node)) > 1 or keys(node) == before for node in nodes):
                 published += 1
+                turn = published % 50  # an agent's second state within a second is held back
                 for node in nodes:
-                    node.publish(state(f"h/{node.name}", str(published)))
+                    node.publish(state(f"h/{node.name}-{turn}", str(published)))
                 for node in nodes:
                     for other in nodes:
-                        await notes(node, f"h/{other.name}", str(published))
+                        await notes(node, f"h/{other.name}-{turn}", str(published))
         assert published > 10
         assert {keys(node) for node in nodes} == {keys(nodes[0])}
         assert keys(nodes[0])[0] != before[0]

@@ -10,7 +10,8 @@ import pytest
 
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.presence import Presence
-from meshfleet.gossip.messages import Obituary, Packet, SendPacket, Via
+from meshfleet.gossip.messages import Obituary, Packet, Via
+from meshfleet.gossip.orders import SendPacket
 from meshfleet.gossip.prober import Prober
 from meshfleet.sim.baselines import DETECTORS
 from meshfleet.sim.catalogue import FOLDER

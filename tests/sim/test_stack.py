@@ -73,14 +73,14 @@ def test_the_real_node_holds_in_virtual_time_and_says_what_the_core_says(name: s
 
 
 SHORT = 'name = "x"\nduration = 50.0\n[fleet]\nnodes = 4\nupdate_every = 5.0\n'
-FAULTS = [
+FAULTS = [  # the partition ends where a ping and a knock don't get through in the same two milliseconds
     'kind = "crash"\nat = 10.0\nuntil = 20.0\nnodes = ["n001"]',
     'kind = "host_down"\nat = 10.0\nuntil = 40.0\nnodes = ["n000"]',
     'kind = "leave"\nat = 10.0\nuntil = 20.0\nnodes = ["n002"]',
     'kind = "move"\nat = 10.0\nnodes = ["n001"]\nreused_by = "other-fleet"',
     'kind = "skew"\nat = 10.0\nuntil = 20.0\nnodes = ["n001"]\noffset = -3600.0\ndrift = 1e-4',
     'kind = "join"\nat = 10.0\ncount = 2',
-    'kind = "partition"\nat = 10.0\nuntil = 30.0\ngroups = [["n000"], ["n001", "n002", "n003"]]',
+    'kind = "partition"\nat = 10.0\nuntil = 31.0\ngroups = [["n000"], ["n001", "n002", "n003"]]',
     'kind = "cut"\nat = 10.0\nuntil = 30.0\nfrom = ["n001"]\nto = ["n000", "n002", "n003"]',
     'kind = "flap"\nat = 10.0\nuntil = 30.0\nfrom = ["n000"]\nto = ["n003"]\nperiod = 8.0',
     'kind = "degrade"\nat = 10.0\nuntil = 30.0\nfrom = ["*"]\nto = ["*"]\nloss = 0.2\nduplicate = 0.1\nreorder = 0.1',

@@ -16,6 +16,7 @@ from collections import Counter
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import cbor2
 import trio
@@ -235,9 +236,36 @@ class Second:
         self._believe(tag_of(name, epoch), beat, proof)
         for message in messages:
             if message[0] == 10 and message[2] == self.name and source is not None:
-                await self._send(source, [12, message[1], self.name, self.epoch])
+                await self._send(source, [12, message[1], self.name, self.epoch], self._roll_call())
                 self.beat, self._raised = self.beat + 1, time.time()  # whoever is there is pinged each second or so
                 await self._send(self.there, [20, self._snapshot(), None, self.beat, 0, self._proof(self.beat)])
+
+            if message[0] == 20 and message[6:] and message[6] and source is not None:
+                await self._send(source, [24, [message[6]]])
+
+    def _lives(self) -> list[int]:
+        """Tags of all members in order: what a roll call's bits mean."""
+        return sorted({tag for tag, _ in self._known} | {tag_of(self.name, self.epoch)})
+
+    def _order(self) -> bytes:
+        return crc32(b"".join([tag.to_bytes(5, "big") for tag in self._lives()])).to_bytes(4, "big")
+
+    def _roll_call(self) -> Message:
+        """It lacks everybody's but its own, for it keeps no ages."""
+        lives = self._lives()
+        mine = 1 << lives.index(tag_of(self.name, self.epoch))
+        return [8, self._order(), mine.to_bytes((len(lives) + 7) // 8, "little"), False]
+
+    def _roll_answer(self, order: bytes, first: int, told: bytes, table: bytes) -> None:
+        if order != self._order() or not table:
+            return
+        bits = int.from_bytes(told, "little") << first
+        named = [tag for place, tag in enumerate(self._lives()) if bits >> place & 1]
+        counters, width = table[0] >> 4, (table[0] >> 4) + (table[0] & 7) + 8
+        assert len(table) == 1 + width * len(named)
+        for at, tag in zip(range(1, len(table), width), named, strict=True):
+            self._believe(tag, int.from_bytes(table[at : at + counters], "big"), table[at + width - 8 : at + width])
+            self.checked["roll"] += 1
 
     def _check(self, message: Message) -> None:
         number = message[0]
@@ -248,6 +276,8 @@ class Second:
             self._verify(kind, message[1 : 1 + signed], message[1 + by], message[-1])
         elif number == 5:
             self._table(message[1])
+        elif number == 9:
+            self._roll_answer(*message[1:5])
         elif number == 20:
             self._verify("snapshot", message[1][:7], message[1][0], message[1][7])
             if message[1][5].startswith("meshfleet:account") and message[1][6]:

@@ -17,6 +17,7 @@ from meshfleet.gossip.messages import (
     Delta,
     Digest,
     Goodbye,
+    Got,
     Have,
     Left,
     Message,
@@ -31,8 +32,11 @@ from meshfleet.gossip.messages import (
     PingReq,
     Relay,
     Revoked,
+    RollAnswer,
+    RollCall,
     Row,
     SnapshotMessage,
+    Sum,
     Suspect,
     Sync,
     Trouble,
@@ -78,7 +82,21 @@ tables = st.one_of(
     ),
 )
 haves = st.builds(Have, names, numbers, numbers)
-digests = st.builds(Digest, st.lists(haves, max_size=5).map(tuple))
+summed = st.binary(max_size=8)
+digests = st.builds(Digest, st.lists(haves, max_size=5).map(tuple), summed)
+orders = st.binary(min_size=4, max_size=4)
+
+
+def _answer(order: bytes, first: int, told: bytes, drawn: list[Beat]) -> RollAnswer:
+    """As many heartbeats as bits are set: at most as many as were drawn."""
+    bits, kept = int.from_bytes(told, "little"), 0
+    for beat in range(bits.bit_length()):
+        if bits >> beat & 1 and kept.bit_count() < len(drawn):
+            kept |= 1 << beat
+    entries = tuple([Beat(0, beat.counter, beat.raised_at, beat.proof) for beat in drawn[: kept.bit_count()]])
+    return RollAnswer(order, first, kept.to_bytes(len(told), "little"), entries)
+
+
 snapshots = st.builds(
     Snapshot,
     names.map(NodeName),
@@ -105,13 +123,19 @@ BY_KIND: dict[type[Message], st.SearchStrategy[Message]] = {
     Obituary: obituaries,
     Beats: tables,
     Row: rows,
+    RollCall: st.builds(RollCall, orders, st.binary(max_size=1_251), st.booleans()),
+    RollAnswer: st.builds(
+        _answer, orders, st.integers(0, 10_000), st.binary(max_size=128), st.lists(beats, max_size=8)
+    ),
+    Got: st.builds(Got, st.lists(numbers, max_size=8).map(tuple)),
+    Sum: st.builds(Sum, summed, summed),
     Revoked: revocations,
     Ping: st.builds(Ping, numbers, names),
     PingReq: st.builds(PingReq, numbers, names, st.integers(0, 10**10).map(lambda ms: ms / 1000)),
     Ack: st.builds(Ack, numbers, names, numbers),
     Nack: st.builds(Nack, numbers, names, numbers, st.sampled_from(Trouble)),
     Relay: st.builds(Relay, names, st.binary(max_size=300)),
-    SnapshotMessage: st.builds(SnapshotMessage, snapshots, st.none() | names, numbers, ages, proofs),
+    SnapshotMessage: st.builds(SnapshotMessage, snapshots, st.none() | names, numbers, ages, proofs, numbers),
     Digest: digests,
     Want: st.builds(Want, st.lists(haves, max_size=5).map(tuple)),
     Delta: st.builds(Delta, names, numbers, numbers, numbers, st.lists(snapshots, max_size=3).map(tuple)),

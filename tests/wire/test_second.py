@@ -30,7 +30,7 @@ async def test_a_second_implementation_enters_and_is_seen_and_finds_all_it_hears
                 await counted(n1, "snapshots_in", n1.counters().get("snapshots_in", 0) + 5)
                 n2.publish(msgspec.structs.replace(state("h2/a", "again"), cost_usd=1.5, tokens_in=100, tokens_out=10))
                 await notes(n1, "h2/a", "again")
-                wanted = {"alive", "heartbeat", "snapshot", "account", "day"}
+                wanted = {"alive", "heartbeat", "roll", "snapshot", "account", "day"}
                 while not wanted <= set(other.checked) or other.checked["heartbeat"] < 10:
                     await trio.lowlevel.checkpoint()
                 nursery.cancel_scope.cancel()

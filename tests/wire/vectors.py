@@ -24,6 +24,7 @@ from meshfleet.gossip.messages import (
     Delta,
     Digest,
     Goodbye,
+    Got,
     Have,
     Left,
     Nack,
@@ -36,8 +37,11 @@ from meshfleet.gossip.messages import (
     Ping,
     PingReq,
     Relay,
+    RollAnswer,
+    RollCall,
     Row,
     SnapshotMessage,
+    Sum,
     Suspect,
     Sync,
     Trouble,
@@ -194,15 +198,20 @@ def _messages(statements: list[Statement], authority: identity.Authority) -> Ite
     assert isinstance(row, Row)
     yield told
     yield revocation.revoke(authority, NodeName("n2"), EPOCH)
+    yield RollCall(bytes.fromhex("01020304"), b"\xfd\x07")
+    yield RollAnswer(bytes.fromhex("01020304"), 0, b"\x02", (Beat(0, 1000, -0.3, b"proven 1"),))
     yield Ping(7, "n2")
     yield PingReq(8, "n3", 0.48)
     yield Ack(7, "n2", EPOCH)
     yield Nack(8, "n3", EPOCH, Trouble.ACCEPTED_MUTE)
     yield Relay("n3", bytes(range(40)))
     yield Digest(held)
+    yield Digest((), bytes(range(8)))
+    yield Got((7, 9))
     yield Want(held)
     yield Sync((alive,), told, Digest(held), True, (row,))
     yield Goodbye()
+    yield Sum(bytes(range(8)), bytes(range(8, 16)))
     yield PathProbe(9, 200, bytes(range(30)))
     yield PathTest(9)
     yield PathReport(9, (3, 3, 0), "10.0.0.7:7878", "accepted")

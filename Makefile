@@ -32,6 +32,8 @@ T :=
 ARGS :=
 SEEDS :=
 JOBS :=
+# Half as many again as there are cores: many tests wait for processes, and use none meanwhile.
+WORKERS = $(shell $(PY) -c "import os; print(os.cpu_count() * 3 // 2)")
 MINUTES :=
 SEED :=
 PLAN :=
@@ -108,7 +110,7 @@ real-agents: $(DEV_STAMP)
 
 ifeq ($(T),)
 test: $(DEV_STAMP)
-	@$(PY) -m pytest -n $(or $(JOBS),auto) --dist loadfile --cov --cov-report= $(ARGS)
+	@$(PY) -m pytest -n $(or $(JOBS),$(WORKERS)) --dist loadfile --cov --cov-report= $(ARGS)
 	@for part in $(PARTS); do \
 	  $(PY) -m coverage json -q --include="meshfleet/$$part/*" -o "$(VENV)/$$part.json" && \
 	  $(PY) .ci/branches.py "$(VENV)/$$part.json" "meshfleet/$$part" $(BRANCHES) || exit 1; \

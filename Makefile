@@ -110,7 +110,7 @@ real-agents: $(DEV_STAMP)
 
 ifeq ($(T),)
 test: $(DEV_STAMP)
-	@$(PY) -m pytest -n $(or $(JOBS),$(WORKERS)) --dist loadfile --cov --cov-report= $(ARGS)
+	@$(PY) -m pytest -n $(or $(JOBS),$(WORKERS)) --dist loadfile --no-loadscope-reorder --cov --cov-report= $(ARGS)
 	@for part in $(PARTS); do \
 	  $(PY) -m coverage json -q --include="meshfleet/$$part/*" -o "$(VENV)/$$part.json" && \
 	  $(PY) .ci/branches.py "$(VENV)/$$part.json" "meshfleet/$$part" $(BRANCHES) || exit 1; \

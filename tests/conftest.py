@@ -18,6 +18,15 @@ if not settings.get_current_profile_name().startswith("ci"):  # there Hypothesis
 # Whoever is started in the background of a shell ignores Ctrl-C, and so do its children. Tests send it to theirs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+LONG = ("soak", "sim", "network", "adversary", "gossip", "wire", "browser")
+"""Folders whose files take minutes. They go first: a file stays with one worker, and at the end others wait for it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The same order in each process, or workers would not agree on which test is which."""
+    places = {folder: place for place, folder in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], len(LONG)))
+
 
 @pytest.fixture(autouse=True)
 def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:

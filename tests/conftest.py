@@ -17,6 +17,7 @@ if not settings.get_current_profile_name().startswith("ci"):  # there Hypothesis
 
 # Whoever is started in the background of a shell ignores Ctrl-C, and so do its children. Tests send it to theirs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the same under nohup
 
 LONG = ("soak", "sim", "network", "adversary", "gossip", "wire", "browser")
 """Folders whose files take minutes. They go first: a file stays with one worker, and at the end others wait for it."""

@@ -20,7 +20,7 @@ def bench() -> None:
 @app.command("mesh")
 def bench_mesh(
     nodes: Annotated[int, typer.Option(min=2, max=512, metavar="N", help="Node processes.")] = 16,
-    update_every: Annotated[float, typer.Option(min=0.05, metavar="S", help="Seconds between a node's updates.")] = 2.0,
+    update_every: Annotated[float, typer.Option(min=1.0, metavar="S", help="Seconds between a node's updates.")] = 2.0,
     seconds: Annotated[float, typer.Option(min=1.0, metavar="S", help="How long each phase is measured.")] = 20.0,
     payload: Annotated[int, typer.Option(min=200, max=4096, metavar="BYTES", help="Size of a snapshot.")] = 400,
     runs: Annotated[int, typer.Option(min=1, max=99, metavar="N", help="How often, for medians.")] = 1,

@@ -97,6 +97,7 @@ class Accounting:
         self.books = Books(self.name, trust, counts, wall)
         self.hearsay = Hearsay(carrier, self.books, counts)
         self.sums = Sums(self._all, billing, wall, budget_usd)
+        self._day_shown = billing.day_of(wall())
         self.tell_every = TELL_EVERY
         self.marks_every = MARKS_EVERY
         self.settle = 2 * carrier.member.timing.heartbeat if ledger.is_new and ledger.lasts else 0.0
@@ -214,7 +215,8 @@ class Accounting:
         if self.hearsay.listen():
             self._changed()
             self._complain_of_others()
-        if self.sums.are_of_another_day:
+        if (day := self._billing.day_of(self._wall())) != self._day_shown:
+            self._day_shown = day
             self._changed()  # another day runs: who follows the view is told so, though nobody used anything
         self.hearsay.retell((self.name, self._ledger.id))
         if not self._loaded:

@@ -171,7 +171,8 @@ class Links:
 
     def _find(self, to: NodeName | None, address: Address) -> Link | None:
         if to is not None and (links := self._by_name.get(to)):
-            return links[-1]
+            # Of a copied state dir two processes have one name: what is for one of them is not for the other.
+            return next((link for link in reversed(links) if link.address == address), links[-1])
         return self._dialling.get(address)
 
     def _dial(self, to: NodeName | None, address: Address) -> Link | None:

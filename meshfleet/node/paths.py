@@ -201,4 +201,4 @@ class Paths:
             answers[0].value,
             str(rival.where) if told and rival is not None else None,
         )
-        self._driver.links.send(record.name, record.address, (report,))
+        self._driver.links.send(record.name, source, (report,))  # by the stream that it was asked on

@@ -51,11 +51,6 @@ class Sums:
         day, _, used = self._summed()
         return of_day(day, used)
 
-    @property
-    def are_of_another_day(self) -> bool:
-        """Whether the day has turned since they were asked for."""
-        return self._known is not None and self._known[0] != self._billing.day_of(self._wall())
-
     def forget(self) -> None:
         """Some account is another."""
         self._known = None

@@ -76,7 +76,7 @@ def test_the_benchmark_prints_what_the_mesh_costs_with_trust_and_without(monkeyp
     said: list[str] = []
 
     async def run() -> Result:
-        return await bench.mesh(3, update_every=0.2, seconds=1.0, payload=400, runs=1, say=said.append)
+        return await bench.mesh(3, update_every=1.0, seconds=2.0, payload=400, runs=1, say=said.append)
 
     result = trio.run(run)
     three = [msgspec.to_builtins(msgspec.structs.replace(result, join_s=seconds)) for seconds in (3.0, 1.0, 2.0)]

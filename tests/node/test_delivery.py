@@ -135,7 +135,7 @@ async def test_after_a_restart_nothing_is_delivered_again(tmp_path: Path) -> Non
                 quick(n1)
                 await told_by(log, 1, n3)
                 while not (tmp_path / "n1" / "told.json").exists():
-                    await n3.changed(n3.version())
+                    await trio.lowlevel.checkpoint()
             async with open_node(delivers("n1", log, n3, **with_state)) as n1:
                 quick(n1)
                 await notes(n1, "n3/a", "stuck")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RUNTIME = "process"
 """What a command counts as of which nothing else is known."""
 
-FAREWELL = 0.5
+FAREWELL = 2.0
 """Seconds that the last word may take to get out, where a node has been there. The command is over by then."""
 
 PIECE = 65_536

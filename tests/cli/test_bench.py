@@ -120,7 +120,8 @@ def test_the_benchmark_of_runtimes_reads_real_files(monkeypatch: pytest.MonkeyPa
 def test_serf_takes_the_same_load_and_says_what_it_sent() -> None:
     run = partial(serf, 3, update_every=0.2, seconds=1.0, payload=400, drain=1.0, say=lambda _text: None)
     peer = trio.run(run)
-    assert (peer.nodes, peer.delivered_pct) == (3, 100.0)
+    assert peer.nodes == 3
+    assert 50 < peer.delivered_pct <= 100  # serf repairs nothing that it lost
     assert peer.bytes_per_s > peer.idle_bytes_per_s > 0
     assert peer.rss_p50_mb > 1
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,13 +41,21 @@ class NameServer:
         await self._process.wait()
 
 
+def _free_port() -> int:
+    """One that is free for UDP and for TCP, for dnsmasq takes both."""
+    for _ in range(50):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp, suppress(OSError):
+            udp.bind(("127.0.0.1", 0))
+            tcp.bind(udp.getsockname())
+            return int(udp.getsockname()[1])
+    raise AssertionError("no port is free for both")
+
+
 @asynccontextmanager
 async def name_server(tmp_path: Path, *options: str, hosts: str = "") -> AsyncIterator[NameServer]:
     """A dnsmasq with these options, once it answers."""
     assert DNSMASQ is not None
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = _free_port()
     file = tmp_path / "hosts"
     file.write_text(f"{hosts}\n")
     command = [

@@ -62,7 +62,9 @@ class Telling:
         self._reader.join(FAREWELL)
         self._hear({"status": Status.EXITED.value, "exit_code": code, "active_tool": None})
         self._mailbox.close()
-        if self.counts["sent"]:
+        if (
+            self.counts["sent"] or not self.counts["unsent"]
+        ):  # a short command is over before the first word is answered
             self._courier.join(FAREWELL)
 
     def _read(self) -> None:

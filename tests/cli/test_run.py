@@ -263,6 +263,11 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._fd, text.encode())
 
+    def lend(self) -> None:
+        """Until it has given the terminal to a program that it runs: keys go there from then on."""
+        while os.tcgetpgrp(self._fd) == self.pid:
+            os.sched_yield()
+
     def until(self, text: str) -> None:
         """Read until it has printed `text`, and forget what came before its end."""
         while text.encode() not in self.said:
@@ -289,6 +294,7 @@ def test_a_terminals_keys_reach_the_command_once_and_it_can_be_stopped_and_conti
         terminal.until("rc=")
         terminal.type("fg; echo rc=$?\n")
         terminal.until("counts.py")
+        terminal.lend()
         terminal.type("\x03")  # Ctrl-C
         terminal.until("heard 1")
         terminal.type("\x1c")  # Ctrl-\\

@@ -11,6 +11,7 @@ Each heartbeat goes with its proof, so that nobody but its origin can have raise
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from math import inf, log10
 from typing import TYPE_CHECKING
@@ -88,6 +89,9 @@ class Heartbeats:
         self._rode: deque[Record] = deque()
         """Members whose newest beat came on a snapshot: told once more where there is room, for a cut may have lost the
         rest of the snapshot's way."""
+        self.raised = array("d", [inf])
+        """When each member of the roll call, in its order, raised its newest: `beat_at` once more, for the whole fleet's
+        is asked for with each call, and records lie all over memory. The last is of those who have no place (-1)."""
         self._asking: deque[Beat] = deque()
         """Whose newer beats are asked for with the next packets, by telling the late ones: each ASKS times."""
         self._late = 0
@@ -177,14 +181,16 @@ class Heartbeats:
         raised_at = at - age
         if counter <= record.beat:
             if counter == record.beat and raised_at < record.beat_at:
-                record.beat_at, record.told = raised_at, None  # of two accounts the earlier holds less delay
+                record.beat_at = self.raised[record.roll_place] = raised_at  # of two accounts the earlier holds less delay
+                record.told = None
             if rides and counter == record.beat and record.hot > 1:
                 record.hot = 1
             return False
         if not (self._trusts or self._vouching.proves(record, counter, proof)):
             return False
         # A later heartbeat is never older; but the moment of introduction, which stood in for the first, may be.
-        record.beat_at = raised_at if record.beat == 0 or raised_at > record.beat_at else record.beat_at
+        if record.beat == 0 or raised_at > record.beat_at:
+            record.beat_at = self.raised[record.roll_place] = raised_at
         record.beat, record.proof = counter, proof
         record.relay_via = via
         if via is None or at - record.direct_at > self._timing.heartbeat:  # else how it is heard itself says more
@@ -214,7 +220,8 @@ class Heartbeats:
                     strangers += 1
             elif beat.counter == record.beat:  # as most entries are, and as `hear` has it
                 if beat.raised_at + behind < record.beat_at:
-                    record.beat_at, record.told = beat.raised_at + behind, None
+                    record.beat_at = self.raised[record.roll_place] = beat.raised_at + behind
+                    record.told = None
                 if record.hot:
                     record.hot -= 1  # one less who needs to be told
             elif beat.counter < record.beat:

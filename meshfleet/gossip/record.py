@@ -76,7 +76,7 @@ class Record:
         "accepted_at", "acknowledged_at", "address", "answered_at", "asked_by", "beat", "beat_at", "clock_offset",
         "delivery", "direct_at", "direct_failed_at", "due", "eof", "epoch", "facts", "grouped_at",
         "has_stream", "hopeful_place", "hot", "indirect_at", "indirect_via", "info", "judged_since", "known",
-        "looked_at", "met_at", "missed", "name", "near_at", "obituary_at", "presence", "proof", "refusals",
+        "looked_at", "met_at", "missed", "name", "near_at", "obituary_at", "presence", "proof", "refusals", "roll_place",
         "relay_via", "rival", "rtt", "sent_by", "suspicion", "tag", "told", "touched", "transport",
         "unanswered_since", "verdict",
     )  # fmt: skip
@@ -97,6 +97,8 @@ class Record:
         """Of that heartbeat."""
         self.beat_at = now
         """When it raised the newest heartbeat known here."""
+        self.roll_place = -1
+        """Where it stands in the order of the roll call; -1: nowhere, or nobody has looked yet."""
         self.hot = 0
         """To how many members that heartbeat is still to be passed on."""
         self.told: Beat | None = None

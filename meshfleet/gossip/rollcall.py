@@ -11,6 +11,7 @@ Only the first steps of a heartbeat's way are pushed, in datagrams that go anywa
 
 from __future__ import annotations
 
+from array import array
 from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 from zlib import crc32
@@ -50,10 +51,10 @@ DOUBT = 0.05
 class _Me:
     """My own place in the order: of myself I lack nothing, and packets tell of me anyway."""
 
-    __slots__ = ("beat", "beat_at", "tag")
+    __slots__ = ("beat", "beat_at", "roll_place", "tag")
 
     def __init__(self) -> None:
-        self.tag = self.beat = 0
+        self.tag = self.beat = self.roll_place = 0
         self.beat_at = inf
 
 
@@ -80,8 +81,9 @@ class RollCalls:
     def _lacked(self, at: float) -> int:
         """One bit for each whose next heartbeat must have been raised by now."""
         since = at - self._timing.beat_interval
-        late = bytes([record.beat_at <= since for record in self._review()])
-        return int(late[::-1].translate(_DIGITS), 2)  # bit by bit it would take five times as long
+        self._review()
+        late = bytes([raised_at <= since for raised_at in self._beats.raised])
+        return int(late[-2::-1].translate(_DIGITS), 2)  # bit by bit it would take five times as long
 
     def _heard(self, lacked: int) -> bytes:
         count = len(self._order)
@@ -137,6 +139,11 @@ class RollCalls:
             self._order = sorted([*[r for r in self._roster if not r.is_gone], self._me], key=_by_tag)
             tags = b"".join([place.tag.to_bytes(5, "big") for place in self._order])
             self._hash = crc32(tags).to_bytes(4, "big")
+            for record in self._roster:
+                record.roll_place = -1
+            for i, place in enumerate(self._order):
+                place.roll_place = i
+            self._beats.raised = array("d", [*[place.beat_at for place in self._order], inf])
         return self._order
 
 

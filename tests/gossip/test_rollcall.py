@@ -198,3 +198,29 @@ def test_each_heartbeat_of_an_idle_fleet_arrives_about_once(seed: int) -> None:
 
 def raised_in(world: World) -> int:
     return sum(host.member.beats.counter for host in world.hosts.values())
+
+
+def test_the_column_of_the_order_has_what_the_records_have() -> None:
+    world = World(5, seed=3)
+    world.run(12)
+    world.kill("n4")
+    world.run(30)
+    for host in world.hosts.values():
+        member = host.member
+        member.roll.call(member.heard_until)
+        placed = [record for record in member.roster if record.roll_place >= 0]
+        assert {record.roll_place for record in placed} < set(range(len(member.beats.raised) - 1)), "and one is mine"
+        assert [record.name for record in member.roster if record.roll_place < 0] == [
+            record.name for record in member.roster if record.is_gone
+        ]
+        assert all(member.beats.raised[record.roll_place] == record.beat_at for record in placed)
+
+
+def test_a_heartbeat_of_who_has_no_place_in_the_order_moves_nobody_elses() -> None:
+    side = Side("me", "a", "b")
+    assert side.roll.call(100.0) is not None
+    side.roster.judged(side.record("a"), Verdict(Presence.LEFT))
+    assert side.roll.call(100.0) is not None
+    raised = list(side.beats.raised)[:-1]
+    side.hears("a")
+    assert list(side.beats.raised)[:-1] == raised

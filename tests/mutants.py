@@ -192,8 +192,8 @@ MUTANTS = (
     Mutant(
         "a heartbeat that comes late does not make fresh",
         "gossip/beats.py",
-        "record.beat_at = raised_at if record.beat == 0 or raised_at > record.beat_at else record.beat_at",
-        "record.beat_at = at",
+        "            record.beat_at = self.raised[record.roll_place] = raised_at\n        record.beat,",
+        "            record.beat_at = self.raised[record.roll_place] = at\n        record.beat,",
     ),
     Mutant(
         "whoever is told an older heartbeat answers with the newer",

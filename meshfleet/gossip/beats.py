@@ -90,8 +90,8 @@ class Heartbeats:
         """Members whose newest beat came on a snapshot: told once more where there is room, for a cut may have lost the
         rest of the snapshot's way."""
         self.raised = array("d", [inf])
-        """When each member of the roll call, in its order, raised its newest: `beat_at` once more, for the whole fleet's
-        is asked for with each call, and records lie all over memory. The last is of those who have no place (-1)."""
+        """When each member of the roll call, in its order, raised its newest: `beat_at` once more, for each call asks
+        for everybody's, and records lie all over memory. The last is of those who have no place (-1)."""
         self._asking: deque[Beat] = deque()
         """Whose newer beats are asked for with the next packets, by telling the late ones: each ASKS times."""
         self._late = 0
@@ -181,7 +181,7 @@ class Heartbeats:
         raised_at = at - age
         if counter <= record.beat:
             if counter == record.beat and raised_at < record.beat_at:
-                record.beat_at = self.raised[record.roll_place] = raised_at  # of two accounts the earlier holds less delay
+                record.beat_at = self.raised[record.roll_place] = raised_at  # of two accounts the earlier is less late
                 record.told = None
             if rides and counter == record.beat and record.hot > 1:
                 record.hot = 1

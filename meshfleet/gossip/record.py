@@ -74,11 +74,10 @@ class Record:
 
     __slots__ = (
         "accepted_at", "acknowledged_at", "address", "answered_at", "asked_by", "beat", "beat_at", "clock_offset",
-        "delivery", "direct_at", "direct_failed_at", "due", "eof", "epoch", "facts", "grouped_at",
-        "has_stream", "hopeful_place", "hot", "indirect_at", "indirect_via", "info", "judged_since", "known",
-        "looked_at", "met_at", "missed", "name", "near_at", "obituary_at", "presence", "proof", "refusals", "roll_place",
-        "relay_via", "rival", "rtt", "sent_by", "suspicion", "tag", "told", "touched", "transport",
-        "unanswered_since", "verdict",
+        "delivery", "direct_at", "direct_failed_at", "due", "eof", "epoch", "facts", "grouped_at", "has_stream",
+        "hopeful_place", "hot", "indirect_at", "indirect_via", "info", "judged_since", "known", "looked_at", "met_at",
+        "missed", "name", "near_at", "obituary_at", "presence", "proof", "refusals", "relay_via", "rival", "roll_place",
+        "rtt", "sent_by", "suspicion", "tag", "told", "touched", "transport", "unanswered_since", "verdict",
     )  # fmt: skip
 
     def __init__(self, name: NodeName, known: Known, now: float) -> None:

@@ -35,6 +35,13 @@ CONNECTIONS = 512
 LAST_ACK_RECEIVED = 56
 """Offset of tcpi_last_ack_recv in struct tcp_info: 32 bits, milliseconds (linux/tcp.h)."""
 
+GIVEN_UP_S = 10
+"""Seconds of silence after which the kernel gives a stream up. Keepalives alone do that only while nothing is under
+way: what was written just before a cut is sent again for a quarter of an hour, and the stream stands for as long."""
+
+RXT_CONNDROPTIME = 0x80
+"""TCP_RXT_CONNDROPTIME (netinet/tcp.h of macOS), which Python does not name: seconds."""
+
 MEMORY_INFO = 55
 """SO_MEMINFO (asm-generic/socket.h), which Python does not name: nine integers of 32 bits."""
 
@@ -56,13 +63,17 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 def _keep_alive(sock: trio.socket.SocketType) -> None:
     """Have the kernel ask every few seconds whether the peer's still answers: 5 s idle, then each second, five
-    times."""
+    times. GIVEN_UP_S is as much."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the latter is macOS's name for it
     if idle is not None:
         sock.setsockopt(socket.IPPROTO_TCP, idle, 5)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5)
+    if sys.platform == "darwin":
+        sock.setsockopt(socket.IPPROTO_TCP, RXT_CONNDROPTIME, GIVEN_UP_S)
+    elif sys.platform.startswith("linux"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GIVEN_UP_S * 1000)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 

@@ -15,7 +15,7 @@ from meshfleet.sim.baselines import DETECTORS
 from meshfleet.sim.expect import Held, check
 from meshfleet.sim.faults import Starve
 from meshfleet.sim.invariants import Broken, Guard
-from meshfleet.sim.liveness import Latest, amiss, missed
+from meshfleet.sim.liveness import Latest, amiss, claims_taken_before, missed, snapshots_taken_before
 from meshfleet.sim.marks import SUSPICIOUS, Marks, Overheard
 from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.scenario import Scenario, ScenarioError
@@ -179,8 +179,13 @@ class Run:
             self.world.run(end_us)
             return [], []
         core = [self.world.hosts[int(name[1:])] for name in self._stage.cast.select(plan.core, "liveness.core")]
-        timing, latest = self._scenario.patience(), Latest()
-        self.world.at(end_us - round(2 * timing.heartbeat * MICROSECONDS), latest.take, core)
+        timing = self._scenario.patience()
+        latest = Latest(timing)
+        for take, before in (
+            (latest.take_claims, claims_taken_before(timing)),
+            (latest.take_snapshots, snapshots_taken_before(timing)),
+        ):
+            self.world.at(max(round(plan.start * MICROSECONDS), end_us - round(before * MICROSECONDS)), take, core)
         self.world.run(end_us)
         wrong = [*amiss(plan, latest.core, self.world, self.score, timing), *latest.missing()]
         return wrong, list(missed(plan, latest.core, self.world))

@@ -167,7 +167,7 @@ class Judging:
             ended=ended,
             eof=record.eof,
             refusals=tuple(record.refusals),
-            accepts=accepts,
+            accepts=accepts or self._accepts_helpers(record, at),
             suspicion_expired=expired,
             confirmed_by=confirmed,
             could_confirm=could,
@@ -189,6 +189,13 @@ class Judging:
         if record.answering_at is None or record.answering_at <= record.heard_at:
             return False
         return record.unanswered_since is None or at - record.unanswered_since <= self._timing.group_hold
+
+    def _accepts_helpers(self, record: Record, at: float) -> bool:
+        """Whether the kernel of a hidden member answered a helper of mine of late: all that shows of it once its process
+        is stopped, for nobody knocks there himself. A starved observer reads such answers late (plan 3964), so one holds
+        for as long as a helper's contact."""
+        since = max(record.heard_at, at - 2 * self._timing.presumed_after)
+        return bool(record.info.relays) and record.asked_by is not None and record.answered_at > since
 
     def _goodbye(self, record: Record, at: float, *, there: bool) -> Fact | None:
         """A goodbye that I believe: its own, the owner's, or an operator's `forget` of one that is not there for me

@@ -11,7 +11,7 @@ from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.gossip.events import Arrived, Event, Joined, Judged, Stands
 from meshfleet.sim.network import MICROSECONDS
-from meshfleet.sim.truth import Truth, directly, islands, truth_of
+from meshfleet.sim.truth import Truth, acquainted, directly, islands, truth_of
 from meshfleet.sim.views import Views
 
 if TYPE_CHECKING:
@@ -264,7 +264,8 @@ class Score:
             since = pair.direct_since_us
             asked = since is not None and now_us - since >= self._asking_us
             return (0.0 if asked else (now_us - pair.asked_until_us) / MICROSECONDS), (subject.number,)
-        if pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._passing_us:
+        led = pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._passing_us
+        if led and acquainted(observer, subject, self._world.hosts, self._world.network):
             return 0.0, ()
         # Of those on the observer's side whoever lost the subject last: by their word the observer knew of it.
         others = (n for n in range(len(self._world.hosts)) if n not in (observer.number, subject.number))

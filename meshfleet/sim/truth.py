@@ -56,6 +56,27 @@ def _two_way(network: Network, a: Host, b: Host, *, datagram: bool = True) -> bo
     return all(network.barrier(x.number, y.number, datagram=datagram) is None for x, y in ((a, b), (b, a)))
 
 
+def acquainted(observer: Host, subject: Host, hosts: list[Host], network: Network) -> bool:
+    """Whether a path leads there over hosts of which each knows the next, or is known to it. A newcomer that has met
+    neither side of a cut stands between them, and can tell nobody."""
+    todo = {h.number for h in hosts if h.running and not (h.dark or h.nic_down) and h.asleep_since_us is None}
+    front = [observer]
+    todo.discard(observer.number)
+    while front:
+        here = front.pop()
+        if here is subject:
+            return True
+        near = [hosts[n] for n in sorted(todo) if _knows(here, hosts[n]) or _knows(hosts[n], here)]
+        near = [other for other in near if _two_way(network, here, other, datagram=False)]
+        todo.difference_update(other.number for other in near)
+        front += near
+    return False
+
+
+def _knows(one: Host, other: Host) -> bool:
+    return one.member is not None and one.member.roster.get(other.name) is not None
+
+
 def directly(observer: Host, subject: Host, island: list[int], network: Network) -> bool:
     """Whether one could open a stream to the other, or the other way round: a path too, where no datagrams pass."""
     if island[observer.number] < 0 or island[subject.number] < 0:

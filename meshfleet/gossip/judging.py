@@ -191,9 +191,9 @@ class Judging:
         return record.unanswered_since is None or at - record.unanswered_since <= self._timing.group_hold
 
     def _accepts_helpers(self, record: Record, at: float) -> bool:
-        """Whether the kernel of a hidden member answered a helper of mine of late: all that shows of it once its process
-        is stopped, for nobody knocks there himself. A starved observer reads such answers late (plan 3964), so one holds
-        for as long as a helper's contact."""
+        """Whether the kernel of a hidden member answered a helper of mine of late: all that shows of it once its
+        process is stopped, for nobody knocks there. A starved observer reads such answers late (plan 3964), so one
+        holds for as long as a helper's contact."""
         since = max(record.heard_at, at - 2 * self._timing.presumed_after)
         return bool(record.info.relays) and record.asked_by is not None and record.answered_at > since
 

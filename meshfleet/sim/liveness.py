@@ -45,8 +45,9 @@ def until_buried(timing: Timing, members: int) -> float:
 def claims_taken_before(timing: Timing) -> float:
     """Seconds before the end at which it is taken down what everybody must then know of lives and incarnations.
 
-    A rumor misses a member now and then: 14 members each told a refutation 5 to 10 times, and it missed one that had not
-    heard of the suspicion either (plan 1781). Push-pull repairs that; one in vain, with a broken peer, is allowed for.
+    A rumor misses a member now and then: 14 members each told a refutation 5 to 10 times, and it missed one that had
+    not heard of the suspicion either (plan 1781). Push-pull repairs that; one in vain, with a broken peer, is allowed
+    for.
     """
     return 2 * (timing.push_pull_interval + timing.heartbeat)
 

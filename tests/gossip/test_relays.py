@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from meshfleet.fleet.names import Address, NodeName
@@ -171,3 +172,18 @@ def test_nobody_knocks_where_a_hidden_node_says_that_it_listens() -> None:
             member.outgoing(world.now)
             member.neighbours.knock(member.roster.get(HIDDEN))  # type: ignore[arg-type]  # it is known
             assert member.outgoing(world.now) == []
+
+
+def test_that_its_kernel_answered_a_helper_holds_for_longer_than_silence_does() -> None:
+    world = fleet(4)
+    record, member = world.record("n0", HIDDEN), world.hosts["n0"].member
+    world.pause(HIDDEN)
+    world.run(1)
+    member.neighbours.helper_accepted(record, world.record("n0", "n1"), world.now)
+    answered, held = member.listening.at(world.now), 2 * member.timing.presumed_after
+    assert member.judging.evidence(record, answered + held - 1).accepts
+    assert not member.judging.evidence(record, answered + held + 1).accepts
+    record.info = msgspec.structs.replace(record.info, relays=())
+    assert not member.judging.evidence(record, answered + held - 1).accepts, (
+        "where all can knock, only that moment counts"
+    )

@@ -30,7 +30,7 @@ class Happened(str, Enum):
     EXITED = "exited"
 
 
-class Happening(msgspec.Struct, frozen=True, kw_only=True):
+class Happening(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of a fleet's history."""
 
     id: int

@@ -103,7 +103,8 @@ class Driver:
         self._lag = 0.0
         self._suspend = SuspendWatch(machine.asleep)
         self._looked_at = 0.0
-        self._watched: set[tuple[NodeName, int]] = set()
+        self._watched: dict[NodeName, trio.CancelScope] = {}
+        """Whose processes are watched, each that of a node's newest life."""
         self._blocked: frozenset[NodeName] = frozenset()
         self._unblocked = trio.Event()
 
@@ -259,19 +260,25 @@ class Driver:
         return self._lag
 
     def _watch_process(self, name: str) -> None:
-        """If that member runs on this machine, watch its process."""
+        """If that member runs on this machine, watch its process; no longer that of its life before, which may go on:
+        nodes inside of agents begin anew in one process."""
         record, me = self.member.roster.get(name), parse(self.member.membership.me.info.process)
         process = None if record is None else parse(record.info.process)
+        if record is not None and (before := self._watched.pop(record.name, None)) is not None:
+            before.cancel()
         if record is None or me is None or process is None or process.machine != me.machine or process == me:
             return
-        if len(self._watched) < WITNESSED and (record.name, record.epoch) not in self._watched:
+        if len(self._watched) < WITNESSED:
             assert self._nursery is not None
-            self._watched.add((record.name, record.epoch))
-            self._nursery.start_soon(self._witness, record.name, record.epoch, process)
+            scope = self._watched[record.name] = trio.CancelScope()
+            self._nursery.start_soon(self._witness, record.name, record.epoch, process, scope)
 
-    async def _witness(self, name: NodeName, epoch: int, process: Process) -> None:
-        ended = await self._machine.watch(process)
-        self._watched.discard((name, epoch))
+    async def _witness(self, name: NodeName, epoch: int, process: Process, scope: trio.CancelScope) -> None:
+        ended = False
+        with scope:
+            ended = await self._machine.watch(process)
+        if self._watched.get(name) is scope:
+            del self._watched[name]
         if ended:
             self.tell(lambda member, now: member.witnessed_end(name, epoch, now))
 

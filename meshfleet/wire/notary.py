@@ -44,7 +44,7 @@ class Remembered(Generic[K, V]):
     """The last answers to a question that is dear to ask."""
 
     def __init__(self, limit: int = REMEMBERED) -> None:
-        self._limit = limit
+        self.limit = limit
         self._answers: dict[K, V] = {}
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class Remembered(Generic[K, V]):
         if known is None:
             known = answer()
         self._answers[key] = known
-        if len(self._answers) > self._limit:
+        while len(self._answers) > self.limit:
             del self._answers[next(iter(self._answers))]
         return known
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import ClassVar
 
 import msgspec
 import pytest
 import trio
+import trio.testing
 
 from meshfleet.node.clocks import SuspendWatch
+from meshfleet.node.machine import Machine
+from meshfleet.node.opening import open_node
 from meshfleet.node.process import Process, parse, started, this_process
 from meshfleet.node.witness import watch
+from tests.node.meshing import config
 
 
 async def test_the_end_of_a_process_is_seen() -> None:
@@ -69,6 +74,39 @@ def test_a_suspend_is_seen_once_and_for_its_length() -> None:
     assert clock.slept() is None
     asleep += 0.5
     assert clock.slept() is None
+
+
+class Beside(Machine):
+    """One machine for all nodes of a test, each in a process of its own that never ends."""
+
+    watched: ClassVar[set[int]] = set()
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+
+    def process(self) -> Process:
+        """Of that pid."""
+        return Process("m", self._pid, "1")
+
+    async def watch(self, process: Process) -> bool:
+        """For ever."""
+        self.watched.add(process.pid)
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.watched.discard(process.pid)
+
+
+async def test_of_a_node_that_begins_anew_the_process_of_its_life_before_is_no_longer_watched() -> None:
+    with trio.fail_after(60):
+        async with open_node(config("n1"), machine=Beside(1)) as n1:
+            for pid in (2, 3, 4):
+                async with open_node(config("n2", n1.address), machine=Beside(pid)) as n2:
+                    while pid not in Beside.watched or (known := n1.member.roster.get("n2")) is None:
+                        await n1.changed(n1.version())
+                    assert known.epoch == n2.epoch
+                    await trio.testing.wait_all_tasks_blocked()
+                    assert Beside.watched & {2, 3, 4} == {pid}
 
 
 async def _note(process: Process, seen: list[bool]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import trio
+import trio.testing
 
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.access import Scope
@@ -85,6 +86,26 @@ async def test_an_end_closes_streams_and_idle_connections_in_order(
             running.cancel()
             assert (await _rest(stream)).endswith(b"0\r\n\r\n")  # an end as HTTP has it, not a torn connection
             assert await _rest(idle) == b""
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_whoever_hangs_up_is_let_go_of_without_a_pause(
+    feed: SampleFeed, readers: Readers, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    monkeypatch.setattr(server, "HEADER_SECONDS", 10_000.0)  # the pause that is allowed between two requests
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            url = httpx.URL(await nursery.start(serve, feed, readers, Address("127.0.0.1", 0)))
+            async with await trio.open_tcp_stream(url.host, url.port or 0) as stream:
+                await stream.send_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                answer = b"" if at_once else await _until(stream, b"}")
+                if not at_once:
+                    await trio.testing.wait_all_tasks_blocked(0.05)  # until it waits for another request
+                await stream.send_eof()
+                answer += await _rest(stream)
+                assert answer.startswith(b"HTTP/1.1 200")
+                assert answer.endswith(b"}")
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_reader_that_stands_still_does_not_hold_up_the_end(

@@ -88,6 +88,17 @@ def is_ip(text: str) -> bool:
     return True
 
 
+def is_listener(host: str) -> bool:
+    """Whether something can be sent to `host` as it is: the IP address of one machine, be it with an interface behind
+    `%`. A name would have to be looked up first, and takes a server of names to say that there is none."""
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return False
+    there = host.isascii() and host.isprintable()  # what stands behind % may be anything
+    return there and not (found.is_multicast or found.is_unspecified or host == "255.255.255.255")
+
+
 def is_node_url(text: str) -> bool:
     """Whether `text` is such as a node tells of where it serves: `http://HOST:PORT` or `https://HOST:PORT`."""
     found = _URL.fullmatch(text)

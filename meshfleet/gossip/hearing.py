@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from meshfleet.fleet.presence import Presence
+from meshfleet.gossip.asked import A_ROLL, ALL_OF_IT
 from meshfleet.gossip.events import Arrived, Synced
 from meshfleet.gossip.messages import (
     Ack,
@@ -108,7 +109,7 @@ class Hearing:
             case Beats():
                 self._hear_beats(message, source, sender, via, at, now)
             case RollCall():
-                for answer in member.roll.answer(message, at):
+                for answer in member.roll.answer(message, at) if member.asked.may_have(A_ROLL) else ():
                     member.outbox.datagram_to(source, sender, answer)
             case RollAnswer():
                 if told := member.roll.read(message, at):
@@ -142,7 +143,8 @@ class Hearing:
             case Got():
                 member.spread.on_got(message, now)
             case Sum():
-                member.sums.on_sum(message, source, sender, at)
+                if member.asked.may_have(ALL_OF_IT):
+                    member.sums.on_sum(message, source, sender, at)
             case Row():
                 self._hear_row(message, at)
             case Revoked():
@@ -222,7 +224,8 @@ class Hearing:
 
     def _on_sync(self, sync: Sync, source: Address, sender: NodeName, via: Via, at: float, now: float) -> None:
         member = self._member
-        for record in member.membership.on_sync(sync, source, sender, at, TRANSPORT[via], now):
+        answers = sync.reply and member.asked.may_have(ALL_OF_IT)
+        for record in member.membership.on_sync(sync, source, sender, at, TRANSPORT[via], now, answers=answers):
             member.judging.judge(record, now)
         for row in sync.rows:
             self._hear_row(row, at)

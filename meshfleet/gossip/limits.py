@@ -112,6 +112,10 @@ So they never push out a probe or a heartbeat; digests repair what is dropped.""
 INCARNATION_LEAP = 1 << 16
 """How far an incarnation may jump: above it the claim is a forgery that would leave no number to refute with."""
 
+ASKED = 4
+"""How often one packet is answered about the same: what one node's agents do, all that is known, a roll. Beyond it:
+`refused_repeat`. One that means well asks for it once or twice (see asked)."""
+
 CONNECTS = 256
 """Connection attempts awaiting their outcome. At it, no further one is asked for: `refused_connect`."""
 

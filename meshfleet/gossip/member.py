@@ -20,6 +20,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.presence import Presence
+from meshfleet.gossip.asked import Asked
 from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.beats import Heartbeats
 from meshfleet.gossip.events import CastOut, Event, Joined, Judged, Relayed, Renewed
@@ -100,6 +101,7 @@ class Member:
         self.beats = Heartbeats(name, epoch, timing, self.roster, self.counts, now, self.vouching)
         self.roll = RollCalls(self.beats, self.roster, timing, rng)
         self.outcasts = Outcasts(self.counts)
+        self.asked = Asked(self.counts)
         self.ways = Ways(name, self.roster, self.counts)
         self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts, self.ways)
         self.relays = Relays(
@@ -107,7 +109,7 @@ class Member:
         )
         self.spread = Spread(
             name, timing, self.roster, self.replica, self.beats, self.outbox, self.timers, self.vouching, rng,
-            self.counts,
+            self.counts, self.asked,
         )  # fmt: skip
         self.rows = Rows(name, epoch, timing, self.roster, self.outbox, self.vouching, self.counts)
         self.membership = Membership(
@@ -198,6 +200,7 @@ class Member:
             self.outbox.datagram_to(source, sender, record.alive)
             return
         self.vouching.brought_by(sender, via, at)
+        self.asked.begin()
         if record is not None and via is Via.DATAGRAM:
             record.delivery.received(source, at)
             self.ways.datagram_at = at

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshfleet.fleet.evidence import Kind
-from meshfleet.fleet.names import Address, Epoch, NodeName
+from meshfleet.fleet.names import Address, Epoch, NodeName, is_listener
 from meshfleet.gossip.events import Event, Joined, NameTaken, Renewed, Restarted
 from meshfleet.gossip.limits import INCARNATION_LEAP, Counts
 from meshfleet.gossip.messages import (
@@ -149,7 +149,7 @@ class Membership:
         record, news = self._roster.get(claim.name), self._roster.is_news(claim)
         epoch_before = -1 if record is None else record.epoch
         if news:
-            if not self._is_genuine(claim):
+            if not self._is_genuine(claim) or not self._is_somewhere(claim):
                 return None
             record, news = self._roster.add(claim, at)
         if by_others and isinstance(claim, Suspect) and claim.by == sender and record and record.known.is_buried:
@@ -175,6 +175,14 @@ class Membership:
         """Whether it is said of a life that its subject has not begun, as far as is known here."""
         record = self._roster.get(claim.name)
         return record is None or claim.epoch > record.epoch
+
+    def _is_somewhere(self, claim: Claim) -> bool:
+        """Whether an Alive names an address that can be sent to. Of anything else a kernel makes an error, or a
+        question to a server of names, for which every packet would wait."""
+        if not isinstance(claim, Alive) or is_listener(claim.info.gossip_host):
+            return True
+        self._counts["no_address"] += 1
+        return False
 
     def _is_genuine(self, claim: Claim) -> bool:
         """Whether whoever is said to say it does. To be asked only of what would be news."""
@@ -367,16 +375,16 @@ class Membership:
         return [self.me, *[claim for r in told for claim in r.known.claims()], *rows, *self._outcasts.all()]
 
     def on_sync(
-        self, sync: Sync, source: Address, sender: NodeName, at: float, transport: str, now: float
+        self, sync: Sync, source: Address, sender: NodeName, at: float, transport: str, now: float, *, answers: bool
     ) -> list[Record]:
-        """Merge all that somebody knows, and tell the same if asked. Returns whom it told anything about.
+        """Merge all that somebody knows, and tell the same if it `answers`. Returns whom it told anything about.
 
         A newcomer does not pass on what it is told first, in answer: everybody else knows it.
         """
         pass_on = self.synced or sync.reply
         told = [self.hear(claim, source, sender, at, gossip=pass_on) for claim in sync.claims]
         heard, _, _ = self._beats.merge(sync.beats, sender, at, transport)
-        if sync.reply:
+        if answers:
             self._outbox.stream_to(source, sender, *self.everything(at, reply=False, but=sync.claims))
         self._spread.on_digest(sync.digest, source, sender, now, at_once=True)  # after it: a newcomer knows nobody yet
         return [record for record in told if record is not None] + heard

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.names import Address, NodeName
     from meshfleet.fleet.state import Snapshot
     from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.asked import Asked
     from meshfleet.gossip.beats import Heartbeats
     from meshfleet.gossip.limits import Counts
     from meshfleet.gossip.outbox import Outbox
@@ -87,8 +88,10 @@ class Spread:
         vouching: Vouching,
         rng: Random,
         counts: Counts,
+        asked: Asked,
     ) -> None:
         self._vouching = vouching
+        self._asked = asked
         self._steps = Steps(roster, outbox, timers, counts)
         self._me = me
         self._beats = beats
@@ -257,7 +260,7 @@ class Spread:
         address = source if record is None else record.address
         for have in wanted:
             delta = self._replica.delta(have)
-            if delta is None:
+            if delta is None or not self._asked.may_have(have.node):
                 continue
             for part in self._parts(delta):
                 self._send(address, sender, part, via)

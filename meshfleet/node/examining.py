@@ -11,6 +11,7 @@ import trio
 
 from meshfleet.fleet.doctoring import find
 from meshfleet.fleet.findings import Path, Peer, Rivalry, Seen
+from meshfleet.fleet.names import is_listener
 from meshfleet.fleet.presence import Presence
 from meshfleet.node.paths import RIVAL_FOR
 
@@ -101,6 +102,8 @@ def _address(host: str, port: int) -> str:
 def _is_own(address: str) -> bool:
     """Whether the host of `address` is an address of this machine: only then can a socket be bound to it."""
     host = address.rpartition(":")[0].strip("[]")
+    if not is_listener(host):  # a peer says so, and may say anything
+        return False
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         try:

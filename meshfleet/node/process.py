@@ -64,7 +64,7 @@ def started(pid: int) -> str | None:
         if sys.platform == "darwin":
             said = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, check=True).stdout
             return hashlib.sha256(said.strip()).hexdigest()[:12]
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        return stat.rpartition(")")[2].split()[_STARTED]
+        stat = Path(f"/proc/{pid}/stat").read_bytes()  # a process may name itself as it likes, be it no text
+        return stat.rpartition(b")")[2].split()[_STARTED].decode("latin-1")
     except (OSError, subprocess.SubprocessError, IndexError):
         return None

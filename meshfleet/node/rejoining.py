@@ -61,8 +61,8 @@ async def join(node: Node, network: Network, driver: Driver, address: Address) -
     """See `Node.join`."""
     try:
         where = await network.resolve(address)
-    except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or error
+    except OSError as error:
+        why = error.strerror or error
         raise JoinError(f"{address.host!r} can't be resolved: {why}. Is the name right?") from error
     if where == node.address:
         raise JoinError(f"{address} is this node itself.")

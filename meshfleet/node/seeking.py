@@ -98,7 +98,7 @@ class Seeking:
         for address in self._found:
             try:
                 there[await self._network.resolve(address)] = None
-            except (OSError, UnicodeError):
+            except OSError:
                 self._counts["discovery_unresolved"] += 1
         return tuple(there)
 

@@ -201,7 +201,10 @@ class RealNetwork(Network):
 
     async def resolve(self, address: Address) -> Address:
         """The first IP address of a name; addresses stay as they are."""
-        found = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
+        try:
+            found = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
+        except UnicodeError:  # it is not even asked for: a label too long, or none between two dots
+            raise socket.gaierror(socket.EAI_NONAME, "no host can have that name") from None
         return Address(str(found[0][4][0]), address.port)
 
     async def datagrams(self, address: Address) -> UdpSocket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from meshfleet.serve.limits import INFLATED_LIMIT
@@ -49,5 +48,13 @@ VOUCHED = Cost(15e-3, 0.5e-6, ROOM, 80)
 """Of bodies of accounts: up to three signatures for each of 24 statements are looked at, some 10 ms, and once in their
 life."""
 
-ANY = Cost(math.inf, 0.0, 1 << 62, 0)
-"""No bound: where an input changes what is held, which has its own in `gossip/limits.py`."""
+HEARD = Cost(60e-3, 20e-6, 4 * 1024 * 1024, 400)
+"""Of packets that a member hears: a new member for each input, some of its rounds, signatures that are looked at (50 us
+for 70 bytes, and as much for the authority's), heartbeats that are hashed, and whatever it says in answer. What it
+holds then has bounds of its own in `gossip/limits.py`."""
+
+DRIVEN = Cost(300e-3, 20e-6, 8 * 1024 * 1024, 400)
+"""The same, with a driver and some ten virtual seconds."""
+
+RUN = Cost(20e-3, 4e-6, 1024 * 1024, 160)
+"""Of answers that are waited for: a run of Trio for each."""

@@ -53,7 +53,7 @@ def examine(decoder: Target, data: bytes) -> Finding | None:
 def inputs(decoder: Target) -> st.SearchStrategy[bytes]:
     """Inputs as they should be, altered ones, any at all, and long ones."""
     short = st.binary(max_size=min(decoder.longest, 400))
-    altered = st.builds(lambda data, n: mutated(data, Random(n)), decoder.drawn, st.integers(0, 2**32))
+    altered = st.builds(lambda data, n: _altered(decoder, data, Random(n)), decoder.drawn, st.integers(0, 2**32))
     long = st.builds(
         lambda head, unit, tail: (head + unit * (decoder.longest // len(unit)))[: decoder.longest - len(tail)] + tail,
         decoder.drawn | short,
@@ -64,6 +64,15 @@ def inputs(decoder: Target) -> st.SearchStrategy[bytes]:
     return st.one_of(*drawn, *([] if decoder.dear is None else [decoder.dear])).map(lambda d: d[: decoder.longest])
 
 
+def _altered(decoder: Target, data: bytes, rng: Random) -> bytes:
+    """As what it is, several times, or as bytes."""
+    if decoder.alter is None or not rng.randrange(4):
+        return mutated(data, rng)
+    for _ in range(rng.randint(1, 4)):
+        data = decoder.alter(data, rng)
+    return data
+
+
 def with_hypothesis(decoder: Target, seconds: float, first: int) -> tuple[int, list[Finding]]:
     """Inputs that were tried, and what was found: one input for each reason."""
     until = time.monotonic() + seconds
@@ -71,7 +80,7 @@ def with_hypothesis(decoder: Target, seconds: float, first: int) -> tuple[int, l
     found: dict[str, Finding] = {}
     dearest: list[tuple[float, bytes]] = [(0.0, b"")]
     again = st.builds(
-        lambda place, n: mutated(dearest[place % len(dearest)][1], Random(n))[: decoder.longest],
+        lambda place, n: _altered(decoder, dearest[place % len(dearest)][1], Random(n))[: decoder.longest],
         st.integers(0, DEAREST - 1),
         st.integers(0, 2**32),
     )

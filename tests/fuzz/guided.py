@@ -10,6 +10,7 @@ import sys
 import time
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 
 import atheris
 
@@ -36,7 +37,17 @@ def main() -> None:
         if not decoder.cost.allows(len(data), seconds, 0) and len(list(suspects.iterdir())) < KEPT:
             (suspects / sha256(data).hexdigest()[:16]).write_bytes(data)
 
-    atheris.Setup([sys.argv[0], *sys.argv[3:]], one)
+    def alter(data: bytes, most: int, seed: int) -> bytes:
+        rng = Random(seed)
+        if decoder.alter is None or not rng.randrange(4):
+            return bytes(atheris.Mutate(data, most))
+        return decoder.alter(data, rng)[:most]
+
+    arguments = [sys.argv[0], *sys.argv[3:]]
+    if decoder.alter is None:
+        atheris.Setup(arguments, one)
+    else:
+        atheris.Setup(arguments, one, custom_mutator=alter)
     atheris.Fuzz()
 
 

@@ -33,10 +33,13 @@ from tests.fuzz import (
     books,
     certificates,
     datagrams,
+    driven,
     endpoints,
     frames,
+    heads,
     hooking,
     members,
+    nameservers,
     providers,
     readers,
     telemetry,
@@ -44,12 +47,14 @@ from tests.fuzz import (
     told,
     words,
 )
-from tests.fuzz.bounds import ANY, INFLATING, LOCAL, MEMBERS, STRANGERS, VOUCHED, Cost
+from tests.fuzz.altering import altered
+from tests.fuzz.bounds import DRIVEN, HEARD, INFLATING, LOCAL, MEMBERS, RUN, STRANGERS, VOUCHED, Cost
 from tests.fuzz.dear import cbor_of, state_of
 from tests.wire.strategies import packets, states, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from random import Random
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ class Target:
     cost: Cost = STRANGERS
     dear: st.SearchStrategy[bytes] | None = None
     """Inputs made to cost much."""
+    alter: Callable[[bytes, Random], bytes] | None = None
+    """Alters one thing in an input as what it is, where bytes altered at random would seldom be one."""
 
     def run(self, data: bytes) -> bool:
         """Feed it; whether it took `data`. Raises only where the decoder crashes."""
@@ -79,6 +86,12 @@ class Target:
 TELEMETRY_BYTES = 64 * 1024
 """Of telemetry much more may come; what it costs is in proportion, up to limits that have tests of their own."""
 
+DNS_BYTES = 1_232
+"""What resolvers let a server send by UDP, since the flag day of 2020. dnspython asks for no more."""
+
+MDNS_BYTES = 9_000
+"""One message of mDNS (RFC 6762, section 17)."""
+
 large, wide = cbor_of(FRAME_LIMIT), state_of(SNAPSHOT_LIMIT)
 
 TARGETS: dict[str, Target] = {
@@ -86,7 +99,9 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target("datagram", datagrams.receive, WireError, datagrams.drawn, DATAGRAM_BYTES + 1),
         Target("packet", decode_packet, WireError, packets.map(encode_packet), FRAME_LIMIT, MEMBERS, large),
-        Target("member", members.hear, WireError, members.drawn, 4_000, ANY),
+        Target("member", members.hear, WireError, members.drawn, members.LONGEST, HEARD, alter=altered),
+        Target("sworn", members.hear_sworn, WireError, members.drawn, members.LONGEST, HEARD, alter=altered),
+        Target("driven", driven.drive, WireError, members.drawn, members.LONGEST, DRIVEN, alter=altered),
         Target("beats", unpack, WireError, tables.map(lambda told: pack(told.entries, 0.0)), FRAME_LIMIT, MEMBERS),
         Target("state", decode_state, WireError, states.map(encode_state), SNAPSHOT_LIMIT, MEMBERS, wide),
         Target("exporting", read_exporting, (), telling.bodies, SNAPSHOT_LIMIT, MEMBERS),
@@ -165,6 +180,11 @@ TARGETS: dict[str, Target] = {
         ),
         Target("exchanged", endpoints.session, endpoints.REFUSES, endpoints.sessions, SESSION_LIMIT, MEMBERS),
         Target("catalog", endpoints.catalog, endpoints.REFUSES_CATALOG, endpoints.catalogs, FRAME_LIMIT, MEMBERS),
+        Target("asked-http", heads.asked, heads.REFUSES_ASKED, heads.in_pieces, told.LONGEST, MEMBERS),
+        Target("posted", heads.posted, heads.REFUSES_POSTED, heads.in_pieces, told.LONGEST, RUN),
+        Target("read-http", heads.read, heads.REFUSES_READ, heads.said, told.LONGEST, MEMBERS),
+        Target("dns", nameservers.answered, nameservers.REFUSES, nameservers.answers, DNS_BYTES, RUN),
+        Target("mdns", nameservers.announced, (), nameservers.announcements, MDNS_BYTES, LOCAL),
         Target("contacts", endpoints.contacts, WireError, endpoints.said, SNAPSHOT_LIMIT, MEMBERS),
         Target("counts", providers.counts, (), providers.answers, FRAME_LIMIT, MEMBERS),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
@@ -117,3 +118,14 @@ def _process(pid: int, me: Process) -> Process:
     began = started(pid)
     assert began is not None
     return Process(me.machine, pid, began)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process write its name to a file")
+def test_a_process_whose_name_is_no_text_has_a_start_time_all_the_same() -> None:
+    comm = Path("/proc/self/comm")
+    before, began = comm.read_bytes(), started(os.getpid())
+    try:
+        comm.write_bytes(b"\xff) \xc3")
+        assert started(os.getpid()) == began
+    finally:
+        comm.write_bytes(before)

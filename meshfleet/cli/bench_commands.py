@@ -61,6 +61,24 @@ def bench_sim(
     print(msgspec.json.encode(results).decode() if as_json else summary(results))
 
 
+@app.command("pace")
+def bench_pace(
+    seeds: Annotated[int, typer.Option(min=1, max=1_000, metavar="N", help="Runs of each fleet.")] = 5,
+    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes. [one for each core]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What agents that say too much cost, and whether deaths are seen as soon: in the simulator."""
+    import msgspec
+
+    from meshfleet.cli.bench_pace import bench, summary
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    results = bench(range(seeds), jobs, say)
+    print(msgspec.json.encode(results).decode() if as_json else summary(results))
+
+
 @app.command("view")
 def bench_view(
     agents: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Agents in the fleet.")] = 1_000,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from meshfleet.sim.paces import PaceTold
     from meshfleet.sim.running import Report
     from meshfleet.sim.scenario import Scenario
 
@@ -54,6 +55,8 @@ def _figures(report: Report) -> Table:
     judged = report.detector == "meshfleet"
     if report.expect:
         table.add_row("expectations held", _count(held, len(report.expect), wrong=held < len(report.expect)))
+    for pace in report.pace:
+        table.add_row(f"pace[{pace.index}]", _pace(pace))
     table.add_row("wrongly called down", _count(report.false_down, wrong=judged and report.false_down > 0))
     table.add_row("deaths missed", _count(report.missed_down, wrong=judged and report.missed_down > 0))
     table.add_row("presumed of who was cut off", _count(report.presumed_wrong))
@@ -70,6 +73,15 @@ def _figures(report: Report) -> Table:
     return table
 
 
+def _pace(pace: PaceTold) -> Text:
+    """One line: how often, how evenly, and what was amiss."""
+    often = "nothing left" if pace.every is None else f"each {pace.every[0]:g} to {pace.every[2]:g} s"
+    shown = f"{often}, p99 {pace.late_p99} s late, {pace.bytes_per_node_s:,.0f} bytes/s a node"
+    if pace.slowest > 1:
+        shown += f", {pace.slowest:g} times as seldom at the end"
+    return Text("; ".join([shown, *pace.details]), style="" if pace.ok else "bold red")
+
+
 def _count(number: int, of: int | None = None, *, wrong: bool = False) -> Text:
     shown = f"{number}" if of is None else f"{number} of {of}"
     return Text(shown, style="bold red" if wrong else "")
@@ -78,6 +90,8 @@ def _count(number: int, of: int | None = None, *, wrong: bool = False) -> Text:
 def _amiss(scenario: Scenario, report: Report) -> list[RenderableType]:
     """What did not hold; who was wrongly called down, when and why."""
     lines: list[RenderableType] = []
+    if report.broken:
+        lines += [Text(), Text("an invariant broke, and ended the run", style="red"), _indented(report.broken)]
     for expect, held in zip(scenario.expect, report.expect, strict=True):
         if not held.ok:
             lines += [Text(), Text(f"expect[{held.index}] did not hold", style="red")]

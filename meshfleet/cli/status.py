@@ -187,6 +187,9 @@ def _itself(view: FleetView) -> Iterator[RenderableType]:
         both = f"; {' '.join(cut.bridges)} reach{'es' if len(cut.bridges) == 1 else ''} both" if cut.bridges else ""
         line = Text(f"nothing passes directly between {' '.join(cut.left)} and {' '.join(cut.right)}{both}")
         yield Padding(line, (0, 0, 0, 2), expand=False)
+    if me.slowed > 1:
+        line = Text(f"the fleet says too much: snapshots of agents here go {me.slowed:g} times as seldom")
+        yield Padding(line, (0, 0, 0, 2), expand=False)
     for source in me.sources:
         if source.problem is not None:
             line = Text.assemble((f"{source.name}", "yellow"), f": {source.problem}")

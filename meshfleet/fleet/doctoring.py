@@ -25,7 +25,7 @@ def find(seen: Seen) -> tuple[Finding, ...]:
         found = [_alone(seen)]
     else:
         found = [*_own_address(seen), *_udp(seen), *_mtu(seen), *_peers_address(seen), *_clock(seen)]
-    found += _name(seen)
+    found += [*_name(seen), *_overload(seen)]
     return tuple(sorted(found, key=lambda f: -f.severity.rank))
 
 
@@ -370,3 +370,20 @@ def _long(seconds: float) -> str:
 
 def _ahead(offset: float) -> str:
     return f"{_long(abs(offset))} {'ahead' if offset > 0 else 'behind'}"
+
+
+def _overload(seen: Seen) -> list[Finding]:
+    """That the fleet says more than it may."""
+    if seen.slowed <= 1:
+        return []
+    return [
+        Finding(
+            what=Ailment.OVERLOAD,
+            severity=Severity.WARNING,
+            text=f"The fleet says too much: snapshots of agents of {seen.node} go {seen.slowed:g} times as seldom as "
+            "usual, and so do everybody's. What agents show is as much older; who is there is seen as soon as ever.",
+            evidence=(f"more than {seen.state_rate:,.0f} bytes/s of snapshots (timing.state_rate)",),
+            do="Look for agents that change all the time (`meshfleet top`). Or set timing.snapshot_interval higher, on "
+            "all nodes; where every link and machine can carry more, timing.state_rate.",
+        )
+    ]

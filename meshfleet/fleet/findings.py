@@ -40,6 +40,7 @@ class Ailment(str, Enum):
     HIDDEN = "hidden"
     CLOCK = "clock"
     NAME = "name"
+    OVERLOAD = "overload"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,3 +115,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     usurper: str | None = None
     """Where a later life of this node's name listens."""
     why_alone: str | None = None
+    slowed: float = 1.0
+    """How many times as seldom as usual snapshots of its agents go."""
+    state_rate: float = 0.0
+    """What all may say together, in bytes of snapshots a second, before that begins."""

@@ -107,6 +107,9 @@ def _of_the_view(view: FleetView) -> Iterator[Measured]:
         "Lifeguard's local health score: 0 well, 8 worst.", (), "{score}",
     )  # fmt: skip
     yield Measured(health, (Point((), served_by.local_health),))
+    slowed = "How many times as seldom as usual snapshots of agents here go, where the fleet says too much; 1 is well."
+    slow = Family("meshfleet_snapshot_slowing", "meshfleet.snapshot.slowing", Kind.GAUGE, slowed, (), "{times}")
+    yield Measured(slow, (Point((), served_by.slowed),))
     late = "By how much timers came late of late."
     lag = Family("meshfleet_loop_lag_seconds", "meshfleet.loop.lag", Kind.GAUGE, late, (), "s")
     yield Measured(lag, (Point((), served_by.loop_lag_ms / 1000),))

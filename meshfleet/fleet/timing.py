@@ -75,6 +75,11 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How often an agent's snapshot goes to the mesh at most; the newest wins, the first change goes at once. What an
     agent shows is as much older at worst. At 128 nodes each snapshot costs every node some 600 bytes."""
 
+    state_rate: float = 1_000_000.0
+    """Bytes of snapshots a second, of the whole fleet, above which every node slows its own agents' snapshots down.
+    Each node carries all of them: 1 MB is some 1,700 datagrams, about what half a core seals and opens. Lower where
+    links or machines are small: below a third of what the narrowest link of the fleet carries."""
+
     retransmit: int = 5
     """Each rumor is sent retransmit × ceil(log10(n + 2)) times by each member (SWIM section 4.1, bounded piggyback).
     memberlist sends 4. With 3, one of four others missed a rumor in 7 of 100 cases, until the next push-pull."""

@@ -35,6 +35,8 @@ class ServedBy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where nothing passes directly between nodes that are both heard of, over somebody who reaches either side."""
     sources: tuple[SourceTold, ...] = ()
     """Where it looks for nodes and agents, and what is wrong there."""
+    slowed: float = 1.0
+    """How many times as seldom as usual its agents' snapshots go to the mesh, where the fleet says too much."""
 
 
 class NodeView(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -53,10 +53,6 @@ same."""
 RELAY_BURST = 262_144
 """How many of them may come at once: a few of the largest frames."""
 
-STATE_RATE = 1_000_000
-"""Bytes of snapshots that a member sends in a second, its own and others', before it slows its agents down: some 1,700
-datagrams, about what half a core seals and opens."""
-
 REPLICA_BYTES = 64 * 1024 * 1024
 """Snapshots held of the whole fleet. At it, snapshots of agents not held yet are refused: `refused_snapshot`."""
 

@@ -46,7 +46,7 @@ from meshfleet.gossip.rules import MESHFLEET, Rules
 from meshfleet.gossip.rumors import Measure, Rumors
 from meshfleet.gossip.spread import Spread
 from meshfleet.gossip.sums import Sums
-from meshfleet.gossip.timers import Timers
+from meshfleet.gossip.timers import Timer, Timers
 from meshfleet.gossip.vouching import Vouching
 from meshfleet.gossip.ways import Ways
 
@@ -103,7 +103,9 @@ class Member:
         self.outcasts = Outcasts(self.counts)
         self.asked = Asked(self.counts)
         self.ways = Ways(name, self.roster, self.counts)
-        self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts, self.ways)
+        self.outbox = Outbox(measure, overhead, self.rumors, self.beats, self.counts, self.ways, timing.state_rate)
+        self._goes_on: Timer | None = None
+        """When what was left in the outbox goes."""
         self.relays = Relays(
             name, info.host, timing, self.roster, self.outbox, self.timers, rng, self.counts, self._name_relays
         )
@@ -158,7 +160,12 @@ class Member:
 
     def outgoing(self, now: float) -> list[Outgoing]:
         """What is to be sent now. Each is handed out once."""
-        return self.outbox.drain(len(self.roster), self.listening.at(now)) if self.outbox.waiting else []
+        if not self.outbox.waiting:
+            return []
+        out = self.outbox.drain(len(self.roster), self.listening.at(now))
+        if (wait := self.outbox.wait) is not None and (self._goes_on is None or self._goes_on.action is None):
+            self._goes_on = self.timers.at(now + wait, self._go_on)
+        return out
 
     def envelope(self, messages: tuple[Message, ...], now: float, wall_ms: int) -> Packet:
         """The packet that carries `messages`: every one is also a heartbeat."""
@@ -344,6 +351,10 @@ class Member:
         self.judging.loop_lag = seconds
 
     # Inside
+
+    def _go_on(self, now: float) -> None:
+        """There is room again; what is outgoing is fetched after every timer."""
+        self._goes_on = None
 
     def _publish(self, agent: AgentId, body: bytes, now: float) -> None:
         self.spread.push(self.replica.publish(agent, body), self.listening.at(now), now)

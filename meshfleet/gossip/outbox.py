@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import Address, NodeName
+from meshfleet.gossip.budget import Budget
 from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, OUTBOX, STATE_OUTBOX, Counts
 from meshfleet.gossip.messages import Delta, Message, RollAnswer, SnapshotMessage, Via
 from meshfleet.gossip.orders import DropStream, KeepStream, Outgoing, SendPacket, TryConnect
@@ -36,9 +37,20 @@ class Outbox:
     """
 
     def __init__(
-        self, measure: Measure, overhead: int, rumors: Rumors, beats: Heartbeats, counts: Counts, ways: Ways
+        self,
+        measure: Measure,
+        overhead: int,
+        rumors: Rumors,
+        beats: Heartbeats,
+        counts: Counts,
+        ways: Ways,
+        state_rate: float,
     ) -> None:
         self.ways = ways
+        self._budget = Budget(state_rate)
+        self._late: deque[tuple[_Place, Message, int]] = deque()
+        """State traffic beyond the budget: it goes when there is room, in its order."""
+        self._late_bytes = 0
         self._measure = measure
         self._overhead = overhead
         self._datagram_room = DATAGRAM_BYTES - overhead
@@ -51,8 +63,6 @@ class Outbox:
         """Messages and orders that were not handed out yet."""
         self._states = 0
         """How many of them are state traffic."""
-        self.state_bytes = 0
-        """Bytes of that so far."""
         self.datagrams = 0
         """How many have been handed out."""
 
@@ -95,8 +105,14 @@ class Outbox:
         self._order(DropStream(name))
 
     def drain(self, members: int, at: float) -> list[Outgoing]:
-        """Everything that waits, packed. Afterwards nothing waits. `members` are known; `at` is listening seconds."""
-        waiting, self._messages, self.waiting, self._states = self._messages, {}, 0, 0
+        """Everything that waits, packed. Afterwards nothing waits but state traffic beyond the budget, for `wait`
+        seconds. `members` are known; `at` is listening seconds."""
+        self._budget.fill(at)
+        while self._late and self._budget.take(self._late[0][2]):
+            place, message, size = self._late.popleft()
+            self._late_bytes -= size
+            self._messages.setdefault(place, []).append((message, size))
+        waiting, self._messages, self.waiting, self._states = self._messages, {}, len(self._late), len(self._late)
         out: list[Outgoing] = [*self._orders]
         self._orders.clear()
         for (host, port, to, via), messages in waiting.items():
@@ -135,12 +151,29 @@ class Outbox:
             if self._states >= STATE_OUTBOX:
                 self._counts["dropped_state"] += 1
                 return
+            late = self._late or not self._budget.take(size)
+            if late and isinstance(message, Delta):
+                self._counts["unanswered_want"] += 1
+                return
+            if late and self._late_bytes + size > self._budget.longest:
+                self._counts["dropped_state"] += 1
+                return
             self._states += 1
-            self.state_bytes += size
+            if late:
+                self._counts["late_state"] += 1
+                self._late.append((place, message, size))
+                self._late_bytes += size
+                self.waiting += 1
+                return
         if self.waiting >= OUTBOX:
             self._make_room()
         self._messages.setdefault(place, []).append((message, size))
         self.waiting += 1
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds until some of what is left may go; None where nothing is."""
+        return self._budget.wait + 1e-3 if self._late else None
 
     def _order(self, order: TryConnect | KeepStream | DropStream) -> None:
         if self.waiting >= OUTBOX:
@@ -153,6 +186,9 @@ class Outbox:
         self.waiting -= 1
         if self._orders:
             self._orders.popleft()
+            return
+        if not self._messages:
+            self._late_bytes -= self._late.popleft()[2]
             return
         place = next(iter(self._messages))
         self._messages[place].pop(0)

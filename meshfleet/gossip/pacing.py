@@ -2,16 +2,27 @@
 
 The first change goes at once. What comes sooner than the next may go is held, and replaced by what is newer; so an
 agent that changes 50 times a second costs what one costs that changes once, and is shown 1 s late at most; by its own
-node, at once. Everybody hands on everybody's snapshots, so each sees by its own datagrams how much the fleet says: over
-STATE_RATE each slows its own agents down by as much, all alike, and says so. Probes and heartbeats are no part of that.
+node, at once.
+
+Everybody receives everybody's snapshots, so each sees for itself, and all see the same, how much the fleet says. Above
+`state_rate` each slows its own agents down, and says so. Two things make that even and steady (docs/design.md has the
+figures):
+
+- The slowing forgets a little of itself each second. Without that two nodes that once differed, since one began later
+  or was cut off, would differ for ever: each multiplies by the same. (Chiu and Jain, 1989: multiplying alone never
+  becomes fair.)
+- Agents wait in time that runs slower, not until a moment that was set. So when the pace changes, what is sent changes
+  with it at once, and nothing is measured that was decided long ago.
+
+Probes and heartbeats are no part of it.
 """
 
 from __future__ import annotations
 
+from math import exp, log
 from typing import TYPE_CHECKING
 
 from meshfleet.gossip.events import Paced
-from meshfleet.gossip.limits import STATE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +38,28 @@ LOOK_EVERY = 1.0
 
 MOST = 60.0
 """How much slower snapshots get at most: once a minute is still a sign of what an agent does."""
+
+GAIN = 0.3
+"""By what power of e snapshots go more seldom for each second's worth of `state_rate` too much: a tenfold demand is met
+in some seven seconds, and what comes three seconds late, as long states do, which are fetched, does not make it
+swing."""
+
+FORGETS = 0.03
+"""Part of that power which is forgotten each second: half of a difference between two nodes in 23 s. The price is a
+rate that settles above `state_rate`: by 7 % at twice as slow, by 23 % at ten times."""
+
+BURST = 2.0
+"""How much too much is believed, in `state_rate`: a newcomer is told the whole fleet's snapshots at once. While
+all have a budget (gossip/budget.py) no more than twice as much as there may be comes for long."""
+
+LONG = 5.0
+"""Seconds that a look stands for at most: after a stop of the process the rate is an average of nothing."""
+
+NOTABLE = 1.1
+"""From here on it is said that snapshots are slowed down."""
+
+LASTING = 5
+"""Looks for which that must have been so, or over, before it is said: one burst is not worth a line."""
 
 
 class Pacing:
@@ -46,44 +79,66 @@ class Pacing:
         self._go = go
         self._emit = emit
         self._went: dict[AgentId, tuple[float, bool]] = {}
-        """When each agent's last one went, and whether it withdrew it. Those that may go at once are left out."""
+        """At what turn each agent's last one went, and whether it withdrew it. Those that may go at once are left
+        out."""
         self._held: dict[AgentId, bytes] = {}
         self.stretch = 1.0
         """How many times as long as usual an agent waits."""
+        self._turn = 0.0
+        """Seconds that agents have waited, as the stretch has it: it passes more slowly than time."""
+        self._turned_at = 0.0
         self._looked_at = 0.0
         self._said = 0
+        self.is_slow = False
+        """Whether it has been said that snapshots are slowed down."""
+        self._otherwise = 0
+        """Looks at which that was not so, or not so yet, in a row."""
 
     def publish(self, agent: AgentId, body: bytes, now: float) -> None:
         """An agent of mine has a newer state. Withdrawing it goes at once, but not over and over."""
         went, withdrew = self._went.get(agent, (-1e18, False))
-        if now - went >= self._pause or (not body and not withdrew):
+        left = self._left(went, now)
+        if left <= 0 or (not body and not withdrew):
             self._send(agent, body, now)
             return
         self._counts["held_snapshot"] += 1
         waits = agent in self._held
         self._held[agent] = body
         if not waits:
-            self._timers.at(went + self._pause, lambda t: self._due(agent, t))
+            self._wait(agent, left, now)
 
     def held(self, agent: AgentId) -> bytes:
         """The state of an agent of mine that waits for its turn; empty where none does. I know it already."""
         return self._held.get(agent, b"")
 
     @property
-    def _pause(self) -> float:
-        return self._timing.snapshot_interval * self.stretch
+    def told(self) -> float:
+        """How many times as seldom as usual my agents' snapshots go, for people: 1 until that has lasted."""
+        return round(self.stretch, 1) if self.is_slow else 1.0
+
+    def _left(self, went: float, now: float) -> float:
+        """Seconds until an agent may go whose last went at that turn, at the pace of now."""
+        self._turn += (now - self._turned_at) / self.stretch
+        self._turned_at = now
+        return (went + self._timing.snapshot_interval - self._turn) * self.stretch - EARLY
+
+    def _wait(self, agent: AgentId, left: float, now: float) -> None:
+        """The pace may change meanwhile, so it is looked at again no later than that is."""
+        self._timers.at(now + min(max(left, 0.0) + EARLY, LOOK_EVERY), lambda t: self._due(agent, t))
 
     def _send(self, agent: AgentId, body: bytes, now: float) -> None:
         self._held.pop(agent, None)
-        self._went[agent] = (now, not body)
+        self._left(0.0, now)
+        self._went[agent] = (self._turn, not body)
         self._go(agent, body, now)
 
     def _due(self, agent: AgentId, now: float) -> None:
         if agent not in self._held:
             return
         went, _ = self._went.get(agent, (-1e18, False))
-        if now < went + self._pause - 1e-6:  # it went in the meantime, or all were slowed down
-            self._timers.at(went + self._pause, lambda t: self._due(agent, t))
+        left = self._left(went, now)
+        if left > 0:  # it went in the meantime, or all were slowed down
+            self._wait(agent, left, now)
             return
         self._send(agent, self._held[agent], now)
 
@@ -93,20 +148,31 @@ class Pacing:
             self._send(agent, body, now)
 
     def look(self, said: int, now: float) -> None:
-        """Each round: `said` bytes of snapshots have been sent so far, mine and others'."""
+        """Each round: the fleet has said `said` bytes of snapshots so far, mine among them."""
         if now - self._looked_at < LOOK_EVERY:
             return
         over = [
-            agent for agent, (went, _) in self._went.items() if now - went >= self._pause and agent not in self._held
+            agent for agent, (went, _) in self._went.items() if agent not in self._held and self._left(went, now) <= 0
         ]
         for agent in over:
             del self._went[agent]
+        self._left(0.0, now)  # what has passed, has passed at the pace until now
+        passed = min(now - self._looked_at, LONG)
         rate = (said - self._said) / (now - self._looked_at)
         self._said, self._looked_at = said, now
-        before = self.stretch
-        self.stretch = min(MOST, max(1.0, before * min(2.0, rate / STATE_RATE) if rate else 1.0))
-        if before == 1.0 and self.stretch > 1.0:
-            self._counts["slowed_snapshots"] += 1
-            self._emit(Paced(self.stretch))
-        elif before > 1.0 and self.stretch == 1.0:
-            self._emit(Paced(1.0))
+        excess = min(BURST, rate / self._timing.state_rate - 1)
+        power = log(self.stretch) * (1 - FORGETS * passed) + GAIN * excess * passed
+        self.stretch = exp(min(log(MOST), max(0.0, power)))
+        self._say(self.stretch >= NOTABLE if not self.is_slow else self.stretch > 1.0)
+
+    def _say(self, slow: bool) -> None:
+        self._otherwise = self._otherwise + 1 if slow is not self.is_slow else 0
+        if self._otherwise < LASTING:
+            return
+        self.is_slow, self._otherwise = slow, 0
+        self._counts["slowed_snapshots"] += slow
+        self._emit(Paced(self.stretch if slow else 1.0))
+
+
+EARLY = 1e-6
+"""Seconds by which a turn may be early: what floats lose."""

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+BESIDE = 200
+"""Bytes that a snapshot takes on its way beside its body: names, signature, head and seal."""
+
+
 class Shelf:
     """All that is held of one node's agents."""
 
@@ -127,6 +131,8 @@ class Replica:
         self._seq = 0
         self.version = 0
         """Grows whenever what is held may have changed."""
+        self.said = 0
+        """Bytes of snapshots that were news so far, everybody's, mine among them: as many for each that was there."""
 
     def shelf(self, node: str) -> Shelf | None:
         """The shelf of one node, if anything is known of it."""
@@ -156,6 +162,7 @@ class Replica:
         others = max((s.seq for s in shelf.held.values() if s.agent != agent), default=0)
         snapshot = self._sign(Snapshot(self._me, Epoch(shelf.epoch), self._seq, others, shelf.floor, agent, body))
         shelf.add(snapshot)
+        self.said += len(body) + BESIDE
         return snapshot
 
     def begin_life(self, epoch: int) -> list[Snapshot]:
@@ -183,7 +190,9 @@ class Replica:
             self._counts["refused_snapshot"] += 1
             return False
         self.version += 1
-        return shelf.add(snapshot)
+        news = shelf.add(snapshot)
+        self.said += (len(snapshot.body) + BESIDE) * news
+        return news
 
     def apply(self, delta: Delta) -> list[Snapshot]:
         """Hold what a delta brings; what of it was news."""

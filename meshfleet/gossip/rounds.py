@@ -100,7 +100,7 @@ class Rounds:
     def _gossip(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
         member.judging.review(now)
-        member.pacing.look(member.outbox.state_bytes, now)
+        member.pacing.look(member.replica.said, now)
         self._ask_who_came_back(at)
         self._call_last(at)
         called = self._call_round(at)

@@ -132,7 +132,7 @@ class Spread:
             (record, SnapshotMessage(snapshot, ends, beat.counter, age, beat.proof))
             for record, ends in self._roster.share_out(until, self._timing.shares, but=snapshot.node, whole=whole)
         ]
-        if told and self._is_to_be_told(at, now):
+        if told and self._outbox.wait is None and self._is_to_be_told(at, now):
             self._steps.take(told, now)
             return
         for record, message in told:

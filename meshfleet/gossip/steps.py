@@ -84,6 +84,9 @@ class Steps:
 
     def _look(self, steps: list[Step], now: float) -> None:
         """What did not arrive by now is sent again."""
+        if (wait := self._outbox.wait) is not None:  # they may not have left yet
+            self._timers.at(now + wait + MOST_WAIT, lambda t: self._look(steps, t))
+            return
         again: list[Step] = []
         for step in [step for step in steps if not step.arrived]:
             if step.tries >= TRIES:  # told late it still says how long that takes

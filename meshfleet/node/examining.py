@@ -41,6 +41,8 @@ async def examine(
         peers=tuple([_peer(member, record, tested.get(record.name)) for record in heard]),
         usurper=None if usurper is None else _address(*usurper),
         why_alone=why_alone,
+        slowed=member.pacing.told,
+        state_rate=member.timing.state_rate,
     )
     reported = tuple(sorted(name for name, path in tested.items() if path.reported))
     return msgspec.structs.replace(diagnosis, peers=len(heard), tested=reported, findings=find(seen))

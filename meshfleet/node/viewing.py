@@ -119,6 +119,7 @@ class Viewing:
             islands=tuple(tuple(NodeName(name) for name in island) for island in islands),
             cuts=member.rows.cuts(),
             sources=sources,
+            slowed=member.pacing.told,
         )
 
     def _streams_alone(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import msgspec
 
 from meshfleet.sim.faults import (
     AgentExit,
+    Chatter,
     Crash,
     Fault,
     HostDown,
@@ -78,6 +79,8 @@ def check(scenario: Scenario, cast: Cast) -> None:
         subjects = cast.select(expect.subjects, f"expect[{i}].subjects") if expect.subjects else ()
         if subjects and not any(subject.partition("/")[0] != by for by in observers for subject in subjects):
             raise ScenarioError(f"expect[{i}].subjects: {subjects[0]} is the observer; nobody is asked about himself.")
+    for i, pace in enumerate(scenario.pace):
+        cast.agents_of(pace.agents, f"pace[{i}].agents")
 
 
 def _holds(scenario: Scenario, cast: Cast, i: int, fault: Fault) -> Iterator[Hold]:
@@ -96,7 +99,7 @@ def _holds(scenario: Scenario, cast: Cast, i: int, fault: Fault) -> Iterator[Hol
         case Join():
             names = tuple(f"n{number:03}" for number in newcomers(scenario)[i])
             begin, end = 0.0, fault.at
-        case AgentExit():
+        case AgentExit() | Chatter():
             names = cast.agents_of(fault.agents, f"fault[{i}].agents")
         case Partition():
             seen: dict[str, int] = {}

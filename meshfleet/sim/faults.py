@@ -6,6 +6,11 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
+from meshfleet.fleet.state import SNAPSHOT_LIMIT
+
+BODY = 400
+"""Bytes of a snapshot's state where nothing else is said: what the benchmarks of real processes use."""
+
 LONGEST = 1e7
 """Seconds: no time in a scenario is longer, and none is infinite."""
 
@@ -132,6 +137,14 @@ class AgentExit(_Fault, frozen=True, kw_only=True, tag="agent_exit"):
     code: Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)] = 0
 
 
+class Chatter(_Fault, frozen=True, kw_only=True, tag="chatter", rename={"size": "bytes"}):
+    """Agents say more: a change each `every` seconds, of states that take `bytes`."""
+
+    agents: Names
+    every: Annotated[float, msgspec.Meta(ge=0.001, le=LONGEST)]
+    size: Annotated[int, msgspec.Meta(ge=BODY, le=SNAPSHOT_LIMIT)] = BODY
+
+
 class Move(_Fault, frozen=True, kw_only=True, tag="move"):
     """Back at a new address, in a new life; the old address goes silent, or to a node of another fleet."""
 
@@ -171,6 +184,7 @@ Fault: TypeAlias = (
     | Starve
     | Suspend
     | AgentExit
+    | Chatter
     | Move
     | Skew
     | OutboundOnly
@@ -178,5 +192,5 @@ Fault: TypeAlias = (
 
 KINDS = (
     "crash", "leave", "join", "host_down", "partition", "cut", "flap", "degrade", "udp_blocked", "nic_down", "pause",
-    "starve", "suspend", "agent_exit", "move", "skew", "outbound_only",
+    "starve", "suspend", "agent_exit", "chatter", "move", "skew", "outbound_only",
 )  # fmt: skip

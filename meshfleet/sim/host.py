@@ -6,14 +6,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from meshfleet.sim.network import MICROSECONDS
+from meshfleet.sim.queueing import RECEIVE_BUFFER
 
 if TYPE_CHECKING:
     from meshfleet.fleet.names import Address
     from meshfleet.gossip.member import Member
     from meshfleet.gossip.messages import Packet, Via
-
-RECEIVE_BUFFER = 600
-"""Packets that a kernel holds for a process that does not read: some 200 KiB of small datagrams, Linux's default."""
+    from meshfleet.sim.queueing import Capacity
 
 BACKLOG = 4_096
 """Connections that a kernel accepts for a process that does not come round to it."""
@@ -64,6 +63,8 @@ class Host:
         self._wall_since_us = 0
         self.held: deque[tuple[Packet, Address, Via]] = deque()
         self.held_lost = 0
+        self.capacity: Capacity | None = None
+        """What its machine can do; None: anything, at once."""
         self.accepted_unread = 0
         self.streams: dict[int, int] = {}
         """Peer's number -> number of the connection."""

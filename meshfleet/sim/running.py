@@ -10,14 +10,15 @@ import msgspec
 
 from meshfleet import __version__
 from meshfleet.fleet.presence import Presence
-from meshfleet.sim.agents import BODY
 from meshfleet.sim.baselines import DETECTORS
 from meshfleet.sim.expect import Held, check
-from meshfleet.sim.faults import Starve
+from meshfleet.sim.faults import BODY, Starve
 from meshfleet.sim.invariants import Broken, Guard
 from meshfleet.sim.liveness import Latest, amiss, claims_taken_before, missed, snapshots_taken_before
 from meshfleet.sim.marks import SUSPICIOUS, Marks, Overheard
 from meshfleet.sim.network import MICROSECONDS
+from meshfleet.sim.paces import Paces, PaceTold
+from meshfleet.sim.queueing import Capacity
 from meshfleet.sim.scenario import Scenario, ScenarioError
 from meshfleet.sim.score import Score, shares
 from meshfleet.sim.staging import Stage
@@ -58,6 +59,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     cost: dict[str, float]
     confusion: dict[str, dict[str, float]]
     expect: tuple[Held, ...]
+    pace: tuple[PaceTold, ...] = ()
+    """What came of each expectation of pace."""
     details: tuple[str, ...] = ()
     broken: str = ""
     """The invariant that broke, and ended the run: when, who, of whom, what."""
@@ -69,7 +72,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def showed_nothing(self) -> bool:
         """Whether nothing was put to the test: no expectation, and nothing went wrong."""
-        return self.ok and not self.expect and not any(mark in self.marks for mark in SUSPICIOUS)
+        return self.ok and not (self.expect or self.pace) and not any(mark in self.marks for mark in SUSPICIOUS)
 
 
 class Run:
@@ -91,6 +94,9 @@ class Run:
         timing = scenario.patience()
         self.score = Score(timing)
         self.score.views = Views(wanted(scenario.expect, self._stage.cast))
+        end_us = round(scenario.duration * MICROSECONDS)
+        self._paces = Paces(scenario.pace, self._stage.cast, end_us)
+        self.score.paces = self._paces if scenario.pace else None
         self._marks = Marks()
         guard = Guard(self.score, self._marks)
         watcher = guard if record is None else record.beside(guard)
@@ -100,6 +106,7 @@ class Run:
         if record is not None:
             record.attach(self.world)
         self._stage.set_on(self.world)
+        self._paces.attach(self.world)
 
     def _world(
         self, timing: Timing, watcher: Watcher, rules: Rules | None, world: type[Overheard]
@@ -114,6 +121,11 @@ class Run:
             raise ScenarioError(
                 f"{scenario.name}: the detector {scenario.detector!r} is there for comparison in mode 'core'; "
                 "the nodes of mode 'stack' judge by meshfleet's rules alone."
+            )
+        if Capacity.of(scenario.fleet) is not None:
+            raise ScenarioError(
+                f"{scenario.name}: fleet.bandwidth and fleet.packet_cost are of core mode; in mode 'stack' leave them "
+                "out: there a node takes the time that it takes."
             )
         for i, fault in enumerate(scenario.fault):
             if isinstance(fault, Starve) and fault.packets is not None:
@@ -144,7 +156,7 @@ class Run:
             check(i, expect, self._stage.cast, self.score, self._stage.silent, end_us)
             for i, expect in enumerate(self._scenario.expect)
         )
-        score, plan = self.score, self._scenario
+        score, plan, paces = self.score, self._scenario, self._paces.told()
         return Report(
             scenario=plan.name,
             seed=self._seed,
@@ -153,6 +165,7 @@ class Run:
             detector=plan.detector,
             ok=not (broken or live)
             and all(h.ok for h in held)
+            and all(p.ok for p in paces)
             and not (plan.detector == "meshfleet" and (score.false_down or missed)),
             trace_sha256=self.world.trace.hexdigest(),
             virtual_s=plan.duration,
@@ -166,6 +179,7 @@ class Run:
             cost=self._cost(),
             confusion=_table(score),
             expect=held,
+            pace=paces,
             details=(*score.details, *dead[:20]),
             broken=broken,
             liveness=tuple(live[:20]),

@@ -35,6 +35,12 @@ class FleetPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     update_every: Annotated[float, msgspec.Meta(ge=0.001, le=LONGEST)] = 2.0
     zones: dict[str, Names] = {}
     hosts: dict[str, Names] = {}
+    bandwidth: Annotated[float, msgspec.Meta(ge=1_000, le=1e12)] | None = None
+    """Bytes a second out of each node's machine; None: no end of it."""
+    buffer: Annotated[float, msgspec.Meta(ge=1_500, le=1e9)] = 262_144.0
+    """Bytes that wait there; what comes then is lost."""
+    packet_cost: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    """Seconds that a node's process takes to read one packet. 600 wait; what comes then is lost."""
 
 
 class Between(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +80,25 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"s
     standing: Standing | tuple[Standing, ...] = ()
 
 
+class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"start": "from", "end": "to"}):
+    """How often snapshots of agents must leave for the mesh, how evenly, how soon they must be everywhere, and at what
+    cost."""
+
+    agents: Names
+    start: Seconds = 0.0
+    end: Seconds | None = None
+    every: tuple[Span, Span] | None = None
+    """The shortest and the longest mean interval that any of them may have."""
+    uneven: Annotated[float, msgspec.Meta(ge=1, le=1_000)] | None = None
+    """How many times as long as the fastest of them the slowest may wait, in the mean."""
+    late: Span | None = None
+    """Seconds in which 99 of 100 of their snapshots must be at each other node."""
+    bytes: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """What a node may send in a second, in the mean, whatever it is."""
+    says: bool | None = None
+    """Whether the nodes that carry them must say, at the end, that they slow them down; false: none may."""
+
+
 class Liveness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"start": "from"}):
     """What must come right after the faults: from `from` on the core runs, and its nodes reach each other well."""
 
@@ -98,6 +123,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     network: NetworkPlan = NetworkPlan()
     fault: tuple[Fault, ...] = ()
     expect: tuple[Expect, ...] = ()
+    pace: tuple[Pace, ...] = ()
     liveness: Liveness | None = None
     seed: int = 0
     """The seed that it is run with where none is given: for plans that are kept because of what one seed showed."""
@@ -178,8 +204,21 @@ def _check_times(scenario: Scenario, where: str) -> None:
             raise ScenarioError(f"{path} expects nothing. Give never, reach or standing.")
         if (expect.never or expect.reach) and not expect.subjects:
             raise ScenarioError(f"{path}.subjects is missing: of whom is it to be said?")
+    for i, pace in enumerate(scenario.pace):
+        _check_pace(pace, scenario.duration, f"{where}: pace[{i}]")
     if (live := scenario.liveness) is not None:
         _in_time(live.start + max(live.within, live.deaths_within), scenario.duration, f"{where}: liveness")
+
+
+def _check_pace(pace: Pace, duration: float, path: str) -> None:
+    end = duration if pace.end is None else pace.end
+    _in_time(end, duration, f"{path}.to")
+    if pace.start >= end:
+        raise ScenarioError(f"{path}.from is {pace.start}, not before the end at {end}: nothing would be measured.")
+    if pace.every is not None and pace.every[0] > pace.every[1]:
+        raise ScenarioError(f"{path}.every is from {pace.every[0]} to {pace.every[1]}: the shorter one comes first.")
+    if {pace.every, pace.uneven, pace.late, pace.bytes, pace.says} == {None}:
+        raise ScenarioError(f"{path} expects nothing. Give every, uneven, late, bytes or says.")
 
 
 def _check_fault(fault: Fault, path: str) -> None:
@@ -226,5 +265,12 @@ def _keys(data: dict[str, object], place: str) -> list[str]:
         given = faults[int(place[len("fault[") : -1])] if isinstance(faults, list) else {}
         kind = next((k for k in Fault.__args__ if k.__struct_config__.tag == given.get("kind")), None)
         return ["kind", *(kind.__struct_encode_fields__ if kind is not None else ())]
-    structs = {"": Scenario, "fleet": FleetPlan, "network": NetworkPlan, "network.between": Between, "expect": Expect}
+    structs = {
+        "": Scenario,
+        "fleet": FleetPlan,
+        "network": NetworkPlan,
+        "network.between": Between,
+        "expect": Expect,
+        "pace": Pace,
+    }
     return list(structs[table].__struct_encode_fields__) if table in structs else []

@@ -17,6 +17,7 @@ from meshfleet.sim.views import Views
 if TYPE_CHECKING:
     from meshfleet.fleet.timing import Timing
     from meshfleet.sim.host import Host
+    from meshfleet.sim.paces import Paces
     from meshfleet.sim.staging import Theatre
 
 DEAD = (Truth.EXITED, Truth.HOST_DOWN)
@@ -76,6 +77,7 @@ class Score:
         self.reasons: dict[tuple[int, str, int], tuple[str, ...]] = {}
         """Observer, of whom, when -> why it said so."""
         self.views = Views({})
+        self.paces: Paces | None = None
         self._unknown_since: dict[tuple[int, int], list[int]] = {}
         """Observer and subject -> when the observer began lives in which it did not know the subject yet."""
         self._died_at_us: dict[int, int] = {}
@@ -121,6 +123,8 @@ class Score:
                 self.reasons[host.number, host.name, now_us] = event.now.reasons
             case Arrived():
                 self.arrived += 1
+                if self.paces is not None:
+                    self.paces.arrived(event.snapshot, now_us)
                 snapshot = event.snapshot
                 began = self._published_us.get((snapshot.node, snapshot.epoch, snapshot.seq))
                 if began is not None:

@@ -9,10 +9,10 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from meshfleet.sim.agents import exited, working
 from meshfleet.sim.checking import check
 from meshfleet.sim.faults import (
     AgentExit,
+    Chatter,
     Crash,
     Cut,
     Degrade,
@@ -32,10 +32,13 @@ from meshfleet.sim.faults import (
     UdpBlocked,
 )
 from meshfleet.sim.network import MICROSECONDS, Barrier, Network, Quality, Worse
+from meshfleet.sim.queueing import Capacity
 from meshfleet.sim.scenario import Scenario, ScenarioError
 from meshfleet.sim.selectors import cast, newcomers
+from meshfleet.sim.talking import Talking
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable
 
     from meshfleet.sim.expect import Span
@@ -55,6 +58,11 @@ class Theatre(Protocol):
     @property
     def now_us(self) -> int:
         """What time it is."""
+        ...
+
+    @property
+    def bytes_sent(self) -> Counter[int]:
+        """How many bytes each host has sent."""
         ...
 
     @property
@@ -141,19 +149,18 @@ class Stage:
         self.network = Network(
             Quality.of(plan.delay, plan.loss, plan.duplicate, plan.reorder), Random(f"{seed}/network")
         )
-        self._agents = Random(f"{seed}/agents")
+        self._talking = Talking(scenario.fleet, Random(f"{seed}/agents"))
         self._stage = Random(f"{seed}/stage")
         self.silent: dict[int, list[Span]] = {}
         """When each host's process does not run, by the faults planned for it."""
-        self._exited: set[str] = set()
-        self._bodies: dict[str, bytes] = {}
         self.world: Theatre
 
     def set_on(self, world: Theatre) -> None:
         """Hosts, links, the first nodes, and every fault at its time."""
-        self.world = world
+        self.world = self._talking.world = world
         for name in self.cast.nodes:
-            self.world.add(name, self.cast.hosts[name], self.cast.zones.get(name))
+            added = self.world.add(name, self.cast.hosts[name], self.cast.zones.get(name))
+            added.capacity = Capacity.of(self._scenario.fleet)
         for i, between in enumerate(self._scenario.network.between):
             path = f"network.between[{i}]"
             usual = self._scenario.network
@@ -170,7 +177,7 @@ class Stage:
         for host in self.world.hosts[: self._scenario.fleet.nodes]:
             first = self.world.hosts[0]
             self.world.start(host, None if host is first else first)
-            self._start_agents(host)
+            self._talking.begin(host)
         for i, fault in enumerate(self._scenario.fault):
             self._plan(fault, f"fault[{i}]")
         for i, numbers in newcomers(self._scenario).items():
@@ -178,22 +185,6 @@ class Stage:
             for number in numbers:
                 self.world.at(begin, self._restart, self.world.hosts[number])
                 self.silent.setdefault(number, []).append((0, begin))
-
-    # Agents
-
-    def _start_agents(self, host: Host) -> None:
-        every = round(self._scenario.fleet.update_every * MICROSECONDS)
-        for i in range(self._scenario.fleet.agents_per_node):
-            first = round(self._agents.random() * every)
-            agent = f"{host.name}/a{i}"
-            self._bodies[agent] = working(agent)
-            self.world.after(first, self._update, host, host.epoch, agent, every)
-
-    def _update(self, host: Host, epoch: int, agent: str, every: int) -> None:
-        if host.epoch != epoch or agent in self._exited:
-            return
-        self.world.publish(host, agent, self._bodies[agent])
-        self.world.after(round(every * self._agents.uniform(0.9, 1.1)), self._update, host, epoch, agent, every)
 
     # Faults
 
@@ -231,9 +222,14 @@ class Stage:
                 pass  # set_on starts them all
             case AgentExit():
                 for agent in self.cast.agents_of(fault.agents, f"{path}.agents"):
-                    self.world.at(begin, self._exit, agent, fault.code)
+                    self.world.at(begin, self._talking.exit, self._host(agent), agent, fault.code)
                     if end is not None:
-                        self.world.at(end, self._agent_again, agent)
+                        self.world.at(end, self._talking.restart, self._host(agent), agent)
+            case Chatter():
+                for agent in self.cast.agents_of(fault.agents, f"{path}.agents"):
+                    self.world.at(begin, self._talking.chatter, self._host(agent), agent, fault)
+                    if end is not None:
+                        self.world.at(end, self._talking.hush, self._host(agent), agent)
             case _:
                 assert_never(fault)
 
@@ -316,7 +312,7 @@ class Stage:
         host.dark = False
         others = [h for h in self.world.hosts if h.listens and h is not host]
         self.world.start(host, self._stage.choice(others) if others else None)
-        self._start_agents(host)
+        self._talking.begin(host)
 
     def _move(self, fault: Move, host: Host) -> None:
         self.world.kill(host, silently=True)
@@ -360,21 +356,3 @@ class Stage:
         host.reads = None
         if host.listens:
             self.world.resume(host)
-
-    def _exit(self, agent: str, code: int) -> None:
-        self._exited.add(agent)
-        self._tell_exit(agent, exited(agent, code))
-
-    def _tell_exit(self, agent: str, body: bytes) -> None:
-        """Its node reports it, as soon as it runs."""
-        host = self._host(agent)
-        if host.listens:
-            self.world.publish(host, agent, body)
-        elif agent in self._exited and host.running:
-            self.world.after(500_000, self._tell_exit, agent, body)
-
-    def _agent_again(self, agent: str) -> None:
-        self._exited.discard(agent)
-        host = self._host(agent)
-        every = round(self._scenario.fleet.update_every * MICROSECONDS)
-        self.world.after(1, self._update, host, host.epoch, agent, every)

@@ -50,7 +50,7 @@ class Streams:
                 trip = self.way(here, to) + self.way(to, here)
                 self._world.after(trip, self.ends, here, to.number, connection, StreamEnd.RESET)
         elif self.passes(here, to):
-            self._world.after(self.way(here, to), self._world.arrive, to, packet, here.address, Via.STREAM)
+            self._world.after(self.way(here, to), self._world.reach, to, packet, here.address, Via.STREAM)
         elif to.number in here.streams:  # it stalls, and goes through if the way opens before the stream is given up
             self._world.after(1_000_000, self._retry, here, here.epoch, to, here.streams[to.number], packet)
 
@@ -70,7 +70,7 @@ class Streams:
             return
         self._world.bytes_sent[by.number] += size
         if self.passes(by, to):
-            self._world.after(self.way(by, to), self._world.arrive, to, packet, source, Via.RELAY)
+            self._world.after(self.way(by, to), self._world.reach, to, packet, source, Via.RELAY)
 
     def _retry(self, here: Host, epoch: int, to: Host, connection: int, packet: Packet) -> None:
         if here.epoch == epoch and here.streams.get(to.number) == connection:

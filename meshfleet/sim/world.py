@@ -347,6 +347,13 @@ class World:
             self.foreign += (out.host, out.port) in self._strangers
             return
         packet = member.envelope(out.messages, clock, here.wall_ms(self.now_us))
+        if here.capacity is None:
+            self._leaves(here, to, packet, out)
+        elif (wait := here.capacity.out(out.size, self.now_us, patient=out.via is Via.STREAM)) is not None:
+            self.after(wait, self._leaves, here, to, packet, out)
+
+    def _leaves(self, here: Host, to: Host, packet: Packet, out: SendPacket) -> None:
+        """A packet is on its way."""
         if out.relay is not None:
             self.streams.relay(here, to, packet, out)
             return
@@ -355,7 +362,7 @@ class World:
                 here.asked_us[to.number] = self.now_us
             if not to.outbound_only or to.lets_in(here.number, self.now_us):
                 for way in self.network.arrivals_us(here.number, to.number):
-                    self.after(way, self.arrive, to, packet, here.seen_at(to.number), out.via)
+                    self.after(way, self.reach, to, packet, here.seen_at(to.number), out.via)
         elif to.number in here.streams or self.streams.open(here, to, Address(out.host, out.port)):
             self.streams.send(here, to, packet)
 
@@ -368,8 +375,15 @@ class World:
     def _has_stream(self, here: Host, to: Host, out: SendPacket) -> bool:
         return out.via is Via.STREAM and to.number in here.streams
 
+    def reach(self, to: Host, packet: Packet, source: Address, via: Via) -> None:
+        """A packet reaches its host, and arrives when it is its turn there."""
+        if to.capacity is None or not to.running:
+            self.arrive(to, packet, source, via)
+        elif (wait := to.capacity.read(self.now_us)) is not None:
+            self.after(wait, self.arrive, to, packet, source, via)
+
     def arrive(self, to: Host, packet: Packet, source: Address, via: Via) -> None:
-        """A packet reaches its host: read, held by the kernel, or lost."""
+        """A packet arrives: read, held by the kernel, or lost."""
         if not to.running or to.dark or to.nic_down or to.asleep_since_us is not None:
             return
         if to.paused or to.held or (to.reads is not None and not to.takes(1)):

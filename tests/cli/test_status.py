@@ -123,6 +123,13 @@ def test_the_node_speaks_of_itself_first() -> None:
     assert lines[1] == f"  {reason}"
 
 
+def test_where_the_fleet_says_too_much_that_is_told() -> None:
+    view = a_view(a_node("n1"))
+    assert not any("too much" in line for line in text_of(view))
+    view = msgspec.structs.replace(view, served_by=msgspec.structs.replace(view.served_by, slowed=4.2))
+    assert "  the fleet says too much: snapshots of agents here go 4.2 times as seldom" in text_of(view)
+
+
 def test_what_is_not_fresh_has_its_reason_once() -> None:
     gone = a_node("n2", Presence.DOWN, "stream ended, then refused", certainty=Certainty.PROVEN)
     lines = text_of(a_view(a_node("n1"), gone))

@@ -62,6 +62,14 @@ def test_who_is_alone_is_told_how_others_come_and_why_none_did() -> None:
     assert "listens on loopback alone (127.0.0.1:7878)" in finding.evidence[0]
 
 
+def test_a_fleet_that_says_too_much_is_told_by_how_much_and_what_to_do() -> None:
+    finding = only(seen(peer(2), slowed=4.2, state_rate=1_000_000.0))
+    assert (finding.what, finding.severity) == (Ailment.OVERLOAD, Severity.WARNING)
+    assert "snapshots of agents of n1 go 4.2 times as seldom" in finding.text
+    assert finding.evidence == ("more than 1,000,000 bytes/s of snapshots (timing.state_rate)",)
+    assert "timing.snapshot_interval" in finding.do
+
+
 # Datagrams
 
 

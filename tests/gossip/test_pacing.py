@@ -13,10 +13,9 @@ from meshfleet.fleet.names import AgentId
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip import outbox
 from meshfleet.gossip.events import Event, Paced
-from meshfleet.gossip.limits import STATE_RATE
 from meshfleet.gossip.messages import Ping, SnapshotMessage
 from meshfleet.gossip.orders import SendPacket
-from meshfleet.gossip.pacing import MOST, Pacing
+from meshfleet.gossip.pacing import LASTING, MOST, Pacing
 from meshfleet.gossip.timers import Timers
 from tests.gossip.world import World
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import pytest
 
 LAN = PRESETS["lan"]
+RATE = LAN.state_rate
 A, B = AgentId("n0/a"), AgentId("n0/b")
 
 
@@ -34,6 +34,7 @@ class Paces:
         self.timers, self.counts, self.now = Timers(), Counter[str](), 0.0
         self.went: list[tuple[float, AgentId, bytes]] = []
         self.events: list[Event] = []
+        self.said = 0.0
         self.pacing = Pacing(LAN, self.timers, self.counts, self._go, self.events.append)
 
     def _go(self, agent: AgentId, body: bytes, now: float) -> None:
@@ -94,29 +95,123 @@ def test_who_leaves_says_what_was_held_first() -> None:
     assert len(it.went) == 2
 
 
-def test_where_the_fleet_says_too_much_all_are_slowed_down_and_that_is_said() -> None:
+@given(
+    st.lists(st.tuples(st.floats(0, 30), st.sampled_from([A, B]), st.binary(min_size=1, max_size=2)), max_size=60),
+    st.lists(st.floats(0, 8), min_size=30, max_size=30),
+)
+def test_whatever_the_fleet_says_none_comes_sooner_than_the_pace_has_it_and_the_newest_comes_in_the_end(
+    said: list[tuple[float, AgentId, bytes]], rates: list[float]
+) -> None:
+    it, fleet, told = Paces(), 0.0, sorted(said, key=lambda each: each[0])
+    turn, turns = 0.0, dict[float, float]()  # how far an agent's wait had come, by what the stretch was
+    for second, rate in enumerate(rates):
+        for at, agent, body in [each for each in told if second <= each[0] < second + 1]:
+            it.run(at)
+            it.pacing.publish(agent, body, at)
+        it.run(second + 1.0)
+        turns[second] = turn
+        turn += 1 / it.pacing.stretch
+        fleet += rate * RATE
+        it.pacing.look(round(fleet), second + 1.0)
+    it.run(200.0)
+    for agent in (A, B):
+        went = [each for each in it.went if each[1] == agent]
+        published = [body for at, name, body in told if name == agent and at < 30]
+        assert [w[2] for w in went][-1:] == published[-1:]
+        assert all(w[2] in published for w in went)
+        for earlier, later in pairwise([when for when, _, _ in went if when < 29]):
+            passed = turns[int(later)] - turns[int(earlier)]  # whole seconds, so it may be one off on either side
+            assert passed >= LAN.snapshot_interval - 1.0
+            assert later - earlier >= LAN.snapshot_interval - 1e-4
+
+
+def test_an_agent_that_was_quiet_goes_at_once_however_slow_the_fleet() -> None:
     it = Paces()
-    said = 0
-    for second in range(1, 10):
-        said += 2 * STATE_RATE if second < 4 else STATE_RATE // 10
-        it.pacing.look(said, float(second))
-        if second == 1:
-            assert (it.pacing.stretch, it.events) == (2.0, [Paced(2.0)])
-            it.pacing.publish(A, b"x", 1.0)
-            it.pacing.publish(A, b"y", 1.1)
-            it.pacing.publish(B, b"x", 1.1)
-            it.pacing.publish(B, b"y", 1.2)
-            it.run(2.9)
-            assert len(it.went) == 2
-            it.run(3.2)
-            assert [when for when, _, _ in it.went[2:]] == [3.0, 3.1]
+    slow_down(it, 5 * RATE, 60)
+    assert it.pacing.stretch > 4
+    it.run(70.0)
+    it.pacing.publish(A, b"x", 70.0)
+    assert it.went == [(70.0, A, b"x")]
+
+
+def slow_down(it: Paces, rate: float, seconds: int, first: int = 0) -> None:
+    """A fleet that says `rate` bytes a second where it is not slowed down."""
+    for second in range(first + 1, first + seconds + 1):
+        it.said += rate / it.pacing.stretch
+        it.run(float(second))
+        it.pacing.look(round(it.said), float(second))
+
+
+def test_where_the_fleet_says_too_much_it_settles_at_what_it_may_and_returns_when_that_is_over() -> None:
+    for demand in (2.0, 5.0, 20.0):
+        it = Paces()
+        slow_down(it, demand * RATE, 120)
+        before = it.pacing.stretch
+        assert 1.0 <= demand / before <= 1.3  # what is said now, in `state_rate`
+        slow_down(it, demand * RATE, 1, 120)
+        assert abs(it.pacing.stretch / before - 1) < 0.02  # it does not swing
+        slow_down(it, 0.1 * RATE, 40, 121)
+        assert it.pacing.stretch == 1.0
+
+
+def test_two_that_once_differed_soon_wait_alike() -> None:
+    one, two = Paces(), Paces()
+    slow_down(one, 10 * RATE, 60)
+    for second in range(61, 181):  # the other begins when the first has slowed down; both see what both say
+        both = one.said + 5 * RATE / one.pacing.stretch + 5 * RATE / two.pacing.stretch
+        one.said = both
+        one.pacing.look(round(both), float(second))
+        two.pacing.look(round(both), float(second))
+        if second == 65:
+            assert one.pacing.stretch > 1.5 * two.pacing.stretch
+    assert one.pacing.stretch < 1.15 * two.pacing.stretch
+
+
+def test_agents_wait_as_long_as_the_pace_of_now_has_it_not_that_of_when_they_began() -> None:
+    it = Paces()
+    it.pacing.stretch = 10.0
+    it.pacing.publish(A, b"x", 0.0)
+    it.pacing.publish(A, b"y", 0.1)
+    it.run(5.0)
+    assert len(it.went) == 1
+    it.pacing.look(0, 5.0)
+    it.pacing.stretch = 1.0  # half of its wait is over, and the other half takes half a second now
+    it.run(5.4)
+    assert len(it.went) == 1
+    it.run(6.1)  # looked at once a second
+    assert it.went[1:] == [(6.0, A, b"y")] or 5.5 <= it.went[1][0] <= 6.1
+
+
+def test_it_is_said_once_that_snapshots_go_more_seldom_and_once_that_it_is_over() -> None:
+    it = Paces()
+    slow_down(it, 3 * RATE, LASTING - 1)
+    assert it.events == []
+    assert it.counts["slowed_snapshots"] == 0
+    slow_down(it, 3 * RATE, 60, LASTING - 1)
+    (begun,) = it.events
+    assert isinstance(begun, Paced)
+    assert begun.stretch > 1.1
+    assert it.pacing.is_slow
+    slow_down(it, 0.0, 60, 60 + LASTING)
+    assert it.events == [begun, Paced(1.0)]
+    assert (it.counts["slowed_snapshots"], it.pacing.is_slow) == (1, False)
+
+
+def test_a_burst_is_not_worth_a_line_and_slows_nobody_down_for_long() -> None:
+    it = Paces()
+    it.said = 60 * RATE  # a newcomer is told everything
+    slow_down(it, 0.2 * RATE, 1)
+    assert 1.5 < it.pacing.stretch < 5
+    slow_down(it, 0.2 * RATE, 10, 1)
     assert it.pacing.stretch == 1.0
-    assert it.events[-1] == Paced(1.0)
-    assert it.counts["slowed_snapshots"] == 1
-    for second in range(20, 60):
-        said += 100 * STATE_RATE
-        it.pacing.look(said, float(second))
-    assert it.pacing.stretch == MOST
+    assert it.events == []
+
+
+def test_nothing_gets_slower_than_once_a_minute() -> None:
+    it = Paces()
+    for second in range(1, 60):
+        it.pacing.look(second * 100 * round(RATE), float(second))
+    assert abs(it.pacing.stretch - MOST) < 1e-6
 
 
 def test_an_agent_that_changes_50_times_a_second_costs_the_mesh_one_snapshot_of_them() -> None:

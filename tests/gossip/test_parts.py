@@ -251,7 +251,8 @@ def outbox(counts: Counter[str] | None = None) -> Outbox:
     counts = Counter() if counts is None else counts
     roster = Roster(NodeName("me"), Random(1), counts)
     beats = Heartbeats("me", 1, LAN, roster, counts, 0.0, Vouching(Trusting(), roster, counts))
-    return Outbox(measure, OVERHEAD, rumors(counts), beats, counts, Ways(NodeName("me"), roster, counts))
+    ways = Ways(NodeName("me"), roster, counts)
+    return Outbox(measure, OVERHEAD, rumors(counts), beats, counts, ways, LAN.state_rate)
 
 
 HERE = Address("10.0.0.1", 7878)

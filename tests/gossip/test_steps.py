@@ -31,6 +31,7 @@ class Sent:
 
     def __init__(self) -> None:
         self.out: list[tuple[str, SnapshotMessage]] = []
+        self.wait: float | None = None
 
     def datagram(self, record: Record, *messages: Message) -> None:
         self.out += [(record.name, message) for message in messages if isinstance(message, SnapshotMessage)]
@@ -152,3 +153,12 @@ def test_with_a_tenth_of_all_datagrams_lost_news_is_there_after_twice_the_time(s
     p99 = int(0.99 * len(delays))
     assert delays[p99] <= 0.06  # the wait is 10 ms at the least; by digests alone it was 0.35 s
     assert delays[len(delays) // 2] <= 2 * usual[len(usual) // 2]
+
+
+def test_what_waits_for_room_in_the_outbox_is_not_sent_again() -> None:
+    walk = Walk()
+    walk.take("n1")
+    walk.sent.wait = 0.3  # it may not even have left
+    assert walk.passes(2.0) == []
+    walk.sent.wait = None
+    assert [name for name, _ in walk.passes(2.0)][:1] == ["n1"]

@@ -43,6 +43,7 @@ def run(name: str, seed: int = 0, detector: str = "meshfleet") -> Report:
 def test_the_catalogue_holds(name: str) -> None:
     report = run(name)
     assert [held.detail for held in report.expect if not held.ok] == []
+    assert [pace.details for pace in report.pace if not pace.ok] == []
     assert (report.false_down, report.missed_down) == (0, 0), report.details
 
 

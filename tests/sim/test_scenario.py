@@ -31,7 +31,37 @@ def expect(text: str) -> str:
     return f"{GOOD}[[expect]]\n{text}\n"
 
 
+def pace(text: str) -> str:
+    return f"{GOOD}[[pace]]\n{text}\n"
+
+
 MISTAKES = {
+    "a key of a pace": (pace('agents = ["*/*"]\nunevn = 2'), r"pace\[0\]: 'unevn' is no key here; .* 'uneven'"),
+    "a pace of nothing": (pace('agents = ["*/*"]'), r"pace\[0\] expects nothing\. Give every, uneven, late"),
+    "a pace of nodes": (pace('agents = ["n000"]\nuneven = 2'), r"pace\[0\]\.agents: 'n000' names nodes; .* 'n000/\*'"),
+    "a pace of nobody": (pace('agents = ["n009/*"]\nuneven = 2'), r"pace\[0\]\.agents: 'n009/\*' matches nobody"),
+    "a pace the wrong way": (pace('agents = ["*/*"]\nevery = [2, 1]'), r"pace\[0\]\.every is from 2\.0 to 1\.0"),
+    "a pace after the end": (pace('agents = ["*/*"]\nuneven = 2\nto = 61'), r"pace\[0\]\.to is 61\.0, after the end"),
+    "a pace of no time": (pace('agents = ["*/*"]\nuneven = 2\nfrom = 60'), r"pace\[0\]\.from is 60\.0, not before"),
+    "chatter of nodes": (
+        fault('kind = "chatter"\nat = 1\nagents = ["n000"]\nevery = 1.0'),
+        r"fault\[0\]\.agents: 'n000' names nodes",
+    ),
+    "too large a state": (
+        fault('kind = "chatter"\nat = 1\nagents = ["*/*"]\nevery = 1.0\nbytes = 5000'),
+        r"fault\[0\]\.bytes: expected `int` <= 4096; it is 5000",
+    ),
+    "chatter twice": (
+        fault(
+            'kind = "chatter"\nat = 1\nagents = ["*/*"]\nevery = 1.0\n[[fault]]\nkind = "chatter"\nat = 2\n'
+            'agents = ["n000/a0"]\nevery = 1.0'
+        ),
+        r"fault\[1\]: n000/a0 can't be in it, for fault\[0\] \(chatter",
+    ),
+    "no bandwidth": (
+        GOOD.replace("nodes = 4", "nodes = 4\nbandwidth = 10"),
+        r"fleet\.bandwidth: expected `float` >= 1000\.0; it is 10",
+    ),
     "no TOML": ("name = ]", r"not valid TOML: .*line 1"),
     "no TOML, further down": (GOOD + "x = [1,,2]", r"not valid TOML: .*line 6"),
     "a key of the file": (

@@ -19,6 +19,7 @@
 #   make site                  the documentation as a site, in .site; a dead link is an error
 #   make manifests             deploy/kubernetes from the Helm chart
 #   make bench                 what the mesh costs and how fast it is, measured on loopback
+#   make growth                the same against the size of the fleet, into docs/performance.md: hours (ARGS="--runs 1 --sizes 8,64")
 #
 # PYTHON=/path/to/python3.12 picks the interpreter.
 
@@ -48,7 +49,7 @@ $(RUN_STAMP): FORCE
 endif
 endif
 
-.PHONY: demo up test lint format bench sims lifeguard sweep traces compiled network soak mutants fuzz real-agents manifests site clean FORCE
+.PHONY: demo up test lint format bench growth sims lifeguard sweep traces compiled network soak mutants fuzz real-agents manifests site clean FORCE
 FORCE:
 
 demo: $(RUN_STAMP)
@@ -59,6 +60,9 @@ up: $(RUN_STAMP)
 
 bench: $(RUN_STAMP)
 	@exec $(FLEET) bench mesh $(ARGS)
+
+growth: $(RUN_STAMP)
+	@exec $(FLEET) bench growth --results docs/growth.json --picture docs/images/growth.svg --write docs/performance.md $(ARGS)
 
 sims: $(RUN_STAMP)
 	@exec $(FLEET) sim table --seeds $(or $(SEEDS),0:3) --write sims/README.md $(ARGS)

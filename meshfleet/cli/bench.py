@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import trio
 
-from meshfleet.cli.bench_figures import Idle, Load, Result, Rss, Unsealed, share
-from meshfleet.cli.bench_node import Look, Order, Seen
+from meshfleet.cli.bench_figures import Crash, Idle, Load, Result, Rss, Unsealed, share
+from meshfleet.cli.bench_node import Look, Noticed, Order, Seen
 from meshfleet.cli.bench_serf import serf
 from meshfleet.cli.bench_serf import summary as of_serf
 from meshfleet.errors import MeshfleetError
@@ -49,6 +49,10 @@ class Joined(msgspec.Struct, frozen=True):
     nodes: int
 
 
+NOTICE = 30.0
+"""Seconds in which the others must have said that a killed node is down: it takes them milliseconds."""
+
+
 Answer = TypeVar("Answer")
 
 
@@ -64,6 +68,10 @@ class _Process:
         assert self._process.stdin is not None
         await self._process.stdin.send_all(msgspec.json.encode(order) + b"\n")
         return await self.read(kind)
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye; the kernel closes its sockets."""
+        self._process.kill()
 
     async def read(self, kind: type[Answer]) -> Answer:
         """The next answer."""
@@ -89,7 +97,11 @@ async def _nodes(count: int, *, serving: bool, sealed: bool) -> AsyncIterator[li
             flags = ["serving"] * serving + ["unsealed"] * (not sealed)
             command = [sys.executable, "-m", "meshfleet.cli.bench_node", f"b{i:03}", seed, *flags]
             process = await trio.lowlevel.open_process(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,  # a Ctrl-C is for the benchmark alone, which ends them
             )
             processes.append(process)
             nodes.append(_Process(process))
@@ -191,11 +203,33 @@ async def _once(
             running, Order("load", seconds=seconds, every=update_every, payload=payload, drain=DRAIN), Seen
         )
         loaded = await _all(running, Order("look"), Look)
+        say("one node is killed")
+        crash, not_fresh = await _crash(running, loaded)
     load = _load(rested, loaded, saw, seconds=seconds, least=(nodes - 1) * payload / update_every)
     memory = [look.rss_mb for look in loaded]
-    not_fresh = sum(look.not_fresh for look in loaded)
     idle = _idle(at_rest, rested, seconds)
-    return Result(nodes, round(join_s, 2), idle, load, Rss(round(median(memory), 1), round(max(memory), 1)), not_fresh)
+    rss = Rss(round(median(memory), 1), round(max(memory), 1))
+    return Result(nodes, round(join_s, 2), idle, load, rss, not_fresh, crash)
+
+
+async def _crash(running: list[_Process], before: list[Look]) -> tuple[Crash, int]:
+    """Kill the last one: how soon the others say so; and how often anybody that ran was called anything but fresh,
+    from the beginning."""
+    *others, victim = running
+    noticed: dict[int, Noticed] = {}
+
+    async def ask(i: int) -> None:
+        noticed[i] = await others[i].ask(Order("notice", name=f"b{len(others):03}"), Noticed)
+
+    killed_at = time.monotonic()
+    victim.kill()
+    with trio.move_on_after(NOTICE):
+        async with trio.open_nursery() as nursery:
+            for i in range(len(others)):
+                nursery.start_soon(ask, i)
+    late = sorted(each.at - killed_at for each in noticed.values())
+    counts = [noticed[i].not_fresh if i in noticed else look.not_fresh for i, look in enumerate(before)]
+    return Crash(share(late, 0.5), share(late, 0.99), share(late, 1.0), len(others), len(late)), sum(counts)
 
 
 def _idle(before: list[Look], after: list[Look], seconds: float) -> Idle:
@@ -214,6 +248,7 @@ def _load(before: list[Look], after: list[Look], saw: list[Seen], *, seconds: fl
     ages = sorted(age for s in saw for age in s.ages)
     due = published * (len(saw) - 1)
     sent = median(s.bytes_under_load for s in saw) / seconds
+    datagrams = median(s.datagrams_under_load for s in saw) / seconds
     # A newer snapshot replaces an older one on the way: what was overtaken never needs to arrive, and counts as lost
     # here.
     copies = fsum(b.snapshots_in - a.snapshots_in for a, b in zip(before, after, strict=True)) / max(1, len(delays))
@@ -228,6 +263,7 @@ def _load(before: list[Look], after: list[Look], saw: list[Seen], *, seconds: fl
         age_shown_max_s=share(ages, 1.0),
         copies_per_snapshot=round(copies, 3),
         bytes_per_s=round(sent, 1),
+        datagrams_per_s=round(datagrams, 2),
         bytes_over_minimum=round(sent / least, 3),
         cpu_pct=round(100 * median(s.cpu_under_load_s for s in saw) / seconds, 3),
     )
@@ -235,7 +271,7 @@ def _load(before: list[Look], after: list[Look], saw: list[Seen], *, seconds: fl
 
 def summary(result: Result) -> str:
     """For people."""
-    load, idle, unsealed = result.load, result.idle, result.unsealed
+    load, idle, unsealed, crash = result.load, result.idle, result.unsealed, result.crash
     beside = unsealed and (
         f"trust  {unsealed.sealed_costs_pct:+.0f} % CPU under load: without seals, TLS and signatures"
         f" {unsealed.load_cpu_pct:.2f} %, idle {unsealed.idle_cpu_pct:.2f} %"
@@ -252,6 +288,7 @@ def summary(result: Result) -> str:
             f"delay  p50 {load.p50_s:.3f} s, p99 {load.p99_s:.3f} s, max {load.max_s:.3f} s",
             f"age    p50 {load.age_shown_p50_s:.2f} s, p99 {load.age_shown_p99_s:.2f} s,"
             f" max {load.age_shown_max_s:.2f} s",
+            f"crash  p50 {crash.p50_s:.3f} s, p99 {crash.p99_s:.3f} s: {crash.seen} of {crash.due} said down",
             f"memory p50 {result.rss_mb.p50:.1f} MB, max {result.rss_mb.max:.1f} MB",
             f"called anything but fresh: {result.not_fresh} times (figures are per node)",
             *([of_serf(result.peer)] if result.peer else []),

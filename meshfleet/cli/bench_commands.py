@@ -44,6 +44,36 @@ def bench_mesh(
     print(msgspec.json.encode(result).decode() if as_json else summary(result))
 
 
+@app.command("growth")
+def bench_growth(
+    sizes: Annotated[
+        str | None, typer.Option(metavar="N,N,…", help="Numbers of nodes. [simulated: 8 to 1,000; real: 8 to 128]")
+    ] = None,
+    only: Annotated[Literal["simulated", "real"] | None, typer.Option(help="Fleets of this kind alone. [both]")] = None,
+    runs: Annotated[
+        int, typer.Option(min=0, max=99, metavar="N", help="Of each size, for medians; 0 only shows what is there.")
+    ] = 5,
+    results: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Keep each run here; what is there is not measured again.")
+    ] = None,
+    picture: Annotated[str | None, typer.Option(metavar="FILE.svg", help="Draw the curves.")] = None,
+    write: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the tables between the marks of FILE.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How all of it grows with the fleet: virtual time up to 1,000 nodes, real processes up to 128.
+
+    Exits 1 where a node that ran was called anything but fresh, a state did not arrive, or a death went unnoticed.
+    """
+    from pathlib import Path
+
+    from meshfleet.cli.growth.command import growth
+
+    kept, drawn, page = (None if given is None else Path(given) for given in (results, picture, write))
+    raise typer.Exit(growth(sizes, runs, only, results=kept, picture=drawn, page=page, as_json=as_json))
+
+
 @app.command("sim")
 def bench_sim(
     quick: Annotated[bool, typer.Option("--quick", help="Seconds instead of minutes, without 1,000 nodes.")] = False,

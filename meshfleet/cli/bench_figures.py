@@ -26,8 +26,20 @@ class Load(msgspec.Struct, frozen=True):
     age_shown_max_s: float
     copies_per_snapshot: float
     bytes_per_s: float
+    datagrams_per_s: float
     bytes_over_minimum: float
     cpu_pct: float
+
+
+class Crash(msgspec.Struct, frozen=True):
+    """How soon the others said `down` of a node whose process was killed: seconds, over all that said it."""
+
+    p50_s: float
+    p99_s: float
+    max_s: float
+    due: int
+    """How many were to say it."""
+    seen: int
 
 
 class Rss(msgspec.Struct, frozen=True):
@@ -74,6 +86,8 @@ class Result(msgspec.Struct, frozen=True):
     load: Load
     rss_mb: Rss
     not_fresh: int
+    """How often a node that ran was called anything but fresh."""
+    crash: Crash
     unsealed: Unsealed | None = None
     peer: Peer | None = None
 

@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -37,9 +38,11 @@ SAMPLE_EVERY = 0.1
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What the benchmark asks: `wait` for a number of nodes, `load` for some seconds, `look` at figures, `end`."""
+    """What the benchmark asks: `wait` for a number of nodes, `load` for some seconds, `look` at figures, `notice` the
+    death of a node by its name."""
 
     do: str
+    name: str = ""
     nodes: int = 0
     seconds: float = 0.0
     every: float = 2.0
@@ -66,7 +69,16 @@ class Seen(msgspec.Struct, frozen=True):
     delays: list[float]
     ages: list[float]
     bytes_under_load: int
+    datagrams_under_load: int
     cpu_under_load_s: float
+
+
+class Noticed(msgspec.Struct, frozen=True):
+    """When a node said `down` of another, on the monotonic clock of the machine; and how often it called any but that
+    one anything but fresh."""
+
+    at: float
+    not_fresh: int
 
 
 class Bench:
@@ -74,7 +86,9 @@ class Bench:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.not_fresh = 0
+        self.not_fresh = Counter[str]()
+        """Of whom -> how often."""
+        self.down_at: dict[str, float] = {}
         self.arrived = 0
         self.loading = False
         self.delays: list[float] = []
@@ -85,7 +99,9 @@ class Bench:
 
     def _event(self, event: Event) -> None:
         if isinstance(event, Judged) and event.verdict.presence is not Presence.FRESH:
-            self.not_fresh += 1
+            self.not_fresh[event.name] += 1
+            if event.verdict.presence is Presence.DOWN:
+                self.down_at.setdefault(event.name, time.monotonic())
         if isinstance(event, Arrived) and event.snapshot.body:
             self.arrived += 1
             if self.loading and (said := decode_state(event.snapshot.body).note):
@@ -104,7 +120,7 @@ class Bench:
             datagrams_out=counters.get("datagrams_out", 0),
             cpu_s=time.process_time(),
             rss_mb=rss_mb(),
-            not_fresh=self.not_fresh,
+            not_fresh=self.not_fresh.total(),
             snapshots_in=counters.get("snapshots_in", 0),
             arrived=self.arrived,
         )
@@ -121,8 +137,19 @@ class Bench:
         await trio.sleep(order.drain)
         self.loading = False
         return Seen(
-            self.published, self.delays, self.ages, after.bytes_out - before.bytes_out, after.cpu_s - before.cpu_s
+            self.published,
+            self.delays,
+            self.ages,
+            after.bytes_out - before.bytes_out,
+            after.datagrams_out - before.datagrams_out,
+            after.cpu_s - before.cpu_s,
         )
+
+    async def notice(self, name: str) -> Noticed:
+        """Wait until this node says `down` of that one."""
+        while name not in self.down_at:
+            await self.node.changed(self.node.version())
+        return Noticed(self.down_at[name], self.not_fresh.total() - self.not_fresh[name])
 
     async def _publish(self, order: Order) -> None:
         rng = random.Random(self.node.name)
@@ -204,6 +231,8 @@ async def _obey(order: Order, bench: Bench) -> None:
             _say(await bench.load(order))
         case "look":
             _say(bench.look())
+        case "notice":
+            _say(await bench.notice(order.name))
 
 
 def _say(answer: object) -> None:

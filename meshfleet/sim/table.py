@@ -140,11 +140,17 @@ def _three(values: Sequence[float | None]) -> str:
 
 def write(path: Path, table: str, begin: str = BEGIN) -> None:
     """Put the table between the marks of a file. ConfigError where they are missing."""
+    before, after = around(path, begin)
+    path.write_text(f"{before}{begin}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+
+
+def around(path: Path, begin: str = BEGIN) -> tuple[str, str]:
+    """What stands before and after the marks: asked before anything is run that takes long. ConfigError where they are
+    missing."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--write: {path} can't be read: {error.strerror}.") from error
     if text.count(begin) != 1 or text.count(END) != 1 or text.index(begin) > text.index(END):
         raise ConfigError(f"--write: {path} needs the lines {begin!r} and {END!r}, once each, around the table.")
-    before, after = text.partition(begin)[0], text.partition(END)[2]
-    path.write_text(f"{before}{begin}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    return text.partition(begin)[0], text.partition(END)[2]

@@ -88,6 +88,9 @@ def test_the_benchmark_prints_what_the_mesh_costs_with_trust_and_without(monkeyp
     assert result.unsealed is not None
     assert min(result.load.cpu_pct, result.unsealed.load_cpu_pct) > 0
     assert (result.nodes, result.load.delivered_pct, result.not_fresh) == (3, 100.0, 0)
+    assert (result.crash.due, result.crash.seen) == (2, 2)
+    assert 0 < result.crash.p50_s <= result.crash.max_s
+    assert result.load.datagrams_per_s > 0
     assert "without seals, TLS and signatures" in bench.summary(result)
 
 

@@ -26,8 +26,9 @@ from meshfleet.errors import MeshfleetError
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.events import Arrived, Event, Judged
 from meshfleet.gossip.messages import Beats, Digest, Sync, Via
-from meshfleet.sim.agents import BODY, working
+from meshfleet.sim.agents import working
 from meshfleet.sim.baselines import DETECTORS
+from meshfleet.sim.faults import BODY
 from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.scenario import FleetPlan, Scenario
 from meshfleet.sim.staging import Stage

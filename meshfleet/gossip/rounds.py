@@ -105,6 +105,8 @@ class Rounds:
         self._call_last(at)
         called = self._call_round(at)
         busy, late, alone = self._is_busy(), member.beats.late(at), member.beats.round_is_needed(at)
+        for record in member.beats.overdue:
+            self._ask_itself(record, record.beat, now, at)
         if not (late or alone or len(member.rumors)):
             return
         peers = member.roster.sample(member.timing.fan_out)
@@ -123,6 +125,15 @@ class Rounds:
         if peers and not alone and len(member.rumors):
             claims, _ = member.rumors.take(ROOM, len(member.roster))
             member.outbox.datagram(peers[-1], *claims)
+
+    def _ask_itself(self, record: Record, known: int, now: float, at: float) -> None:
+        """A moment before it would be stale, unless another heartbeat than the `known` one has come by then."""
+
+        def ask(then: float) -> None:
+            if record.beat == known and record.presence is Presence.FRESH:
+                self._member.outbox.datagram(record, *self._member.beats.asking([record], at + then - now))
+
+        self._member.timers.at(now + max(0.0, self._member.beats.last_moment(record) - at), ask)
 
     def _call_round(self, at: float) -> Record | None:
         """Call the roll of somebody, unless it was called along with a ping a moment ago; of whom."""

@@ -48,8 +48,8 @@ while datagrams are lost, for calls and answers are lost too."""
 
 LAST_ROUND = 1.2
 """Gossip intervals before a member is stale from which the next round would be too late: it is asked itself then, half
-a `direct_timeout` before it is stale. Three in a million come so far without anything being wrong, but in a fleet of 256
-somebody did each other second."""
+a `direct_timeout` before it is stale. Three in a million come so far without anything being wrong, but in a fleet of
+256 somebody did each other second."""
 
 ORIGINS = 8
 """How many are asked themselves in a round at most: a zone that is cut off is no reason for a burst."""

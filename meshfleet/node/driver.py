@@ -100,6 +100,8 @@ class Driver:
         self._relaying = Relaying(self)
         self._nursery: trio.Nursery | None = None
         self._paths: Paths | None = None
+        self._changes = 0
+        """Of the member, when last told."""
         self._lag = 0.0
         self._suspend = SuspendWatch(machine.asleep)
         self._looked_at = 0.0
@@ -292,7 +294,8 @@ class Driver:
             elif isinstance(event, CastOut):
                 self._trust.cast_out(event.revoked)
                 self.links.throw_out(NodeName(event.revoked.name))
-        if events:
+        if events or self.member.changes != self._changes:  # what a member says of itself may change without an event
+            self._changes = self.member.changes
             self._on_events(events)
         if self._sleep.deadline != (due := self._machine.moment(self.member.next_timer())):
             self._sleep.deadline = due

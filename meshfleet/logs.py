@@ -11,6 +11,8 @@ import logging
 import re
 import sys
 
+from meshfleet.plain import one_line, plain
+
 SECRETS = re.compile(r"(mfs|mfi1|mf_[a-z]+)_[A-Za-z0-9_-]{8,}")
 """What looks like a session token, an API key or an invitation. No code of ours logs one; somebody may yet type one
 into an address."""
@@ -19,7 +21,8 @@ into an address."""
 class Logger:
     """Takes an event in words and what goes with it in pairs: `log.warning("set aside", file=path, why=error)`.
 
-    Pairs that are None are left out. Control characters in what peers say can't forge lines: values are quoted.
+    Pairs that are None are left out. Control characters in what peers say can't forge lines: values are quoted, and
+    in the event they are written out.
     """
 
     def __init__(self, name: str) -> None:
@@ -49,13 +52,22 @@ class Logger:
         if not self._log.isEnabledFor(level):
             return
         told = " ".join(f"{key}={_value(value)}" for key, value in pairs.items() if value is not None)
-        line = SECRETS.sub(r"\1_…", f"{event}: {told}" if told else event)
+        line = one_line(SECRETS.sub(r"\1_…", f"{event}: {told}" if told else event))
         self._log.log(level, "%s", line, exc_info=exc_info)
 
 
 def get_logger(name: str) -> Logger:
     """The logger of one part: `get_logger("meshfleet.node")`."""
     return Logger(name)
+
+
+class PlainFormatter(logging.Formatter):
+    """For a handler of ours. Tracebacks are set in, so that no line of an error's message passes for one of the log's,
+    and whatever in them acts on a terminal is written out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and below it the traceback, if there is one."""
+        return plain(super().format(record)).replace("\n", "\n  ")
 
 
 def _value(value: object) -> str:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 PRODUCT = sorted((ROOT / "meshfleet").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 CORE = [path for path in PRODUCT if path.relative_to(ROOT / "meshfleet").parts[0] in ("fleet", "gossip")]
+COMMAND = [path for path in (ROOT / "meshfleet" / "cli").rglob("*.py") if path.name != "saying.py"]
 TEXTS = [
     *PRODUCT,
     *TESTS,
@@ -165,6 +166,15 @@ def test_the_core_knows_no_bytes_on_the_wire(path: Path) -> None:
 def test_the_core_knows_the_type_of_everything(path: Path) -> None:
     names = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Name | ast.alias)]
     assert not any((node.id if isinstance(node, ast.Name) else node.name) == "Any" for node in names)
+
+
+@pytest.mark.parametrize("path", COMMAND, ids=name_of)
+def test_the_command_prints_by_what_lets_nothing_through_to_a_terminal(path: Path) -> None:
+    called = [node.func for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
+    names = [each.attr if isinstance(each, ast.Attribute) else getattr(each, "id", "") for each in called]
+    assert "print" not in [getattr(each, "id", "") for each in called], "meshfleet.cli.saying has print_plain"
+    assert "Console" not in names, "meshfleet.cli.showing has console"
+    assert "Formatter" not in names, "meshfleet.logs has PlainFormatter"
 
 
 @pytest.mark.parametrize("path", [*PRODUCT, *TESTS], ids=name_of)

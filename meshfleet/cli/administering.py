@@ -8,6 +8,7 @@ import msgspec
 
 from meshfleet.cli.asking import elsewhere, socket_dir
 from meshfleet.cli.local import administer
+from meshfleet.cli.saying import print_plain
 from meshfleet.fleet.names import node_name, parse_address
 from meshfleet.node.admin import Forget, Join, Leave, Link, Reply, Request
 
@@ -45,5 +46,5 @@ def _ask(
 ) -> Reply:
     folder = socket_dir(node, state_dir)
     reply = administer(folder, request, f"no node runs in {folder}. {elsewhere()}")
-    print(msgspec.json.encode(reply).decode() if as_json else say(reply))
+    print_plain(msgspec.json.encode(reply).decode() if as_json else say(reply))
     return reply

@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from meshfleet.cli.flags import AsJson, Ca, KeyFile, NodeUrl, StateDir
+from meshfleet.cli.saying import print_plain
 from meshfleet.fleet.access import LONGEST_SESSION, SESSION_SECONDS, SHORTEST_SESSION, Scope
 
 app = typer.Typer(
@@ -49,9 +50,9 @@ def create(
 
     key = key_file_of(node, state_dir).create(scope, name, _now())
     if as_json:
-        print(msgspec.json.encode(Created(key.text(), key.key_id, scope, name)).decode())
+        print_plain(msgspec.json.encode(Created(key.text(), key.key_id, scope, name)).decode())
     else:
-        print(key.text())
+        print_plain(key.text())
 
 
 @app.command("list")
@@ -61,7 +62,7 @@ def list_keys(node: NodeUrl = None, state_dir: StateDir = None, as_json: AsJson 
 
     entries = key_file_of(node, state_dir).entries()
     if as_json:
-        print(msgspec.json.encode(entries).decode())
+        print_plain(msgspec.json.encode(entries).decode())
         return
     from rich.table import Table
 
@@ -86,7 +87,7 @@ def revoke(
     from meshfleet.cli.asking import key_file_of
 
     entry = key_file_of(node, state_dir).revoke(name)
-    print(msgspec.json.encode(entry).decode() if as_json else f"{entry.name} is revoked.")
+    print_plain(msgspec.json.encode(entry).decode() if as_json else f"{entry.name} is revoked.")
 
 
 @app.command()
@@ -107,7 +108,7 @@ def token(
 
     wanted = session(Asked(node, state_dir, key_file, ca), lifetime)
     if keep is None:
-        print(wanted.token())
+        print_plain(wanted.token())
         return
     from meshfleet.cli.outcome import complain
     from meshfleet.errors import NoAnswer, Refused

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from meshfleet.cli.flags import AsJson
+from meshfleet.cli.saying import print_plain
 
 app = typer.Typer(help="Measures what the mesh costs and how fast it is, on this machine.", rich_markup_mode=None)
 
@@ -37,11 +38,11 @@ def bench_mesh(
     from meshfleet.cli.bench import mesh, summary
 
     def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print_plain(text, file=sys.stderr, flush=True)
 
     run = partial(mesh, nodes, update_every=update_every, seconds=seconds, payload=payload, runs=runs)
     result = trio.run(partial(run, beside_unsealed=not sealed_only, beside_serf=peer == "serf", say=say))
-    print(msgspec.json.encode(result).decode() if as_json else summary(result))
+    print_plain(msgspec.json.encode(result).decode() if as_json else summary(result))
 
 
 @app.command("growth")
@@ -85,10 +86,10 @@ def bench_sim(
     from meshfleet.cli.bench_sim import CASES, QUICK, bench, summary
 
     def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print_plain(text, file=sys.stderr, flush=True)
 
     results = bench(QUICK if quick else CASES, say)
-    print(msgspec.json.encode(results).decode() if as_json else summary(results))
+    print_plain(msgspec.json.encode(results).decode() if as_json else summary(results))
 
 
 @app.command("pace")
@@ -103,10 +104,10 @@ def bench_pace(
     from meshfleet.cli.bench_pace import bench, summary
 
     def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print_plain(text, file=sys.stderr, flush=True)
 
     results = bench(range(seeds), jobs, say)
-    print(msgspec.json.encode(results).decode() if as_json else summary(results))
+    print_plain(msgspec.json.encode(results).decode() if as_json else summary(results))
 
 
 @app.command("view")
@@ -121,10 +122,10 @@ def bench_view(
     from meshfleet.cli.bench_view import bench, summary
 
     def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print_plain(text, file=sys.stderr, flush=True)
 
     result = bench(agents, readers, say)
-    print(msgspec.json.encode(result).decode() if as_json else summary(result))
+    print_plain(msgspec.json.encode(result).decode() if as_json else summary(result))
 
 
 @app.command("runtimes")
@@ -139,7 +140,7 @@ def bench_runtimes(
     from meshfleet.cli.bench_runtimes import bench, summary
 
     def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print_plain(text, file=sys.stderr, flush=True)
 
     result = bench(files, size, say)
-    print(msgspec.json.encode(result).decode() if as_json else summary(result))
+    print_plain(msgspec.json.encode(result).decode() if as_json else summary(result))

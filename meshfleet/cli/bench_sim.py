@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import MeshfleetError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def main(case: Case) -> None:
     speed = Speed(
         case.nodes, case.update_every_s, case.virtual_s, set_up - began, cpu_s, events, peak_rss() / 2**20, case.goal
     )
-    print(msgspec.json.encode(speed).decode())
+    print_plain(msgspec.json.encode(speed).decode())
 
 
 def peak_rss() -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meshfleet.cli.flags import AsJson, Ca, KeyFile, NodeUrl, StateDir
+from meshfleet.cli.saying import print_plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,7 +46,7 @@ def cost(
     body = asked.get("/v1/cost" if period is None else path_of("/v1/cost", period))
     report = asked.understood(body, CostReport)
     if as_json:
-        print(body.decode())
+        print_plain(body.decode())
     else:
         showing.console().print(render(report, by))
 

@@ -15,6 +15,7 @@ from meshfleet.cli.asking import elsewhere, socket_dir
 from meshfleet.cli.connect.command import Connection, connections
 from meshfleet.cli.files import running_in
 from meshfleet.cli.local import administer
+from meshfleet.cli.saying import print_plain
 from meshfleet.fleet.notice import Severity
 from meshfleet.node.admin import Doctor
 
@@ -33,7 +34,7 @@ def doctor(*, node: str | None, state_dir: str | None, as_json: bool, tries: boo
     runtimes = connections(running.http) if running is not None else []
     if as_json:
         whole = {**msgspec.to_builtins(reply.diagnosis), "runtimes": runtimes}
-        print(msgspec.json.encode(whole).decode())
+        print_plain(msgspec.json.encode(whole).decode())
         return verdict(reply.diagnosis)
     console = showing.console()
     console.print(render(reply.diagnosis))

@@ -12,6 +12,7 @@ from rich.text import Text
 from meshfleet.cli import showing
 from meshfleet.cli.asking import Asked, reader
 from meshfleet.cli.outcome import complain
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import NoAnswer
 from meshfleet.fleet.happening import Happened, Happening
 from meshfleet.serve.history import Happenings
@@ -47,7 +48,7 @@ def events(asked: Asked, *, subject: str | None, kinds: Sequence[str], limit: in
     try:
         for line in _lines(node, told, wanted, follow=follow):
             if as_json:
-                print(msgspec.json.encode(line).decode(), flush=True)
+                print_plain(msgspec.json.encode(line).decode(), flush=True)
             else:
                 console.print(render(line), soft_wrap=True)
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from meshfleet.cli.files import RUNNING, Running, read_json
+from meshfleet.cli.saying import print_plain
 
 PATIENCE = 4.0
 """Seconds, one less than probes wait by the examples in deploy/."""
@@ -73,12 +74,12 @@ def main(arguments: list[str]) -> int:
     """The exit code; one line on standard output or error."""
     where = arguments[0] if arguments else os.environ.get("MESHFLEET_STATE_DIR")
     if not where:
-        print("meshfleet.cli.healthy: name the node's state dir, or set MESHFLEET_STATE_DIR", file=sys.stderr)
+        print_plain("meshfleet.cli.healthy: name the node's state dir, or set MESHFLEET_STATE_DIR", file=sys.stderr)
         return 2
     try:
-        print(answer(Path(where)))
+        print_plain(answer(Path(where)))
     except NotHealthy as error:
-        print(f"meshfleet.cli.healthy: {error}", file=sys.stderr)
+        print_plain(f"meshfleet.cli.healthy: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -22,6 +22,7 @@ from meshfleet.cli.keys import app as keys_app
 from meshfleet.cli.looking_commands import events, status, top, why
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
 from meshfleet.cli.run.command import run as run_command
+from meshfleet.cli.saying import print_plain
 from meshfleet.cli.sim_commands import app as sim_app
 
 app = typer.Typer(
@@ -231,9 +232,9 @@ def version(as_json: AsJson = False) -> None:
     found = find_spec("meshfleet.gossip.member")
     compiled = found is not None and found.origin is not None and not found.origin.endswith(".py")
     if as_json:
-        print(json.dumps({"version": __version__, "compiled": compiled}))
+        print_plain(json.dumps({"version": __version__, "compiled": compiled}))
     else:
-        print(f"meshfleet {__version__}{', compiled' if compiled else ''}")
+        print_plain(f"meshfleet {__version__}{', compiled' if compiled else ''}")
 
 
 def run(arguments: list[str]) -> int:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import ConfigError, MeshfleetError, NoAnswer, StateDirError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
 WRONG_USAGE = 2
 NO_ANSWER = 4
@@ -48,7 +51,12 @@ def first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def complain(text: str) -> None:
     """One line on standard error, whatever is in it."""
-    print(f"meshfleet: {' '.join(text.split())}", file=sys.stderr)
+    print_plain(f"meshfleet: {' '.join(text.split())}", file=sys.stderr)
+
+
+def _trace_plainly(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    """A traceback as Python prints it. An error may quote what a peer said."""
+    print_plain("".join(traceback.format_exception(kind, error, at)), end="", file=sys.stderr)
 
 
 def missing_extra(error: ModuleNotFoundError) -> str | None:
@@ -58,7 +66,8 @@ def missing_extra(error: ModuleNotFoundError) -> str | None:
 
 
 def run_to_exit_code(command: Callable[[], int]) -> int:
-    """Run `command`; errors of ours come out as one line and their exit code, all others as they are."""
+    """Run `command`; errors of ours come out as one line and their exit code, all others with their traceback."""
+    sys.excepthook = _trace_plainly
     try:
         return command()
     except MeshfleetError as error:

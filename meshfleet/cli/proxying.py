@@ -9,6 +9,7 @@ import msgspec
 import trio
 
 from meshfleet.cli.ending import until_signalled, working_until
+from meshfleet.cli.saying import print_plain
 from meshfleet.cli.up import log_to_stderr
 from meshfleet.fleet.names import parse_address
 from meshfleet.proxy.server import run_proxy
@@ -44,7 +45,7 @@ def proxy(listen: str, to: Sequence[str], node: str | None, *, as_json: bool) ->
         async with working_until(asked) as nursery:
             url: str = await nursery.start(run_proxy, bind, where, node or os.environ.get("MESHFLEET_NODE"))
             started = Started(url, tuple(where))
-            print(msgspec.json.encode(started).decode() if as_json else _introduced(started), flush=True)
+            print_plain(msgspec.json.encode(started).decode() if as_json else _introduced(started), flush=True)
             await trio.sleep_forever()
 
     trio.run(until_signalled, run, lambda: None)

@@ -7,13 +7,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.segment import Segment
 from rich.text import Text
 
 from meshfleet.fleet.notice import Severity
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
+from meshfleet.plain import is_one_line, one_line, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import ConsoleOptions, RenderableType
+
     from meshfleet.fleet.view import Totals
 
 GLYPHS = {
@@ -40,9 +46,35 @@ DAY_S = 86_400.0
 _AGES = ((DAY_S, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
-def console() -> Console:
-    """Standard output: coloured on a terminal, plain where it is piped or NO_COLOR is set."""
-    return Console(highlight=False, emoji=False, markup=False, soft_wrap=False)
+class PlainConsole(Console):
+    """Obeys no text: whatever in one would act on the terminal, or begin a line, is written out. Each Text is a line of
+    its own, or a cell's; several are a Group. Rich itself takes out five controls and lets escape sequences through.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """All that is printed comes through here, and each part of it: Text before it is laid out."""
+        if isinstance(renderable, str):
+            renderable = self.render_str(renderable)
+        if isinstance(renderable, Text):
+            renderable = written_out(renderable)
+        for segment in super().render(renderable, options):
+            # What acts on the terminal for Rich itself is marked as control.
+            yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
+
+def written_out(text: Text) -> Text:
+    """The same text, of the same styles, with nothing in it that acts on a terminal."""
+    if is_one_line(text.plain):
+        return text
+    shown = text.blank_copy()
+    for letter in text.divide(range(1, len(text.plain))):
+        shown.append_text(letter if is_one_line(letter.plain) else Text(one_line(letter.plain)))
+    return shown
+
+
+def console(*, to_errors: bool = False) -> Console:
+    """Standard output, or error: coloured on a terminal, plain where it is piped or NO_COLOR is set."""
+    return PlainConsole(stderr=to_errors, highlight=False, emoji=False, markup=False, soft_wrap=False)
 
 
 def has_glyphs() -> bool:
@@ -54,9 +86,9 @@ def has_glyphs() -> bool:
 
 def presence(which: Presence, certainty: Certainty | None = None) -> Text:
     """`● fresh`, `✕ down, proven`."""
-    glyph, plain, colour = GLYPHS[which]
+    glyph, letter, colour = GLYPHS[which]
     sure = "" if certainty is None else f" {certainty.value}"
-    return Text(f"{glyph if has_glyphs() else plain} {which.value}{sure}", style=colour)
+    return Text(f"{glyph if has_glyphs() else letter} {which.value}{sure}", style=colour)
 
 
 def age(seconds: float) -> str:

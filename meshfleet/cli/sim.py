@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import ConfigError
 from meshfleet.sim.catalogue import files, plan
 from meshfleet.sim.lanes import barred, lanes
@@ -58,8 +59,8 @@ def run(
     if as_json:
         fields = msgspec.to_builtins(report)
         for detail in fields.pop("details"):
-            print(detail, file=sys.stderr)
-        print(msgspec.json.encode(fields).decode())
+            print_plain(detail, file=sys.stderr)
+        print_plain(msgspec.json.encode(fields).decode())
     else:
         from meshfleet.cli import showing, sim_shown
 
@@ -95,11 +96,12 @@ def _progress(scenario: Scenario, *, shown: bool) -> Iterator[Callable[[float], 
     if not (shown and sys.stdout.isatty() and sys.stderr.isatty()):
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from meshfleet.cli import showing
+
     columns = (TextColumn("{task.completed:.0f} of {task.total:.0f} virtual s"), BarColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    progress = Progress(*columns, console=showing.console(to_errors=True), transient=True)
     task = progress.add_task("", total=scenario.duration)
     began = time.perf_counter()
 
@@ -118,9 +120,9 @@ def catalogue(*, as_json: bool) -> None:
     """The scenarios that there are, with what each is about."""
     scenarios = [(file.stem, " ".join(load(file).about.split())) for file in files()]
     if as_json:
-        print(msgspec.json.encode([{"name": name, "about": about} for name, about in scenarios]).decode())
+        print_plain(msgspec.json.encode([{"name": name, "about": about} for name, about in scenarios]).decode())
         return
     for name, about in scenarios:
-        print(f"{name:24}  {about}")
+        print_plain(f"{name:24}  {about}")
     if not scenarios:
-        print("No scenarios here: they come with a checkout of the project, in its folder sims/.")
+        print_plain("No scenarios here: they come with a checkout of the project, in its folder sims/.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshfleet.cli.saying import print_plain
 from meshfleet.cli.sim_table import progress, seeds_of
 from meshfleet.errors import ConfigError
 from meshfleet.sim.catalogue import FOLDER
@@ -32,24 +33,24 @@ def experiments(seeds: str, jobs: int | None, target: Path | None, *, as_json: b
     if target is not None:
         write(target, markdown(found, drawn), BEGIN)
     if as_json:
-        print(msgspec.json.encode(found).decode())
+        print_plain(msgspec.json.encode(found).decode())
     elif target is None:
         _print(found)
     wrong = [cell for cell in found if cell.broken or (cell.detector == "meshfleet" and cell.fp + cell.of_the_ill)]
     for cell in wrong:
         why = "; ".join(cell.broken) or f"said down {cell.fp + cell.of_the_ill} times"
-        print(f"{cell.experiment}, {cell.ill} ill, {cell.detector}: {why}", file=sys.stderr)
+        print_plain(f"{cell.experiment}, {cell.ill} ill, {cell.detector}: {why}", file=sys.stderr)
     return 1 if wrong else 0
 
 
 def _print(found: list[Cell]) -> None:
     """One line a cell, in 80 columns."""
-    print(
+    print_plain(
         f"{'EXPERIMENT':12} {'ILL':>4} {'DETECTOR':10} {'FP':>7} {'FP-':>6} {'OF ILL':>8} {'FIRST S':>8} {'ALL S':>8}"
     )
     for cell in found:
         first, full = (f"{v:.1f}" if v is not None else "-" for v in (cell.first_s, cell.full_s))
-        print(
+        print_plain(
             f"{cell.experiment:12} {cell.ill:4} {cell.detector:10} {cell.fp:7} {cell.fp_healthy:6} "
             f"{cell.of_the_ill:8} {first:>8} {full:>8}"
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import ConfigError
 from meshfleet.sim.table import chosen, markdown, rows, write
 
@@ -31,12 +32,12 @@ def table(seeds: str, jobs: int | None, target: Path | None, *, slow: bool, as_j
     if target is not None:
         write(target, markdown(found, drawn))
     if as_json:
-        print(msgspec.json.encode(found).decode())
+        print_plain(msgspec.json.encode(found).decode())
     elif target is None:
         _print(found)
     broken = [row.scenario for row in found if any(c.ok < c.runs for c in row.cells if c.detector == "meshfleet")]
     if broken:
-        print(f"meshfleet did not hold in {', '.join(broken)}.", file=sys.stderr)
+        print_plain(f"meshfleet did not hold in {', '.join(broken)}.", file=sys.stderr)
     return 1 if broken else 0
 
 
@@ -57,23 +58,26 @@ def progress(*, shown: bool) -> Iterator[Callable[[int, int], None]]:
     if not shown or not sys.stderr.isatty():
         yield lambda _done, _of: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from meshfleet.cli import showing
+
     columns = (TextColumn("runs"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=showing.console(to_errors=True), transient=True) as progress:
         task = progress.add_task("", total=None)
         yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
 def _print(found: list[Row]) -> None:
     """One line a scenario and detector, in 80 columns."""
-    print(f"{'SCENARIO':24} {'DETECTOR':10} {'FALSE':>6} {'WRONG':>6} {'MISSED':>7} {'DEAD S':>8} {'HOST S':>8}  OK")
+    print_plain(
+        f"{'SCENARIO':24} {'DETECTOR':10} {'FALSE':>6} {'WRONG':>6} {'MISSED':>7} {'DEAD S':>8} {'HOST S':>8}  OK"
+    )
     for row in found:
         for i, cell in enumerate(row.cells):
             late = (f"{v:.3g}" if v is not None else "-" for v in (cell.exited_p50_s, cell.host_down_p50_s))
             dead, host = late
-            print(
+            print_plain(
                 f"{row.scenario if not i else '':24} {cell.detector:10} {cell.false_down:6} {cell.presumed_wrong:6} "
                 f"{cell.missed_down:7} {dead:>8} {host:>8}  {cell.ok}/{cell.runs}"
             )

@@ -14,10 +14,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from meshfleet import plain
 from meshfleet.cli import showing
 from meshfleet.cli.asking import Asked, reader
 from meshfleet.cli.outcome import NO_ANSWER, complain
 from meshfleet.cli.picking import Wanted, in_order, picked, read_filter, read_order
+from meshfleet.cli.saying import print_plain
 from meshfleet.cli.status_line import one_line
 from meshfleet.errors import ConfigError, NoAnswer
 from meshfleet.fleet.presence import Presence
@@ -100,11 +102,11 @@ def status(asked: Asked, shown: How, *, watch: bool) -> int:
     except NoAnswer:
         if shown.form != "line":
             raise
-        print("no node")
+        print_plain("no node")
         return NO_ANSWER
     view = node.understood(body, FleetView)
     if shown.form == "json" and shown.is_whole:
-        print(body.decode())
+        print_plain(body.decode())
     else:
         _print(view, shown, showing.console())
     return verdict(view)
@@ -113,11 +115,11 @@ def status(asked: Asked, shown: How, *, watch: bool) -> int:
 def _print(view: FleetView, shown: How, console: Console) -> None:
     picked_view = shown.apply(view)
     if shown.form == "json":
-        print(msgspec.json.encode(picked_view).decode())
+        print_plain(msgspec.json.encode(picked_view).decode())
     elif shown.form == "name":
-        print("".join(f"{agent.agent_id}\n" for agent in picked_view.agents), end="")
+        print_plain("".join(f"{plain.one_line(agent.agent_id)}\n" for agent in picked_view.agents), end="")
     elif shown.form == "line":
-        print(one_line(view))
+        print_plain(one_line(view))
     else:
         if shown.form == "wide":
             console.width = max(console.width, ENOUGH)

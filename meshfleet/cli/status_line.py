@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from meshfleet import plain
 from meshfleet.cli import showing
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
@@ -37,4 +38,4 @@ def one_line(view: FleetView) -> str:
             said.append(f"{nodes[presence]} node{'' if nodes[presence] == 1 else 's'} {presence.value}")
     if view.totals.cost_usd is not None:
         said.append(showing.money(view.totals.cost_usd))
-    return ", ".join(said)
+    return plain.one_line(", ".join(said))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshfleet.cli.outcome import INTERRUPTED, complain
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import ConfigError
 from meshfleet.sim.catalogue import plan
 from meshfleet.sim.running import Run
@@ -53,7 +54,7 @@ def sweep(
     todo = chain(file_jobs(plans, chosen, detector), swarm_jobs(chosen, detector) if swarm else ())
     with _progress(len(chosen) * (len(plans) + swarm), as_json=as_json) as shown:
         total = run_jobs(todo, workers=jobs, done=_keeping(keep, shown))
-    print(msgspec.json.encode(_told(total)).decode() if as_json else _shown(total))
+    print_plain(msgspec.json.encode(_told(total)).decode() if as_json else _shown(total))
     if total.interrupted:
         return INTERRUPTED
     return 0 if total.ok else 1
@@ -72,11 +73,12 @@ def _progress(runs: int, *, as_json: bool) -> Iterator[Callable[[Sum], None] | N
     if as_json or not (sys.stdout.isatty() and sys.stderr.isatty()):
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from meshfleet.cli import showing
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=showing.console(to_errors=True), transient=True) as bar:
         task = bar.add_task("runs", total=runs)
 
         def done(total: Sum) -> None:
@@ -167,12 +169,12 @@ def check(name: str, seed: int | None, *, as_json: bool) -> int:
     difference, lines = compare(name, chosen)
     if as_json:
         told = {"same": difference is None, "lines": lines, "first": difference and difference._asdict()}
-        print(msgspec.json.encode(told).decode())
+        print_plain(msgspec.json.encode(told).decode())
     elif difference is None:
-        print(f"{name}, seed {chosen}: the same in both processes, {lines} lines of trace")
+        print_plain(f"{name}, seed {chosen}: the same in both processes, {lines} lines of trace")
     else:
-        print(f"{name}, seed {chosen}: line {difference.line}, at {difference.at_s:.6f} s, differs:")
-        print(f"  {difference.one or '(ended)'}\n  {difference.other or '(ended)'}")
+        print_plain(f"{name}, seed {chosen}: line {difference.line}, at {difference.at_s:.6f} s, differs:")
+        print_plain(f"  {difference.one or '(ended)'}\n  {difference.other or '(ended)'}")
     return 0 if difference is None else 1
 
 
@@ -193,11 +195,11 @@ def shrink(name: str | None, swarm_seed: int | None, seed: int | None, *, tries:
     about = f"Shrunk from {chosen.name}, seed {smallest.seed}; fails with: {kind}."
     text = to_toml(msgspec.structs.replace(smallest, name=f"{chosen.name}-small", about=about))
     if out is None:
-        print(text, end="")
+        print_plain(text, end="")
         return 0
     try:
         Path(out).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--out: {out} can't be written: {error.strerror}.") from error
-    print(f"{out}: {len(smallest.fault)} faults, {smallest.fleet.nodes} nodes; {kind}. meshfleet sim run {out}")
+    print_plain(f"{out}: {len(smallest.fault)} faults, {smallest.fleet.nodes} nodes; {kind}. meshfleet sim run {out}")
     return 0

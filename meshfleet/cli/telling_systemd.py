@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from meshfleet.logs import get_logger
+from meshfleet.plain import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,14 +33,15 @@ class Systemd:
         """Seconds between two signs of life: half of what systemd waits, as its manual asks for."""
 
     def tell(self, *lines: str) -> None:
-        """Say it, if somebody listens. Never waits and never fails: a node does not end of its manager."""
+        """Say it, if somebody listens, a line each: a break in one would begin another, such as MAINPID=. Never waits
+        and never fails: a node does not end of its manager."""
         if not self._where:
             return
         where = "\0" + self._where[1:] if self._where.startswith("@") else self._where
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaking:
                 speaking.setblocking(False)
-                speaking.sendto("\n".join(lines).encode(), where)
+                speaking.sendto("\n".join(map(one_line, lines)).encode(), where)
         except (OSError, ValueError) as error:
             log.warning("the service manager can't be told", socket=self._where, error=str(error))
             self._where = ""

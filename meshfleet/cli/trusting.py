@@ -12,6 +12,7 @@ import msgspec
 
 from meshfleet.cli.asking import elsewhere, socket_dir
 from meshfleet.cli.local import administer
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import ConfigError, StateDirError
 from meshfleet.fleet.names import node_name, parse_address
 from meshfleet.node.admin import Invite, Keys, Reply, Request, Revoke, Rotate
@@ -43,10 +44,10 @@ def invite(
         _print_json(reply)
         return
     assert reply.invite is not None
-    print(reply.invite)
+    print_plain(reply.invite)
     hosts = {address.host for address in read_invite(reply.invite).where()}
     if hosts & {"127.0.0.1", "::1"}:
-        print(
+        print_plain(
             "This line says loopback, so it is good on this machine alone. Start the node with --gossip and an address "
             "that the others reach, or name one that leads to it with --at.",
             file=sys.stderr,
@@ -57,7 +58,7 @@ def keys(*, node: str | None, state_dir: str | None, as_json: bool) -> None:
     """Show how a node stands with its fleet's keys."""
     reply = _ask(Keys(), node, state_dir)
     assert reply.keys is not None
-    print(msgspec.json.encode(reply.keys).decode() if as_json else _shown(reply.keys))
+    print_plain(msgspec.json.encode(reply.keys).decode() if as_json else _shown(reply.keys))
 
 
 def rotate(*, node: str | None, state_dir: str | None, as_json: bool) -> None:
@@ -86,10 +87,10 @@ def export_ca(private: bool, out: str | None, *, node: str | None, state_dir: st
     except OSError as error:
         raise StateDirError(f"{path} can't be read: {error.strerror}.") from error
     if out is None:
-        print(content.decode("ascii"), end="")
+        print_plain(content.decode("ascii"), end="")
         return
     _write_new(Path(out), content)
-    print(f"Wrote {out}. Who has it can let anybody into the fleet: keep it where only you can." if private
+    print_plain(f"Wrote {out}. Who has it can let anybody into the fleet: keep it where only you can." if private
           else f"Wrote {out}.")  # fmt: skip
 
 
@@ -127,11 +128,11 @@ def _tell(reply: Reply, said: str, as_json: bool) -> None:
     if as_json:
         _print_json(reply)
     else:
-        print(said)
+        print_plain(said)
 
 
 def _print_json(reply: Reply) -> None:
-    print(msgspec.json.encode(reply).decode())
+    print_plain(msgspec.json.encode(reply).decode())
 
 
 def _shown(told: KeysTold) -> str:

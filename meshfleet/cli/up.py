@@ -23,9 +23,11 @@ from meshfleet.cli.files import RUNNING, Running, point_to, pointer_to, remove, 
 from meshfleet.cli.handover import read_handover
 from meshfleet.cli.memory import keep_what_is_loaded
 from meshfleet.cli.outcome import run_to_exit_code
+from meshfleet.cli.saying import print_plain
 from meshfleet.cli.telling_systemd import Systemd
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address, parse_address
+from meshfleet.logs import PlainFormatter
 from meshfleet.node.admin import serve_admin
 from meshfleet.node.billing import Billing
 from meshfleet.node.checking import HOST_NAME
@@ -91,7 +93,7 @@ async def _up(settings: Settings, extras: Extras, asked: trio.Event) -> None:
                 nursery.start_soon(systemd.signs_of_life, lambda: node.health().standing.value)
                 observes = node.member.membership.me.info.role == OBSERVER
                 if observes and not extras.as_json:
-                    print("An observer: it shows the fleet, and carries no agents.", flush=True)
+                    print_plain("An observer: it shows the fleet, and carries no agents.", flush=True)
                 if not observes:
                     nursery.start_soon(_carry_agents, node, settings, told, extras)
                 if settings.discover and not observes and not extras.as_json:
@@ -287,9 +289,9 @@ async def _tell_what_was_found(node: Node) -> None:
     runtimes = Counter(agent.state.runtime for agent in node.own_agents())
     if runtimes:
         counted = ", ".join(f"{number} {runtime}" for runtime, number in sorted(runtimes.items()))
-        print(f"Agents here: {counted}.", flush=True)
+        print_plain(f"Agents here: {counted}.", flush=True)
     else:
-        print("No agents here yet; they are shown as soon as they do something.", flush=True)
+        print_plain("No agents here yet; they are shown as soon as they do something.", flush=True)
 
 
 async def _ask_with_stdin(asked: trio.Event) -> None:
@@ -311,7 +313,7 @@ async def _seeds(settings: Settings) -> tuple[Address, ...]:
 
 def log_to_stderr(level: LogLevel) -> None:
     """One line per event on standard error, from `level` on: time in UTC, level, part, what happened."""
-    form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    form = PlainFormatter("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     form.converter = time.gmtime
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(form)
@@ -323,18 +325,18 @@ def log_to_stderr(level: LogLevel) -> None:
 def _introduce(running: Running, link: str, settings: Settings, extras: Extras) -> None:
     """What an operator wants to know first: where to look."""
     if extras.as_json:
-        print(msgspec.json.encode(running).decode(), flush=True)
+        print_plain(msgspec.json.encode(running).decode(), flush=True)
         return
-    print(f"meshfleet {__version__}: node {running.name}")
-    print(f"  view    {link}")
-    print(f"  gossip  {running.gossip}")
-    print(f"  state   {settings.state_dir}")
+    print_plain(f"meshfleet {__version__}: node {running.name}")
+    print_plain(f"  view    {link}")
+    print_plain(f"  gossip  {running.gossip}")
+    print_plain(f"  state   {settings.state_dir}")
     if settings.tls is not None:
         from meshfleet.node.certificate import fingerprint
 
-        print(f"  tls     {fingerprint(settings.state_dir / CERTIFICATE)}")
-    print("The link works once, within 5 minutes; `meshfleet link` makes another.")
-    print("Ctrl-C leaves the fleet; a second one ends at once.", flush=True)
+        print_plain(f"  tls     {fingerprint(settings.state_dir / CERTIFICATE)}")
+    print_plain("The link works once, within 5 minutes; `meshfleet link` makes another.")
+    print_plain("Ctrl-C leaves the fleet; a second one ends at once.", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from meshfleet.cli import showing
 from meshfleet.cli.asking import Asked, path_of, reader
+from meshfleet.cli.saying import print_plain
 from meshfleet.serve.answers import Story
 
 
@@ -17,7 +18,7 @@ def why(name: str, asked: Asked, *, as_json: bool) -> int:
     body = node.get(path_of("/v1/why", name))
     story = node.understood(body, Story)
     if as_json:
-        print(body.decode())
+        print_plain(body.decode())
     else:
         showing.console().print(render(story))
     return 0
@@ -38,5 +39,6 @@ def render(story: Story) -> RenderableType:
     table.add_column("BY", no_wrap=True)
     table.add_column("DETAIL")
     for fact in story.facts:
-        table.add_row(showing.clock(fact.at, fact.age_s), fact.kind.value, fact.by, fact.detail)
+        # As Text: `top` shows this too, whose console takes a string for markup, and ends where it is wrong.
+        table.add_row(*map(Text, (showing.clock(fact.at, fact.age_s), fact.kind.value, fact.by, fact.detail)))
     return Group(*parts, Text(), table)

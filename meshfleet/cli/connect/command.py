@@ -14,6 +14,7 @@ from meshfleet.cli.connect import files, telling
 from meshfleet.cli.connect.jsontext import Text
 from meshfleet.cli.connect.plan import RUNTIMES, Plan, connecting, undoing
 from meshfleet.cli.connect.runtime import Runtime, Target
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import ConfigError, MeshfleetError
 from meshfleet.fleet.names import parse_address
 from meshfleet.node.settings import HTTP_PORT, Given, default_state_base, load
@@ -70,7 +71,7 @@ def connect(runtime: str, *, undo: bool, dry_run: bool, node: str | None, as_jso
         backup=str(backup) if backup is not None else None,
         notes=tuple(notes),
     )
-    print(msgspec.json.encode(done).decode() if as_json else _told(done, found, undo=undo))
+    print_plain(msgspec.json.encode(done).decode() if as_json else _told(done, found, undo=undo))
     return 0
 
 

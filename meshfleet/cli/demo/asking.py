@@ -10,6 +10,7 @@ from rich.table import Table
 from meshfleet.cli import showing
 from meshfleet.cli.demo.layout import SOCKET, NodeState, Play, Played, demo_dir
 from meshfleet.cli.local import converse
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import Refused
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ def play(op: str, names: tuple[str, ...], state_dir: str | None, *, as_json: boo
     if not played.ok:
         raise Refused(played.said)
     if as_json:
-        print(msgspec.json.encode(played).decode())
+        print_plain(msgspec.json.encode(played).decode())
     elif op == "status":
         showing.console().print(table(played.nodes))
     else:
-        print(played.said)
+        print_plain(played.said)
 
 
 def table(nodes: Sequence[NodeState]) -> Table:

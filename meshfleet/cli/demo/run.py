@@ -24,10 +24,12 @@ from meshfleet.cli.demo.mesh import Mesh
 from meshfleet.cli.demo.playing import Playing
 from meshfleet.cli.ending import until_signalled, working_until
 from meshfleet.cli.files import is_alive, read_json, remove
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import ConfigError, MeshfleetError
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.node.admin import serve_lines
+from meshfleet.plain import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +68,7 @@ def run_demo(nodes: int, base_port: int, timing: str, state_dir: str | None, *, 
 
 
 def _tell(text: str) -> None:
-    print(text, flush=True)
+    print_plain(text, flush=True)
 
 
 def _tell_nothing(_text: str) -> None:
@@ -79,11 +81,11 @@ async def _run(mesh: Mesh, asked: trio.Event, *, as_json: bool) -> None:
             await _start(mesh)
             await nursery.start(serve_lines, mesh.folder / layout.SOCKET, Playing(mesh).answer)
             if as_json:
-                print(msgspec.json.encode(read_json(mesh.folder / DEMO_FILE, DemoFile)).decode(), flush=True)
+                print_plain(msgspec.json.encode(read_json(mesh.folder / DEMO_FILE, DemoFile)).decode(), flush=True)
             else:
                 showing.console().print(_addresses([member.place for member in mesh.members.values()]))
-                print(f"\nOpen {await mesh.link(next(iter(mesh.members)))}", flush=True)
-                print(_hints(mesh), flush=True)
+                print_plain(f"\nOpen {await mesh.link(next(iter(mesh.members)))}", flush=True)
+                print_plain(_hints(mesh), flush=True)
                 nursery.start_soon(_show_what_is_seen, mesh)
             await trio.sleep_forever()
     finally:
@@ -193,14 +195,15 @@ async def _show_what_is_seen(mesh: Mesh) -> None:
             if live:
                 width = showing.console().width - 1
                 text = f"{time.strftime('%H:%M:%S')}  {line}"
-                print(f"\r\x1b[2K{text[:width]}", end="", flush=True)
+                sys.stdout.write("\r\x1b[2K")  # the line before is wiped
+                print_plain(text[:width], end="", flush=True)
             elif line.partition(";")[0] != shown:  # agents change all the time: that is no news for a log
-                print(line, flush=True)
+                print_plain(line, flush=True)
             shown = line.partition(";")[0]
             await trio.sleep(LOOK_EVERY)
     finally:
         if live:
-            print(flush=True)
+            print_plain(flush=True)
 
 
 async def _what_is_seen(mesh: Mesh) -> str:
@@ -212,7 +215,7 @@ async def _what_is_seen(mesh: Mesh) -> str:
                 view = await trio.to_thread.run_sync(_seen_by, asked, abandon_on_cancel=True)
             except MeshfleetError:
                 continue
-            return _summary(view)
+            return summary(view)
     return "no node answers"
 
 
@@ -220,11 +223,12 @@ def _seen_by(asked: Asked) -> FleetView:
     return reader(asked).fleet()
 
 
-def _summary(view: FleetView) -> str:
+def summary(view: FleetView) -> str:
+    """How the node that serves a view stands, and what it sees."""
     nodes = Counter(node.presence for node in view.nodes)
     seen = showing.how_many({presence.value: nodes[presence] for presence in Presence}, "node")
     if odd := [node.name for node in view.nodes if node.presence is not Presence.FRESH]:
         seen += f" ({', '.join(odd)})"
     me = view.served_by
     carried = f"{showing.agents(view.totals)}; {showing.money(view.totals.cost_usd)}"
-    return f"{me.node} ({me.standing.value}) sees {seen}; {carried}"
+    return one_line(f"{me.node} ({me.standing.value}) sees {seen}; {carried}")

@@ -12,6 +12,7 @@ from meshfleet.cli.growth.figures import SIZES, Kind
 from meshfleet.cli.growth.measuring import all_of, failures, load, missing
 from meshfleet.cli.growth.shown import BEGIN, drawn, markdown, text
 from meshfleet.cli.outcome import INTERRUPTED
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import ConfigError
 from meshfleet.sim.table import around, write
 
@@ -43,7 +44,7 @@ def growth(
     if not found.points:
         _say("nothing was measured.")
         return INTERRUPTED if measured.left else 1
-    print(msgspec.json.encode(found).decode() if as_json else text(found))
+    print_plain(msgspec.json.encode(found).decode() if as_json else text(found))
     wrong = [*measured.wrong, *failures(found)]
     for each in wrong:
         _say(f"AMISS: {each}")
@@ -77,4 +78,4 @@ def sizes_of(sizes: str | None, kind: Kind | None) -> dict[Kind, Sequence[int]]:
 
 
 def _say(said: str) -> None:
-    print(said, file=sys.stderr, flush=True)
+    print_plain(said, file=sys.stderr, flush=True)

@@ -22,6 +22,7 @@ import msgspec
 from meshfleet import __version__
 from meshfleet.cli.growth.figures import UPDATE_EVERY, Death, Point, late
 from meshfleet.cli.memory import rss_mb
+from meshfleet.cli.saying import print_plain
 from meshfleet.errors import MeshfleetError
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.events import Arrived, Event, Judged
@@ -310,7 +311,7 @@ def is_compiled() -> bool:
 if __name__ == "__main__":
 
     def _say(text: str) -> None:
-        print(f"    {text}", file=sys.stderr, flush=True)
+        print_plain(f"    {text}", file=sys.stderr, flush=True)
 
     point = measure(msgspec.json.decode(sys.argv[1], type=Order), _say)
-    print(msgspec.json.encode(point).decode())
+    print_plain(msgspec.json.encode(point).decode())

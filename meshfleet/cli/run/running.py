@@ -147,5 +147,7 @@ def _be_quiet() -> None:
 
 def _complain(text: str) -> None:
     """One line on standard error."""
-    sys.stderr.write(f"meshfleet: {' '.join(text.split())}\n")
+    from meshfleet.plain import one_line
+
+    sys.stderr.write(f"meshfleet: {one_line(' '.join(text.split()))}\n")
     sys.stderr.flush()

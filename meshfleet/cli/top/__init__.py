@@ -10,6 +10,7 @@
     detail.py      all about one agent or node, with the evidence
     commands.py    what `:` takes
     columns.py, looks.py   which columns there are, and how somebody likes to look, kept
+    plainly.py     what others say, so that no terminal obeys it
     glance.py      ages, bars and words in few characters
 
 It reads a node over HTTP, as any reader does. Textual, which runs on asyncio, is imported by this package alone.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 from rich.text import Text
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
@@ -23,6 +22,7 @@ from meshfleet.cli.top.following import Following, Heard
 from meshfleet.cli.top.grid import Grid
 from meshfleet.cli.top.keys import Keys
 from meshfleet.cli.top.looks import Looks, possible
+from meshfleet.cli.top.plainly import Plain, plainly
 from meshfleet.cli.top.reading import Reading
 from meshfleet.client.client import may_turn_to
 from meshfleet.errors import ConfigError
@@ -47,7 +47,7 @@ COLUMNS = {
 WIDE_KEYS = "  enter detail  n needs me  / filter  s sort  r turn  b group  c columns  v its view  ? keys  q quit"
 
 
-class Top(App[None]):
+class Top(Plain):
     """The fleet, live, on a full screen."""
 
     CSS_PATH = "top.tcss"
@@ -89,7 +89,7 @@ class Top(App[None]):
         """`heard`: the first view. `connect(url, before)`: a client for another node, which falls back on the one
         before. `looks`: how it is looked at first; `keep` is told when that changes."""
         super().__init__(ansi_color=True)
-        self.heard = heard
+        self.heard = heard._replace(view=plainly(heard.view))
         self.problem: str | None = None
         """Why it ended by itself."""
         self._client = client
@@ -155,7 +155,7 @@ class Top(App[None]):
         if heard is None:
             return
         before, now = self.heard.view.served_by.node, heard.view.served_by.node
-        self.heard = heard
+        self.heard = heard._replace(view=plainly(heard.view))
         if self._turning_to is not None:
             if now != self._turning_to:
                 self.notify(f"{self._turning_to} does not answer: this is {now}'s view.", severity="warning")

@@ -18,7 +18,9 @@ from textual.widgets import Static
 from meshfleet.cli import showing
 from meshfleet.cli.top.agents import is_heard
 from meshfleet.cli.top.glance import GREY, bar, share, short, ticking, word
+from meshfleet.cli.top.plainly import plainly
 from meshfleet.errors import MeshfleetError
+from meshfleet.plain import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,7 +77,7 @@ class Detail(ModalScreen[str | None]):
 
     def on_mount(self) -> None:
         """Begin."""
-        self.query_one("#detail", VerticalScroll).border_title = self._subject
+        self.query_one("#detail", VerticalScroll).border_title = Text(self._subject)
         self._draw()
         self._ask()
         self.set_interval(1.0, self._draw)
@@ -126,7 +128,7 @@ class Detail(ModalScreen[str | None]):
         try:
             answer = told(self._reader(), self._subject)
         except MeshfleetError as error:
-            answer = Text(f"\nThe evidence could not be had: {error}", "yellow")
+            answer = Text(f"\nThe evidence could not be had: {one_line(str(error))}", "yellow")
         self.post_message(self.Told(answer))
 
 
@@ -139,9 +141,9 @@ def told(reader: Reader, subject: str) -> RenderableType:
     from meshfleet.serve.answers import Story
     from meshfleet.serve.history import Happenings
 
-    story = reader.get_as(path_of("/v1/why", subject), Story)
+    story = plainly(reader.get_as(path_of("/v1/why", subject), Story))
     query = urlencode({"subject": subject, "limit": HAPPENINGS})
-    happened = reader.get_as(f"/v1/events?{query}", Happenings)
+    happened = plainly(reader.get_as(f"/v1/events?{query}", Happenings))
     parts: list[RenderableType] = [Text("\nWHY", "bold"), render_story(story), Text("\nHAPPENED", "bold")]
     parts += [render_happening(line) for line in reversed(happened.events)]
     if not happened.events:

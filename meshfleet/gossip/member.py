@@ -296,6 +296,7 @@ class Member:
         record = self.roster.get(name)
         if record is not None:
             self.neighbours.stream_failed(record)
+            self.relays.stream_failed(record, now)
             self.connect_answered(name, record.epoch, outcome, now)
 
     def stream_ended(self, name: NodeName, end: StreamEnd, now: float) -> None:

@@ -5,7 +5,8 @@
                 that address. None of them gets through: it is behind something.
     who         it then holds streams to three members that can be reached, and names them in its Alive. Which ones,
                 rendezvous hashing of its name and theirs says: so relays are spread evenly over the fleet, a node comes
-                back to the same ones, and when one of them goes only its own clients look for another.
+                back to the same ones, and when one of them goes only its own clients look for another. No place
+                stays empty: who can't be dialled goes last, and a neighbour stands in until another stream stands.
     what        whatever goes to it unasked goes by one of them: sealed for its receiver, and passed on unopened. What
                 it says itself it sends straight to whom it means, and answers come back the way the question went.
 
@@ -15,6 +16,7 @@ its relay is. How others send to it, and what a relay does, is in `ways`.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -75,6 +77,8 @@ class Relays:
         """Whether nobody gets through to me, as far as I know."""
         self.chosen: dict[NodeName, int] = {}
         """Whom I hold a stream to for this, and in which life of theirs."""
+        self._failed: dict[NodeName, float] = {}
+        """To whom of those that were chosen no stream could be opened, and when."""
         self._listed: tuple[str, ...] = ()
         self._seq = 0
         self._asked: dict[str, bool | None] = {}
@@ -136,6 +140,7 @@ class Relays:
     def review(self, now: float) -> None:
         """Fill the places of relays that are gone, and say who they are when that is another."""
         if not (self.hidden or self.chosen or self._listed):
+            self._failed.clear()
             return
         wanted = self._wanted()
         for name in [name for name in self.chosen if name not in wanted]:
@@ -145,23 +150,45 @@ class Relays:
             self.chosen[name] = record.epoch
             if not record.has_stream:
                 self._outbox.keep_stream(record)
-        listed = tuple(name for name in self.chosen if wanted[name].has_stream)
+        listed = self._standing(wanted)
         if listed != self._listed and (listed or not self.hidden):
             self._listed = listed
             self._announce(listed)
         if self.hidden and now - self._asked_at >= LOOKS_AGAIN * self._timing.heartbeat:
             self.wonder(now)
 
+    def stream_failed(self, record: Record, now: float) -> None:
+        """No stream to it could be opened: another has its place from the next review on. Datagrams may pass all the
+        same, so that it stays fresh: it may be hidden itself, and not have found out."""
+        if record.name in self.chosen and not record.has_stream:
+            self._failed[record.name] = now
+
+    def _standing(self, wanted: dict[NodeName, Record]) -> tuple[NodeName, ...]:
+        """Those whose stream stands. For one that is still to come, or never comes, stands in whoever has a stream with
+        me anyway: with an empty place the two others are likelier to be lost together, and then nobody knows whom to
+        ask whether a hidden member's kernel answers (plan 5173)."""
+        standing = [name for name in wanted if wanted[name].has_stream]
+        if not self.hidden or len(standing) == RELAYS:
+            return tuple(standing)
+        able = [r.name for r in self._roster if r.has_stream and r.name not in wanted and self._is_able(r)]
+        return tuple([*standing, *ranked(f"relay {self._me}", able)][:RELAYS])
+
     def _wanted(self) -> dict[NodeName, Record]:
-        """Those that are still good, then whose turn it is, on as many hosts as there are."""
+        """Those that are still good, then whose turn it is, on as many hosts as there are; last, who failed."""
         if not self.hidden:
             return {}
         able = {record.name: record for record in self._roster if self._is_able(record)}
-        kept = {name: able[name] for name, epoch in self.chosen.items() if name in able and able[name].epoch == epoch}
+        self._failed = {n: at for n, at in self._failed.items() if n in able and not able[n].has_stream}
+        kept = {
+            name: able[name]
+            for name, epoch in self.chosen.items()
+            if name in able and able[name].epoch == epoch and name not in self._failed
+        }
         if len(kept) == RELAYS:
             return kept
         hosts = {record.info.host for record in kept.values()}
         order = [name for name in ranked(f"relay {self._me}", able) if name not in kept]
+        order.sort(key=lambda name: self._failed.get(name, -inf))
         for another_host in (True, False):
             for name in order:
                 if len(kept) < RELAYS and name not in kept and not (another_host and able[name].info.host in hosts):

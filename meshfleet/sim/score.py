@@ -262,8 +262,8 @@ class Score:
         """For how many seconds nothing could have told of the subject, and who was lost together with it."""
         assert self._world is not None
         stopped = subject.paused or self._has_just_gone_on(observer, subject, now_us)
-        if stopped and subject.outbound_only and subject.number not in observer.streams:
-            return inf, (subject.number,)  # its kernel would answer, and nobody can ask it
+        if stopped and self._is_hidden(observer, subject) and subject.number not in observer.streams:
+            return inf, (subject.number,)  # its kernel would answer, and nobody can ask it, or knows that it could
         if stopped:  # its kernel answers for it, to whoever asks; others pass it on by chance only
             since = pair.direct_since_us
             asked = since is not None and now_us - since >= self._asking_us
@@ -276,6 +276,14 @@ class Score:
         side = [n for n in others if self._could_tell(self._pairs.get((observer.number, n)), now_us)]
         last = max([pair, *(self._pairs[n, subject.number] for n in side)], key=lambda p: p.apart_since_us)
         return (now_us - last.apart_since_us) / MICROSECONDS, last.group
+
+    def _is_hidden(self, observer: Host, subject: Host) -> bool:
+        """Whether no connection gets in to it, or the last that this observer was told is so. Nobody knocks at the
+        address of one that names relays, and once it is stopped it can't find out, nor tell, that it is in vain no
+        more (plan 5173: stopped in the moment in which it could be reached again)."""
+        assert observer.member is not None
+        record = observer.member.roster.get(subject.name)
+        return subject.outbound_only or (record is not None and bool(record.info.relays))
 
     def _has_just_gone_on(self, observer: Host, subject: Host, now_us: int) -> bool:
         """Whether its process went on after a stop of T or more, so short a time ago that no word of it came by."""

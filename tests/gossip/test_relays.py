@@ -10,9 +10,10 @@ import pytest
 
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.rendezvous import ranked
 from meshfleet.gossip.events import Judged
 from meshfleet.gossip.limits import RELAY_BURST, RELAY_RATE, RELAYED
-from meshfleet.gossip.messages import Ack, Nack, Trouble, Via
+from meshfleet.gossip.messages import Ack, Nack, StreamEnd, Trouble, Via
 from meshfleet.gossip.relays import RELAYS
 from tests.gossip.world import World
 
@@ -102,6 +103,49 @@ def test_relays_are_given_up_once_the_node_can_be_reached() -> None:
     world.run(150)
     assert relays(world) == ()
     assert world.all_fresh()
+
+
+def first_in_turn(nodes: int) -> str:
+    """Who is to be the first relay of the hidden node."""
+    return ranked(f"relay {HIDDEN}", [f"n{i}" for i in range(nodes) if f"n{i}" != HIDDEN])[0]
+
+
+def test_who_lets_no_stream_in_has_no_place_among_the_relays() -> None:
+    world, first = World(8, seed=1), first_in_turn(8)
+    world.hidden.add(HIDDEN)
+    world.unopened.add((HIDDEN, first))
+    world.run(60)
+    chosen = world.hosts[HIDDEN].member.relays.chosen
+    assert first not in chosen
+    assert world.presence(HIDDEN, first) is Presence.FRESH
+    assert set(relays(world)) == set(chosen)
+    assert len(chosen) == RELAYS
+
+
+def test_of_those_that_let_no_stream_in_each_is_tried_in_its_turn() -> None:
+    world = World(3, seed=1)
+    world.hidden.add(hidden := "n1")
+    world.unopened.update({(hidden, "n0"), (hidden, "n2")})
+    world.run(60)
+    assert relays(world, hidden) == ()
+    world.unopened.clear()
+    world.run(20)
+    assert set(relays(world, hidden)) == {"n0", "n2"}
+
+
+def test_until_a_relay_can_be_dialled_a_neighbour_stands_in_for_it() -> None:
+    world = fleet(12)
+    member, lost = world.hosts[HIDDEN].member, relays(world)[0]
+    world.unopened.add((HIDDEN, lost))
+    world._end_stream(lost, HIDDEN, StreamEnd.RESET)
+    world.run(1)
+    assert lost in member.relays.chosen, "nobody has told yet that it can't be dialled"
+    [stand_in] = set(relays(world)) - set(member.relays.chosen)
+    assert stand_in in world.hosts[HIDDEN].streams
+    assert len(relays(world)) == RELAYS
+    world.run(20)
+    assert lost not in member.relays.chosen
+    assert set(relays(world)) == set(member.relays.chosen)
 
 
 def said(world: World, by: str, message: Ack | Nack, now: float) -> None:

@@ -80,6 +80,8 @@ class World:
         """Packets that each passed on."""
         self.unanswered: set[str] = set()
         """Nodes whose kernels answer no new connection: backlog full."""
+        self.unopened: set[tuple[str, str]] = set()
+        """From whom to whom no stream can be opened, though datagrams pass."""
         self.timing = timing
         self.rng = Random(f"{seed}/network")
         self.seed = seed
@@ -315,12 +317,20 @@ class World:
 
     def _open(self, name: str, to: str) -> None:
         a, b = self.hosts[name], self.hosts[to]
+        if (name, to) in self.unopened and to not in a.streams:
+            self._later(SILENCE, lambda: self._not_opened(a, to))
+            return
         if not (a.running and b.running) or b.paused or (name, to) in self.cuts or to in a.streams or to in self.hidden:
             return
         for here, there in ((a, to), (b, name)):
             here.streams.add(there)
             here.member.stream_up(NodeName(there), self.now)
             self._flush(here)
+
+    def _not_opened(self, host: Host, to: str) -> None:
+        if host.running and not host.paused:
+            host.member.stream_failed(NodeName(to), Connect.SILENT, self.now)
+            self._flush(host)
 
     def _end_stream(self, name: str, to: str, end: StreamEnd) -> None:
         self.hosts[name].streams.discard(to)

@@ -87,6 +87,19 @@ def test_behind_nat_only_answers_get_in() -> None:
     assert not host.lets_in(2, 2_000)
 
 
+def test_nobody_is_blamed_for_not_asking_the_kernel_of_one_that_was_hidden_when_it_was_stopped() -> None:
+    nat = 'kind = "outbound_only"\nat = 0.0\nuntil = 40.0\nnodes = ["n003"]\ntranslated = true'
+    stop = 'kind = "pause"\nat = 40.0\nnodes = ["n003"]'
+    for faults, hidden in (((nat, stop), True), ((stop,), False)):
+        run = story(*faults, nodes=10, seconds=60.0)
+        run.run()
+        last, subject = run.world.now_us, run.world.hosts[3]
+        others = [host for host in run.world.hosts if host is not subject]
+        asked = {h.name for h in others if run.score._apart(h, subject, run.score._pairs[h.number, 3], last)[0] == 0.0}
+        assert asked == {h.name for h in others if 3 in h.streams or not hidden}
+        assert 3 <= len(asked) < 9 or not hidden
+
+
 # witnesses, hosts
 
 

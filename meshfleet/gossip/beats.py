@@ -47,9 +47,9 @@ AFTER_ROLL = 1.5
 while datagrams are lost, for calls and answers are lost too."""
 
 LAST_ROUND = 1.2
-"""Gossip intervals before a member is stale from which the next round would be too late: it is asked itself then, half
-a `direct_timeout` before it is stale. Three in a million come so far without anything being wrong, but in a fleet of
-256 somebody did each other second."""
+"""Gossip intervals before a member is stale from which the next round would be too late, or a `direct_timeout` where
+that is longer, as over a WAN: it is asked itself then, half a `direct_timeout` before it is stale. Three in a million
+come so far without anything being wrong, but in a fleet of 256 somebody did each other second."""
 
 ORIGINS = 128
 """How many are asked themselves in a round at most, where a large zone is cut off; the oldest first, each at a moment
@@ -304,7 +304,7 @@ class Heartbeats:
             return []
         hops = 1 + log10(max(1.0, len(self._roster) / 10))  # in a large fleet a beat is on its way for longer
         called = AFTER_ROLL / CALLS if self.calls_suffice(at) else 0.0
-        last = self._timing.stale_after - LAST_ROUND * self._timing.gossip_interval
+        last = self._timing.stale_after - last_round(self._timing)
         patience = min(last, self._timing.beat_interval * (1 + called) + self._timing.gossip_interval * hops)
         hopeful, limit = self._roster.hopeful, at - patience
         late = [record for record in hopeful if record.beat_at < limit]
@@ -337,6 +337,11 @@ class Heartbeats:
         """Theirs, and mine, for push-pull."""
         mine = Beat(self.tag, self.counter, self._raised_at, self.proof)
         return (mine, *(_beat(record) for record in records if record.beat))
+
+
+def last_round(timing: Timing) -> float:
+    """How many seconds before a member is stale it is looked for among those to be asked themselves."""
+    return max(LAST_ROUND * timing.gossip_interval, timing.direct_timeout)
 
 
 def _raised_first(record: Record) -> float:

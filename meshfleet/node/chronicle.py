@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from itertools import islice
-from sys import intern
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -189,8 +188,6 @@ class Chronicle:
 
     def _tell(self, kind: Happened, subject: str, text: str, node: str | None = None) -> None:
         self._last += 1
-        # Each event brings its names anew, and of one agent there are many lines: each name is kept once.
-        subject, node = intern(subject), None if node is None else intern(node)
         line = Happening(id=self._last, at=rfc3339(self._wall()), kind=kind, subject=subject, text=text, node=node)
         self._lines.append(line)
         if self._folder is not None:

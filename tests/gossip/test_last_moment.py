@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.timing import PRESETS, Preset
+from meshfleet.gossip.beats import last_round
 from meshfleet.gossip.messages import Beat, Beats
 from meshfleet.gossip.orders import SendPacket
 from tests.gossip.test_edges import member, tell
@@ -55,3 +57,14 @@ def test_in_a_large_fleet_at_rest_nobody_is_ever_called_stale() -> None:
     assert overdue > 0, "some heartbeats are late enough to be asked for"
     judged = [e for name, host in world.hosts.items() for e in host.events[before[name] :] if hasattr(e, "verdict")]
     assert judged == []
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_even_who_comes_up_a_round_late_is_asked_before_it_is_stale(preset: Preset) -> None:
+    timing = PRESETS[preset]
+    latest = max(
+        timing.stale_after - last_round(timing) + timing.gossip_interval, timing.stale_after - timing.direct_timeout / 2
+    )
+    assert latest < timing.stale_after
+    if preset == "wan":
+        assert timing.stale_after - latest > 0.6, "two ways of 300 ms"

@@ -110,6 +110,23 @@ def bench_pace(
     print_plain(msgspec.json.encode(results).decode() if as_json else summary(results))
 
 
+@app.command("zones")
+def bench_zones(
+    zones: Annotated[int, typer.Option(min=3, max=128, metavar="N", help="Zones.")] = 20,
+    size: Annotated[int, typer.Option(min=5, max=1_000, metavar="N", help="Nodes of each.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="What chance does.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """What a node costs in a fleet on two levels, and how soon each zone is seen by others: in the simulator."""
+    import msgspec
+
+    from meshfleet.cli.bench_zones import bench, progress, summary
+
+    result = bench(zones, size, seed, progress)
+    print_plain(msgspec.json.encode(result).decode() if as_json else summary(result))
+    raise typer.Exit(0 if result.ok else 1)
+
+
 @app.command("view")
 def bench_view(
     agents: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="Agents in the fleet.")] = 1_000,

@@ -1,0 +1,92 @@
+"""A whole zone in a few hundred bytes: what a fleet on two levels tells of those who are elsewhere.
+
+Inside a zone everybody holds everything. Of another zone one sees sums, who there needs somebody, and how old the word
+is: it is the word of the zone's delegates, handed on by delegates of one's own (docs/zones.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meshfleet.fleet.headroom import Headroom
+from meshfleet.fleet.names import NodeName
+from meshfleet.fleet.notice import Notice
+from meshfleet.fleet.presence import Presence
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.view import FleetView
+
+NOTICES_TOLD = 5
+"""Notices of a zone that are told elsewhere, the worst; how many there are is told as well."""
+
+LIMITS_TOLD = 8
+"""Windows of API keys that are told, the fullest."""
+
+
+class ZoneSums(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One zone, as one of its nodes sees it. Sums as in `Totals`: None is not known."""
+
+    zone: str
+    nodes: dict[str, int]
+    """How many there are of each presence."""
+    agents: dict[str, int]
+    """The same."""
+    by_status: dict[str, int]
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost_usd: float | None = None
+    rate_limits: tuple[Headroom, ...] = ()
+    attention: tuple[Notice, ...] = ()
+    """The worst of them."""
+    notices: int = 0
+    """How many there are."""
+
+    @property
+    def there(self) -> int:
+        """Nodes that are heard there."""
+        return self.nodes.get(Presence.FRESH.value, 0)
+
+
+class ZoneWord(msgspec.Struct, frozen=True, gc=False):
+    """What a delegate says in its own zone of another one."""
+
+    sums: ZoneSums
+    of: NodeName
+    """Which delegate of that zone made these sums."""
+    presence: Presence
+    """Of the zone: the best of what its delegates are, but not fresh where another one made these sums."""
+    last_seen_ms: int | None = None
+    """When one of its delegates was heard last, in Unix time by the clock of who says this; None while it is fresh."""
+
+
+class ZoneView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Another zone, as the serving node sees it."""
+
+    zone: str
+    presence: Presence
+    age_s: float
+    """Since when nothing has been heard of it, as far as the serving node can tell."""
+    by: NodeName
+    """Who of this zone says so."""
+    reasons: tuple[str, ...]
+    sums: ZoneSums
+
+
+def sums_of(zone: str, view: FleetView) -> ZoneSums:
+    """What is told elsewhere of a zone that looks like this."""
+    fullest = sorted(view.totals.rate_limits, key=lambda limit: (-(limit.used_pct or 0.0), limit.key, limit.window))
+    return ZoneSums(
+        zone=zone,
+        nodes=dict(sorted(Counter(node.presence.value for node in view.nodes).items())),
+        agents=view.totals.by_presence,
+        by_status=view.totals.by_status,
+        tokens_in=view.totals.tokens_in,
+        tokens_out=view.totals.tokens_out,
+        cost_usd=view.totals.cost_usd,
+        rate_limits=tuple(fullest[:LIMITS_TOLD]),
+        attention=view.attention[:NOTICES_TOLD],
+        notices=len(view.attention),
+    )

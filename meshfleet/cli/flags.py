@@ -35,6 +35,14 @@ Opencode = Annotated[
 Ollama = Annotated[
     str | None, typer.Option(metavar="URL", help="This machine's Ollama, or off. [OLLAMA_HOST, port 11434]")
 ]
+Gossip = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Where gossip listens, UDP and TCP. [127.0.0.1:7878]")
+]
+Http = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where the view is served. [127.0.0.1:7879]")]
+Levels = Annotated[
+    int | None, typer.Option(metavar="N", help="2 makes each zone a mesh of its own, for large fleets. [1]")
+]
+Above = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="On two levels: where it listens to other zones.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Detector = Annotated[
     str | None,

@@ -22,6 +22,9 @@ def status(
     ] = None,
     output: Annotated[str | None, typer.Option("--output", "-o", metavar="FORM", help="wide, json or name.")] = None,
     line: Annotated[bool, typer.Option("--line", help="One line, for a prompt or a status bar.")] = False,
+    zone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Another zone, of a fleet on two levels, in full.")
+    ] = None,
     key_file: KeyFile = None,
     ca: Ca = None,
     as_json: AsJson = False,
@@ -32,7 +35,7 @@ def status(
     from meshfleet.cli.status import status as run_status
 
     shown = how(wanted, order, output, line=line, as_json=as_json)
-    raise typer.Exit(run_status(Asked(node, state_dir, key_file, ca), shown, watch=watch))
+    raise typer.Exit(run_status(Asked(node, state_dir, key_file, ca), shown, watch=watch, zone=zone))
 
 
 def top(

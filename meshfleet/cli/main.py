@@ -17,7 +17,21 @@ from meshfleet.cli.api_keys import app as api_keys_app
 from meshfleet.cli.bench_commands import app as bench_app
 from meshfleet.cli.cost import cost
 from meshfleet.cli.demo.commands import app as demo_app
-from meshfleet.cli.flags import AsJson, Config, Find, NodeUrl, Ollama, Opencode, Otel, StateDir, Tls
+from meshfleet.cli.flags import (
+    Above,
+    AsJson,
+    Config,
+    Find,
+    Gossip,
+    Http,
+    Levels,
+    NodeUrl,
+    Ollama,
+    Opencode,
+    Otel,
+    StateDir,
+    Tls,
+)
 from meshfleet.cli.keys import app as keys_app
 from meshfleet.cli.looking_commands import events, status, top, why
 from meshfleet.cli.outcome import INTERRUPTED, WRONG_USAGE, complain, run_to_exit_code
@@ -47,17 +61,15 @@ def up(
         list[str] | None, typer.Option(metavar="HOST:PORT", help="A node to join through; may be given again.")
     ] = None,
     find: Find = None,
-    gossip: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where gossip listens, UDP and TCP. [127.0.0.1:7878]")
-    ] = None,
-    http: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where the view is served. [127.0.0.1:7879]")
-    ] = None,
+    gossip: Gossip = None,
+    http: Http = None,
     tls: Tls = None,
     http_name: Annotated[
         list[str] | None, typer.Option(metavar="HOST", help="A name that the view is asked under; may be given again.")
     ] = None,
     zone: Annotated[str | None, typer.Option(metavar="ZONE", help="What the node shares its fate with.")] = None,
+    levels: Levels = None,
+    above: Above = None,
     host: Annotated[str | None, typer.Option(metavar="NAME", help="What counts as one machine.")] = None,
     role: Annotated[str | None, typer.Option(metavar="ROLE", help="agent or observer. [agent]")] = None,
     state_dir: StateDir = None,
@@ -97,6 +109,8 @@ def up(
         tls=tls,
         http_name=http_name,
         zone=zone,
+        levels=levels,
+        above=above,
         host=host,
         role=role,
         state_dir=state_dir,

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 from rich.console import Group
@@ -39,7 +40,7 @@ WIDE = 110
 ENOUGH = 200
 """Columns that `-o wide` takes where it needs them, also on a narrow terminal."""
 
-SHORTENED = ("NODE", "REACH", "HOST", "ZONE", "AGENT", "STATUS", "MODEL", "PROJECT")
+SHORTENED = ("NODE", "REACH", "HOST", "ZONE", "AGENT", "STATUS", "MODEL", "PROJECT", "OTHER ZONE", "WORST")
 """Columns that give way where there is not enough room. Presence, ages and sums are always whole."""
 
 MOST_WHERE_NARROW = {"STATUS": 13, "MODEL": 16}
@@ -92,13 +93,15 @@ def how(wanted: str | None, order: str | None, output: str | None, *, line: bool
     return How(next(iter(forms), ""), read_filter(wanted or ""), name, turned)
 
 
-def status(asked: Asked, shown: How, *, watch: bool) -> int:
-    """Print the view of one node; returns the exit code. See docs/cli.md."""
+def status(asked: Asked, shown: How, *, watch: bool, zone: str | None = None) -> int:
+    """Print the view of one node, or what it gets of another zone; returns the exit code. See docs/cli.md."""
+    if watch and zone is not None:
+        raise ConfigError("--watch shows what a node sees itself: leave --zone out, or ask a node of that zone.")
     try:
         node = reader(asked)
         if watch:
             return _watch(node, shown)
-        body = node.get("/v1/fleet")
+        body = node.get("/v1/fleet" if zone is None else f"/v1/zones/{quote(zone, safe='')}")
     except NoAnswer:
         if shown.form != "line":
             raise
@@ -132,6 +135,7 @@ def verdict(view: FleetView) -> int:
         return CUT_OFF
     judged: list[Presence] = [node.presence for node in view.nodes]
     judged += [agent.presence for agent in view.agents]
+    judged += [zone.presence for zone in view.zones]
     well = all(presence in (Presence.FRESH, Presence.LEFT) for presence in judged)
     return 0 if well and view.served_by.standing is Standing.CONNECTED else 1
 
@@ -141,7 +145,7 @@ def render(view: FleetView, width: int, shown: How | None = None, of: int | None
     shown = shown or How()
     parts: list[RenderableType] = [*_itself(view)]
     if not shown.wanted:
-        parts += [*_attention(view), Text(), _nodes(view), *_reasons(view)]
+        parts += [*_attention(view), *_zones(view), Text(), _nodes(view), *_reasons(view)]
     if view.agents:
         parts += [Text(), _agents(view, width, wide=shown.form == "wide" or width >= WIDE)]
     if shown.wanted:
@@ -234,7 +238,7 @@ def _in_order(counts: Counter[str]) -> dict[str, int]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        right = column in ("AGE", "AGENTS", "CTX", "COST", "IN", "OUT")
+        right = column in ("AGE", "AGENTS", "CTX", "COST", "IN", "OUT", "NODES")
         justify: JustifyMethod = "right" if right else "left"
         table.add_column(column, justify=justify, no_wrap=column not in SHORTENED)
     return table
@@ -258,6 +262,34 @@ def _nodes(view: FleetView) -> Table:
             str(len(node.agents)),
         )
     return table
+
+
+def _zones(view: FleetView) -> Iterator[RenderableType]:
+    """The other zones, of a fleet on two levels: what those tell who speak for them."""
+    if not view.zones:
+        return
+    table = _table("OTHER ZONE", "PRESENCE", "AGE", "NODES", "NOT FRESH", "AGENTS", "COST", "WORST")
+    for zone in view.zones:
+        nodes, agents = zone.sums.nodes, zone.sums.agents
+        gone = {word: count for word, count in nodes.items() if word not in (Presence.FRESH.value, Presence.LEFT.value)}
+        worst = next(iter(zone.sums.attention), None)
+        table.add_row(
+            _short(zone.zone),
+            showing.presence(zone.presence, None),
+            showing.age(zone.age_s),
+            str(sum(nodes.values()) - nodes.get(Presence.LEFT.value, 0)),
+            ", ".join(f"{count} {word}" for word, count in gone.items()) or "-",
+            str(sum(agents.values()) - agents.get(Presence.LEFT.value, 0)),
+            showing.money(zone.sums.cost_usd),
+            _short("-" if worst is None else f"{worst.subject}: {worst.text}"),
+        )
+    yield Text()
+    yield table
+    for zone in view.zones:
+        if zone.presence is not Presence.FRESH:
+            colour = showing.GLYPHS[zone.presence][2]
+            line = Text.assemble((f"zone {zone.zone} {zone.presence.value}", colour), f": {'; '.join(zone.reasons)}")
+            yield Padding(line, (0, 0, 0, 2), expand=False)
 
 
 def _reasons(view: FleetView) -> Iterator[RenderableType]:

@@ -118,6 +118,8 @@ def _node_config(settings: Settings, extras: Extras, seeds: tuple[Address, ...])
         state_dir=settings.state_dir,
         seeds=seeds,
         zone=settings.zone,
+        levels=settings.levels,
+        above=settings.above,
         host=settings.host,
         role=settings.role,
         timing=settings.timing,

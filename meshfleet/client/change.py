@@ -17,6 +17,7 @@ from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.notice import Notice
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.view import AgentView, FleetView, NodeView, ServedBy, Totals
+from meshfleet.fleet.zone import ZoneView
 
 SEEN = 0.15
 """Seconds by which a node must have been heard of later to be told of: heartbeats come 0.2 s apart at least, and the
@@ -43,6 +44,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The same of agents that are not among `agents` and have ages of their own."""
     totals: Totals | None = None
     attention: tuple[Notice, ...] | None = None
+    zones: tuple[ZoneView, ...] | None = None
+    """All of them, where more than an age changed in any."""
+
+
+def same_zones(one: tuple[ZoneView, ...], two: tuple[ZoneView, ...]) -> bool:
+    """Whether two views' other zones differ in nothing but ages."""
+    if len(one) != len(two):
+        return False
+    return all(a == msgspec.structs.replace(b, age_s=a.age_s) for a, b in zip(one, two, strict=True))
 
 
 def same_node(one: NodeView, two: NodeView) -> bool:
@@ -119,6 +129,16 @@ def applied(view: FleetView, change: Change) -> FleetView:
         agents=tuple(agent_of(agent) for _, agent in sorted(agents.items())),
         totals=view.totals if change.totals is None else change.totals,
         attention=view.attention if change.attention is None else change.attention,
+        zones=_aged(view, change) if change.zones is None else change.zones,
+    )
+
+
+def _aged(view: FleetView, change: Change) -> tuple[ZoneView, ...]:
+    """Zones that are not told anew. One that is heard stays as old as it was, give or take a heartbeat."""
+    passed = max(0.0, _seconds(change.now) - _seconds(view.now))
+    return tuple(
+        zone if zone.presence is Presence.FRESH else msgspec.structs.replace(zone, age_s=round(zone.age_s + passed, 1))
+        for zone in view.zones
     )
 
 

@@ -17,6 +17,7 @@ from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.source import SourceTold
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AgentState
+from meshfleet.fleet.zone import ZoneView
 
 
 class ServedBy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -128,6 +129,8 @@ class FleetView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     totals: Totals
     attention: tuple[Notice, ...] = ()
     """What somebody should look at, worst first."""
+    zones: tuple[ZoneView, ...] = ()
+    """The other zones, where the fleet is on two levels: all else in the view is of the serving node's own."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from meshfleet.fleet.headroom import Headroom
-from meshfleet.fleet.names import NodeName
+from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.notice import Notice
 from meshfleet.fleet.presence import Presence
 
@@ -43,6 +43,15 @@ class ZoneSums(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The worst of them."""
     notices: int = 0
     """How many there are."""
+    period_cost_usd: float | None = None
+    """What was used there in the billing period, by nodes and agents that are gone as well."""
+    today_cost_usd: float | None = None
+    ring: int = 0
+    """The oldest version of the fleet's keyring that anybody there holds."""
+    delegates: tuple[Address, ...] = ()
+    """Where those who speak for it listen, in their zone: whoever wants to know more asks them."""
+    issuers: tuple[Address, ...] = ()
+    """Where certificates are renewed, if anybody there does it."""
 
     @property
     def there(self) -> int:
@@ -89,4 +98,6 @@ def sums_of(zone: str, view: FleetView) -> ZoneSums:
         rate_limits=tuple(fullest[:LIMITS_TOLD]),
         attention=view.attention[:NOTICES_TOLD],
         notices=len(view.attention),
+        period_cost_usd=view.totals.period.cost_usd,
+        today_cost_usd=None if view.totals.today is None else view.totals.today.cost_usd,
     )

@@ -70,6 +70,8 @@ class Hearing:
             self._ask_introduction(record.address, now)
         if via is not Via.STREAM and beats.is_outlived(record, at):
             return
+        if via is Via.STREAM:
+            record.streamed = packet.epoch
         record.direct_at = at
         record.transport = TRANSPORT[via]
         if clock_offset is not None:
@@ -192,8 +194,9 @@ class Hearing:
         for record in heard:
             if record.presence is not Presence.FRESH:
                 member.judging.judge(record, now)
-        if newer_here:
-            member.outbox.datagram_to(source, sender, Beats(tuple(newer_here), at))
+        if newer_here:  # by the way that the question came: whoever asks over a stream may have no other
+            send = member.outbox.stream_to if via is Via.STREAM else member.outbox.datagram_to
+            send(source, sender, Beats(tuple(newer_here), at))
 
     def _hear_row(self, row: Row, at: float) -> None:
         if self._member.rows.hear(row, at):

@@ -237,6 +237,10 @@ class Member:
         """Addresses that are tried again whenever this member sees nobody, or too few."""
         self.rounds.seeds = seeds
 
+    def keep_to(self, zone: str) -> None:
+        """Take in nobody of another zone: the fleet is on two levels, and this is the lower one."""
+        self.membership.zone = zone
+
     def leave(self, now: float) -> None:
         """Say goodbye. The driver sends what is outgoing, and may then stop."""
         self.pacing.flush(now)

@@ -101,6 +101,8 @@ class Membership:
         self._left_for = LEAVING
         self.synced = False
         """Whether anybody has told me all that it knows."""
+        self.zone: str | None = None
+        """Of whom alone anybody is taken in; None: of whatever zone."""
         self._usurped_by = 0
         self.usurper: Address | None = None
         """Where a later life of my name says that it listens: another process of it, of a copied state dir."""
@@ -149,7 +151,7 @@ class Membership:
         record, news = self._roster.get(claim.name), self._roster.is_news(claim)
         epoch_before = -1 if record is None else record.epoch
         if news:
-            if not self._is_genuine(claim) or not self._is_somewhere(claim):
+            if not self._is_met(claim) or not self._is_genuine(claim):
                 return None
             record, news = self._roster.add(claim, at)
         if by_others and isinstance(claim, Suspect) and claim.by == sender and record and record.known.is_buried:
@@ -176,12 +178,16 @@ class Membership:
         record = self._roster.get(claim.name)
         return record is None or claim.epoch > record.epoch
 
-    def _is_somewhere(self, claim: Claim) -> bool:
-        """Whether an Alive names an address that can be sent to. Of anything else a kernel makes an error, or a
-        question to a server of names, for which every packet would wait."""
-        if not isinstance(claim, Alive) or is_listener(claim.info.gossip_host):
+    def _is_met(self, claim: Claim) -> bool:
+        """Whether an Alive is of somebody whom I take in: of my zone, where that is all of my mesh, and at an address
+        that can be sent to. Of anything else a kernel makes an error, or a question to a server of names, for
+        which every packet would wait."""
+        if not isinstance(claim, Alive):
             return True
-        self._counts["no_address"] += 1
+        why = "other_zone" if self.zone not in (None, claim.info.zone) else "no_address"
+        if why == "no_address" and is_listener(claim.info.gossip_host):
+            return True
+        self._counts[why] += 1
         return False
 
     def _is_genuine(self, claim: Claim) -> bool:

@@ -114,6 +114,7 @@ class Neighbours:
         """A stream with that member stands, whoever opened it."""
         at = self._listening.at(now)
         record.has_stream = True
+        record.streamed = record.epoch
         record.eof = None  # whoever can open a stream again has not died
         record.note(Kind.STREAM_UP, at, self._me, "stream established")
 
@@ -127,6 +128,9 @@ class Neighbours:
         record.has_stream = False
         self._chosen.pop(record.name, None)
         match end:
+            case StreamEnd.EOF if record.streamed != record.epoch:
+                # Of a life before: to whom that was stopped meanwhile its end comes after the next life's first words.
+                record.note(Kind.RESET, at, self._me, "the stream with its last life ended", self._host)
             case StreamEnd.EOF:
                 record.accepted_at = record.acknowledged_at = None
                 record.eof = record.note(Kind.EOF, at, self._me, "stream ended without a goodbye", self._host)

@@ -77,7 +77,7 @@ class Record:
         "delivery", "direct_at", "direct_failed_at", "due", "eof", "epoch", "facts", "grouped_at", "has_stream",
         "hopeful_place", "hot", "indirect_at", "indirect_via", "info", "judged_since", "known", "looked_at", "met_at",
         "missed", "name", "near_at", "obituary_at", "presence", "proof", "refusals", "relay_via", "rival", "roll_place",
-        "rtt", "sent_by", "suspicion", "tag", "told", "touched", "transport", "unanswered_since", "verdict",
+        "rtt", "sent_by", "streamed", "suspicion", "tag", "told", "touched", "transport", "unanswered_since", "verdict",
     )  # fmt: skip
 
     def __init__(self, name: NodeName, known: Known, now: float) -> None:
@@ -109,6 +109,8 @@ class Record:
         self.direct_failed_at = self.looked_at = -1e18
         self.has_stream = False
         """Whether a stream with it stands, whoever opened it."""
+        self.streamed = -1
+        """Its life of which something last came over a stream."""
         self.near_at = -1e18
         """When a datagram of it last came from the address that it names."""
         self.delivery = Delivery()

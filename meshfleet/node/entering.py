@@ -5,18 +5,34 @@ Every error is a JoinError, in words for the log or the operator.
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 
 import trio
 
 from meshfleet.errors import ConfigError, JoinError, WireError
+from meshfleet.fleet.names import Address, is_listener
 from meshfleet.node import tls
 from meshfleet.node.frames import broken_because, greet
 from meshfleet.node.store import StateDir
 from meshfleet.node.trust import Identity
 from meshfleet.node.vault import Vault
 from meshfleet.wire import entrance
-from meshfleet.wire.entrance import Admitted, Enter, FetchRing, Refused, Renew, RingIs, Welcome, Word
+from meshfleet.wire.entrance import (
+    Admitted,
+    At,
+    Enter,
+    FetchFleet,
+    FetchRing,
+    FindDelegates,
+    FindZone,
+    FleetPart,
+    Refused,
+    Renew,
+    RingIs,
+    Welcome,
+    Word,
+)
 from meshfleet.wire.identity import Fleet, NodeKey
 from meshfleet.wire.revocation import is_genuine
 from meshfleet.wire.ring import Ring, read_ring
@@ -26,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from meshfleet.fleet.names import Address, NodeName
+    from meshfleet.fleet.names import NodeName
     from meshfleet.gossip.messages import Revoked
     from meshfleet.node.frames import Hello
     from meshfleet.node.invites import Invite
@@ -38,6 +54,12 @@ if TYPE_CHECKING:
 class NotLetIn(JoinError):
     """The entrance answered that it won't, and why."""
 
+
+VIEW_LIMIT = 16 * 1024 * 1024
+"""Bytes of a zone's view, unpacked: 1,000 agents take 1 MB."""
+
+PARTS = 128
+"""Frames of one, 48,000 bytes each."""
 
 PATIENCE = 10.0
 """Seconds for the whole of one visit to the entrance."""
@@ -104,14 +126,54 @@ async def fetch_ring(network: Network, trust: Trust, address: Address) -> tuple[
     return read_ring(fleet, answer.ring), _genuine(fleet, answer.revoked)
 
 
+async def find_delegates(network: Network, trust: Trust, address: Address) -> tuple[Address, ...]:
+    """Where those listen, in the upper mesh, who speak for the zone of the node at `address`."""
+    return await _where(network, trust, address, FindDelegates())
+
+
+async def find_zone(network: Network, trust: Trust, address: Address, zone: str) -> tuple[Address, ...]:
+    """Where members of a zone are, as far as the node at `address` knows; itself, where it is one."""
+    return await _where(network, trust, address, FindZone(zone))
+
+
+async def _where(network: Network, trust: Trust, address: Address, question: Word) -> tuple[Address, ...]:
+    _, answer = await _visit(network, address, trust.entering, _ours(trust), question)
+    if not isinstance(answer, At):
+        raise JoinError(f"{address} answered nothing that was asked for.")
+    return tuple(Address(place.host, place.port) for place in answer.where if is_listener(place.host))
+
+
+async def fetch_fleet(network: Network, trust: Trust, address: Address) -> bytes:
+    """The view that the node at `address` has of its zone: JSON, as it serves it, VIEW_LIMIT bytes at most."""
+    parts: list[bytes] = []
+
+    def take(answer: Word) -> bool:
+        if not isinstance(answer, FleetPart):
+            return False
+        parts.append(answer.data)
+        return answer.more and len(parts) < PARTS
+
+    await _visit(network, address, trust.entering, _ours(trust), FetchFleet(), goes_on=take)
+    unpacking = zlib.decompressobj()
+    try:
+        view = unpacking.decompress(b"".join(parts), VIEW_LIMIT)
+    except zlib.error as error:
+        raise JoinError(f"{address} gave no view of its zone: {error}.") from error
+    if not unpacking.eof:
+        raise JoinError(f"{address} gave a view of its zone that is cut off, or over {VIEW_LIMIT:,} bytes.")
+    return view
+
+
 async def _visit(
     network: Network,
     address: Address,
     context: ssl.SSLContext,
     welcomed: Callable[[Hello, Welcome], Fleet],
     question: Word,
+    goes_on: Callable[[Word], bool] = lambda _answer: False,
 ) -> tuple[Fleet, Word]:
-    """Ask one question. Nothing is said before `welcomed` has found that it is asked of the right one."""
+    """Ask one question. Nothing is said before `welcomed` found that it is asked of the right one. `goes_on` says of
+    each answer whether another one follows."""
     try:
         with trio.fail_after(PATIENCE):
             stream = await network.dial(await network.resolve(address))
@@ -123,6 +185,8 @@ async def _visit(
                 fleet = welcomed(hello, welcome)
                 await hello.frames.send(entrance.dump(question))
                 answer = entrance.load(await hello.frames.receive())
+                while goes_on(answer):
+                    answer = entrance.load(await hello.frames.receive())
             finally:
                 await trio.aclose_forcefully(stream)
     except trio.TooSlowError:

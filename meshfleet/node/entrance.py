@@ -6,7 +6,8 @@ sentence why not, and counted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import zlib
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
 
@@ -14,7 +15,23 @@ from meshfleet.errors import StateDirError, WireError
 from meshfleet.logs import get_logger
 from meshfleet.node.invites import Refusal
 from meshfleet.wire import entrance
-from meshfleet.wire.entrance import REVOKED_TOLD, Admitted, Enter, FetchRing, Refused, Renew, RingIs, Welcome, Word
+from meshfleet.wire.entrance import (
+    REVOKED_TOLD,
+    Admitted,
+    At,
+    Enter,
+    FetchFleet,
+    FetchRing,
+    FindDelegates,
+    FindZone,
+    FleetPart,
+    Refused,
+    Renew,
+    RingIs,
+    Welcome,
+    Where,
+    Word,
+)
 from meshfleet.wire.identity import read_request
 from meshfleet.wire.seal import FRAME_LIMIT
 
@@ -32,12 +49,34 @@ QUESTION_LIMIT = 768
 """Bytes of a question. Strangers may ask: what they send is bounded before it is read, so that it costs less than 1 ms
 and 64 KiB. A real one has at most 270."""
 
+PLACES = 16
+"""Addresses in an answer."""
+
+PART_BYTES = 48_000
+"""Of a packed view, in each frame."""
+
 HANGING_UP = 1.0
 """Seconds that whoever was answered has to close the stream. Closing first could take the answer from it."""
 
 _T = TypeVar("_T")
 
 log = get_logger("meshfleet.node")
+
+
+class Directory(Protocol):
+    """What is known of zones, where a fleet is on two levels."""
+
+    def delegates(self) -> tuple[Address, ...]:
+        """Where those listen, in the upper mesh, who speak for this zone."""
+        ...
+
+    def of_zone(self, zone: str) -> tuple[Address, ...]:
+        """Where members of a zone listen."""
+        ...
+
+    def view(self) -> bytes:
+        """This zone's view, as JSON."""
+        ...
 
 
 class Entrance:
@@ -50,7 +89,9 @@ class Entrance:
         counts: Counts,
         issuers: Callable[[], list[NodeName]],
         is_live: Callable[[NodeName], bool],
+        directory: Directory,
     ) -> None:
+        self._directory = directory
         self._trust = trust
         self._book = book
         """Where the authority's key is."""
@@ -58,6 +99,7 @@ class Entrance:
         self._issuers = issuers
         self._is_live = is_live
         self._one_at_a_time = trio.Lock()
+        self._one_view_at_a_time = trio.Lock()
 
     async def serve(self, hello: Hello, source: Address) -> None:
         """Answer one question."""
@@ -92,8 +134,27 @@ class Entrance:
             case FetchRing():
                 self._trust.admit(hello.certificate)
                 return RingIs(self._trust.ring.dump(), self._trust.revoked[:REVOKED_TOLD])
+            case FindDelegates():
+                self._trust.admit(hello.certificate)
+                return _at(self._directory.delegates())
+            case FindZone():
+                self._trust.admit(hello.certificate)
+                return _at(self._directory.of_zone(word.zone))
+            case FetchFleet():
+                self._trust.admit(hello.certificate)
+                return await self._tell_all(hello)
             case _:
                 raise Refusal("that is nothing to ask for here.")
+
+    async def _tell_all(self, hello: Hello) -> FleetPart:
+        """Tell all parts of the view but the last; that is returned."""
+        async with self._one_view_at_a_time:
+            packed = await trio.to_thread.run_sync(zlib.compress, self._directory.view(), 1)
+        hello.frames.limit = FRAME_LIMIT
+        parts = [packed[at : at + PART_BYTES] for at in range(0, len(packed), PART_BYTES)]
+        for part in parts[:-1]:
+            await hello.frames.send(entrance.dump(FleetPart(part, more=True)))
+        return FleetPart(parts[-1], more=False)
 
     def _admitted(self, certificate: Certificate) -> Admitted:
         return Admitted(certificate.der, self._trust.ring.dump(), self._trust.revoked[:REVOKED_TOLD])
@@ -131,3 +192,7 @@ class Entrance:
     async def _written(self, write: Callable[[], _T]) -> _T:
         assert self._book is not None
         return await trio.to_thread.run_sync(write) if self._book.is_kept else write()
+
+
+def _at(addresses: tuple[Address, ...]) -> At:
+    return At(tuple(Where(address.host, address.port) for address in addresses[:PLACES]))

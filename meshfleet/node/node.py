@@ -36,6 +36,7 @@ from meshfleet.node.supervise import supervise
 from meshfleet.node.tending import Tending
 from meshfleet.node.vault import Vault
 from meshfleet.node.viewing import Viewing
+from meshfleet.node.zoning import Zoning
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -90,6 +91,8 @@ class Node:
         self.synced: dict[NodeName, trio.Event] = {}
         """Set when a member has told all that it knows."""
         self._beside = 0
+        self._lives = 0
+        """In the upper mesh."""
         self.attending = Attending(self, wall)
         budget = config.attention.period_cost_usd
         self.accounting = Accounting(self, trust, ledger, config.billing, self.counts, wall, budget)
@@ -104,7 +107,9 @@ class Node:
             book.record(trust.certificate)
         self.tending = Tending(trust, member, network, vault, book, self.counts, self._say_ring, driver.tell)
         self.tending.seeds = (*config.seeds, *(peer.address for peer in (() if store is None else store.peers())))
-        self.entrance = Entrance(trust, book, self.counts, self.tending.issuers, self._is_live)
+        self.zoning = Zoning(self, trust, network, driver, machine, wall, self._next_epoch)
+        self.tending.zoning = self.zoning
+        self.entrance = Entrance(trust, book, self.counts, self.tending.issuers, self._is_live, self.zoning)
         self._office = Office(self.tending, book, self.name, self.address)
         self.seeking = Seeking(self, network, self.counts)
         self.endpoints = Endpoints(self, self, self.counts)
@@ -151,6 +156,8 @@ class Node:
             self._view = self._viewing.fleet(
                 version, now, self._wall(), self._driver.lag, sums.period(), sums.today(), notices, self.sources()
             )
+            if zones := self.zoning.views():
+                self._view = msgspec.structs.replace(self._view, zones=zones)
             self._view_at = now
         return self._view
 
@@ -159,6 +166,10 @@ class Node:
         while self.version() == since:
             await self._changed.wait()
         await trio.lowlevel.checkpoint()
+
+    async def zone(self, name: str) -> FleetView:
+        """Another zone in full. ConfigError where nothing is known of it, JoinError where nobody of it answers."""
+        return await self.zoning.view_of(name)
 
     def own_agents(self) -> tuple[AgentView, ...]:
         """The agents that this node carries."""
@@ -173,6 +184,8 @@ class Node:
         total = Counter(self.counts)
         total.update(self._member.counts)
         total.update(self._driver.counts)
+        if (above := self.zoning.above) is not None:
+            total.update(above.counts)
         total.update(self._network.counts)
         total["undecodable_state"] = self._viewing.undecodable
         total["dropped_notice"] = self.heeding.dropped
@@ -229,6 +242,13 @@ class Node:
 
     def _say_ring(self, version: int) -> None:
         self._say(ring=version)
+        self.zoning.say_ring(version)
+
+    def _next_epoch(self) -> Epoch:
+        """For a life in the upper mesh: none that this node began anywhere has the same."""
+        now_ms = int(self._wall() * 1000)
+        self._lives += 1
+        return Epoch(max(now_ms, self.epoch + self._lives)) if self._store is None else self._store.next_epoch(now_ms)
 
     def _say(self, **changed: object) -> None:
         self._info = msgspec.structs.replace(self._info, **changed)
@@ -238,6 +258,7 @@ class Node:
         """This machine has another address: what stood from the old one stands no more."""
         self._say(gossip_host=there.host, gossip_port=there.port)
         self._driver.links.give_up_all()
+        self.zoning.moved(there)
 
     def _is_live(self, name: NodeName) -> bool:
         record = self._member.roster.get(name)
@@ -249,6 +270,7 @@ class Node:
 
     async def leave(self) -> None:
         """Say goodbye to all, and give that time to get out."""
+        self.zoning.leave()
         self._driver.tell(lambda member, now: member.leave(now))
         self._driver.links.close_all()
         await trio.sleep(GOODBYE)

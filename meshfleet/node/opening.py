@@ -124,6 +124,7 @@ async def _running(
             "accounts": node.accounting.run,
             "attention": node.heeding.run,
             "sleep": node.sleeping.run,
+            "zones": node.zoning.run,
             "roaming": partial(roam, network, machine, bound, node.moved),
             "keys": partial(node.tending.run, driver.took_missed_key),
             "join": partial(join_seeds, node, network, store),

@@ -57,6 +57,21 @@ async def join_seeds(node: Node, network: Network, store: StateDir | None) -> No
             nursery.start_soon(_try_join, node, where, where in addresses[: len(node.config.seeds)])
 
 
+async def _in_my_zone(node: Node, address: Address) -> Address:
+    """Where a fleet is on two levels: somebody of this node's zone, as the one at `address` knows of, itself first.
+    JoinError where it knows of none."""
+    zone = node.config.zone
+    if node.config.levels == 1 or zone is None:
+        return address
+    found = await node.zoning.find(zone, address)
+    if not found:
+        raise JoinError(
+            f"{address} is of another zone, and knows nobody of zone {zone} yet. Once this node speaks for it, both "
+            "zones know each other."
+        )
+    return address if address in found else found[0]
+
+
 async def join(node: Node, network: Network, driver: Driver, address: Address) -> NodeName:
     """See `Node.join`."""
     try:
@@ -66,6 +81,9 @@ async def join(node: Node, network: Network, driver: Driver, address: Address) -
         raise JoinError(f"{address.host!r} can't be resolved: {why}. Is the name right?") from error
     if where == node.address:
         raise JoinError(f"{address} is this node itself.")
+    where = await _in_my_zone(node, where)
+    if where == node.address:
+        raise JoinError(f"{address} is of another zone, and knows of nobody but this node in zone {node.config.zone}.")
     name = await node.tending.reached(where, driver.links.reach)
     if name == node.name:
         raise JoinError(f"{address} is this node itself, or another process of its name.")

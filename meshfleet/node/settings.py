@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import msgspec
 import platformdirs
@@ -22,6 +22,7 @@ from meshfleet.fleet.names import Address, NodeName, node_name, parse_address
 from meshfleet.fleet.source import SourceSpec, read_source
 from meshfleet.fleet.timing import PRESETS, Timing
 from meshfleet.node.checking import OLLAMA_PORT, OPENCODE_PORT, check, check_known, nearby, preset_named
+from meshfleet.node.config import ABOVE_AFTER
 from meshfleet.node.delivery import Delivery
 from meshfleet.node.otel.settings import Otel, completed
 from meshfleet.node.saying import wrong
@@ -74,6 +75,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     zone: str | None = None
     """What the node shares its fate with: a rack, a room, a region. Views name it when a whole zone falls silent."""
+
+    levels: int = 1
+    """2 makes each zone a mesh of its own, of which others see sums: for fleets of more than 1,000 nodes. All nodes of
+    a fleet must have the same."""
+
+    above: Address | None = None
+    """On two levels: where the node listens to delegates of other zones, while it is one. Default: two ports above
+    `gossip`, or any where that is taken."""
 
     host: str
     """What counts as one machine. Nodes with the same value are not taken as independent witnesses. Default: the host
@@ -143,6 +152,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     join: tuple[str, ...] | None = None
     find: tuple[str, ...] | None = None
     zone: str | None = None
+    levels: Annotated[int, msgspec.Meta(ge=1, le=2)] | None = None
+    above: str | None = None
     host: str | None = None
     role: Role | None = None
     state_dir: str | None = None
@@ -272,6 +283,8 @@ def _settings(given: Given) -> Settings:
         join=tuple(parse_address(text, GOSSIP_PORT) for text in given.join or ()),
         find=tuple(read_source(text) for text in dict.fromkeys(given.find or ())),
         zone=given.zone,
+        levels=given.levels or plain.levels,
+        above=parse_address(given.above, GOSSIP_PORT + ABOVE_AFTER) if given.above else None,
         role=given.role or plain.role,
         state_dir=Path(given.state_dir).expanduser() if given.state_dir else plain.state_dir,
         invite=given.invite,

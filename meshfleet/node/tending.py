@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from meshfleet.node.network import Network
     from meshfleet.node.trust import Trust
     from meshfleet.node.vault import Vault
+    from meshfleet.node.zoning import Zoning
     from meshfleet.wire.identity import Authority, Certificate
 
 LOOK_EVERY = 3_600.0
@@ -93,6 +94,8 @@ class Tending:
         """Held while the ring changes or somebody is thrown out. Of two rings made from one only the first would be
         followed, and the second stay on the disk."""
         self._revoked = trio.Event()
+        self.zoning: Zoning | None = None
+        """What is known of other zones."""
         self.seeds: tuple[Address, ...] = ()
         """Where the fleet may be: told, and remembered. For a node whose certificate ran out, which sees nobody."""
 
@@ -143,10 +146,11 @@ class Tending:
         """Members that say they hold it."""
         return sorted(record.name for record in self._member.roster if record.info.issues and not record.is_gone)
 
-    def stragglers(self) -> list[NodeName]:
-        """Members that are there and hold an older ring than this node."""
+    def stragglers(self) -> list[str]:
+        """Members, and other zones, that are there and hold an older ring than this node."""
         held = self.trust.ring.version
-        return sorted(r.name for r in self._member.roster if r.presence in HOPEFUL and r.info.ring < held)
+        here = sorted(r.name for r in self._member.roster if r.presence in HOPEFUL and r.info.ring < held)
+        return [*here, *([] if self.zoning is None else self.zoning.behind(held))]
 
     def revocation_heard(self) -> None:
         """The core learnt of one: it is to be kept."""
@@ -215,7 +219,13 @@ class Tending:
     def _to_ask(self) -> list[Address]:
         """Those that say they issue; where nobody does, whoever is known, since one of them may."""
         issuers = [record.address for record in self._member.roster if record.info.issues]
+        issuers += () if self.zoning is None else self.zoning.issuers()
         return (issuers or [*self._others(), *self.seeds])[:ASKED]
+
+    def _all(self) -> list[Record]:
+        """Whom this node knows, in the upper mesh as well."""
+        above = None if self.zoning is None else self.zoning.above
+        return [*self._member.roster, *(() if above is None else above.roster)]
 
     def _others(self) -> list[Address]:
         """Members, each round from another place of the roster on."""
@@ -229,7 +239,7 @@ class Tending:
         while True:
             await trio.sleep(self._pause)
             held = self.trust.ring.version
-            ahead = [r.address for r in self._member.roster if r.info.ring > held and not r.is_gone]
+            ahead = [r.address for r in self._all() if r.info.ring > held and not r.is_gone]
             if not ahead and trio.current_time() - looked_at >= MISSED_EVERY and missed_key():
                 ahead, looked_at = self._others(), trio.current_time()
             for address in ahead[:ASKED]:

@@ -21,19 +21,21 @@ if TYPE_CHECKING:
     from meshfleet.wire.identity import Certificate, Fleet, NodeKey
 
 MESH: Final = "meshfleet-mesh/1"
+ABOVE: Final = "meshfleet-above/1"
+"""The mesh of the delegates, where a fleet is on two levels."""
 ENTRANCE: Final = "meshfleet-join/1"
 
 _NO_CHECK_TIME: Final = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME (openssl/x509_vfy.h), for which Python has no name."""
 
 
-def accepting(fleet: Fleet, key: NodeKey, certificate: Certificate) -> ssl.SSLContext:
+def accepting(fleet: Fleet, key: NodeKey, certificate: Certificate, mesh: str = MESH) -> ssl.SSLContext:
     """For whoever is dialled. A caller's certificate is checked if there is one; whether there must be depends on what
     it wants, and is looked at afterwards."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0
     context.verify_mode = ssl.CERT_OPTIONAL
-    context.set_alpn_protocols([MESH, ENTRANCE])
+    context.set_alpn_protocols([mesh, ENTRANCE])
     return _of(context, fleet, key, certificate)
 
 

@@ -25,11 +25,15 @@ from meshfleet.wire.ring import Ring, first_ring, keyring_of
 from meshfleet.wire.seal import Sealer
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from meshfleet.gossip import vouching
     from meshfleet.node.frames import Hello
     from meshfleet.node.network import Stream
+
+MESH_ABOVE: Final = b" above"
+"""Stands in what is sealed and signed in the upper mesh."""
 
 RENEWED_LATE: Final = 30 * 86_400.0
 """Seconds for which an expired certificate still gets its node a new one. A machine that was off for a month comes back
@@ -104,6 +108,10 @@ class Trust:
         self.accepting, self.dialling, self.entering = accepting, dialling, entering  # all of them, or none
         self.certificate = self.notary.certificate = certificate
 
+    def above(self) -> Above:
+        """The same trust in the upper mesh, where a fleet is on two levels."""
+        return Above(self)
+
     def sealer(self) -> Sealer:
         """What seals this node's datagrams, and opens those of its fleet."""
         return Sealer(self.keyring)
@@ -157,6 +165,50 @@ class Trust:
         self.ring = ring
         self.keyring.follow(ring.secrets(), ring.current)
         return True
+
+
+class Above(Trust):
+    """A delegate's trust in the upper mesh: keys, certificates and revocations are those that it has anyway, looked up
+    where they are kept; what is sealed, signed or greeted there counts there alone."""
+
+    def __init__(self, below: Trust) -> None:
+        self._below = below
+        self._contexts: tuple[Certificate, ssl.SSLContext, ssl.SSLContext] | None = None
+        """For the certificate that is shown now: accepting, dialling."""
+        self.notary = Notary(below.fleet, below.key, below.certificate, below.wall, MESH_ABOVE)
+
+    def sealer(self) -> Sealer:
+        """What seals this node's datagrams there."""
+        return Sealer(self._below.keyring, mesh=MESH_ABOVE)
+
+    async def greet(self, stream: Stream, *, dialled: bool) -> Hello:
+        """TLS with another delegate, or a newcomer."""
+        below = self._below
+        if self._contexts is None or self._contexts[0] is not below.certificate:
+            certificate = self.notary.certificate = below.certificate
+            self._contexts = (
+                certificate,
+                tls.accepting(below.fleet, below.key, certificate, tls.ABOVE),
+                tls.dialling(below.fleet, below.key, certificate, tls.ABOVE),
+            )
+        _, accepting, dialling = self._contexts
+        return await greet(stream, dialling if dialled else accepting, dialled=dialled)
+
+    def admit(self, der: bytes | None) -> Certificate:
+        """The delegate that shows this certificate."""
+        return self._below.admit(der)
+
+    def is_revoked(self, name: str) -> bool:
+        """Whether the owner threw that node out."""
+        return self._below.is_revoked(name)
+
+    def is_genuine(self, revoked: Revoked) -> bool:
+        """Whether the fleet's owner said so."""
+        return self._below.is_genuine(revoked)
+
+    def cast_out(self, revoked: Revoked) -> None:
+        """Believe that node nothing more."""
+        self._below.cast_out(revoked)
 
 
 def _shown(der: bytes | None) -> bytes:

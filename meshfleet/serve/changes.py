@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from meshfleet.client.change import Change, has_own_age, is_seen_later, same_agent, same_node, same_server
+from meshfleet.client.change import Change, has_own_age, is_seen_later, same_agent, same_node, same_server, same_zones
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,6 +51,7 @@ class Changes:
         """The look up to which those that disappeared are no longer all known."""
         self._totals = 0
         self._attention = 0
+        self._zones = 0
 
     def look(self, view: FleetView) -> bool:
         """Take the view in; whether anything of it is new, be it that somebody was heard of."""
@@ -63,6 +64,8 @@ class Changes:
             self._totals, news = number, True
         if before is None or before.attention != view.attention:
             self._attention, news = number, True
+        if before is None or not same_zones(before.zones, view.zones):
+            self._zones, news = number, True
         news |= self._take_nodes(view, number)
         news |= self._take_agents(view, number)
         if news:
@@ -94,6 +97,7 @@ class Changes:
             },
             totals=view.totals if self._totals > number else None,
             attention=view.attention if self._attention > number else None,
+            zones=view.zones if self._zones > number else None,
         )
 
     def _take_nodes(self, view: FleetView, number: int) -> bool:

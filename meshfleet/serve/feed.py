@@ -33,6 +33,11 @@ class Feed(Protocol):
         """One billing period: a month, its first day, or None for the one that runs. ConfigError where it is none."""
         ...
 
+    async def zone(self, name: str) -> FleetView:
+        """Another zone in full, as one of those sees it who speak for it. ConfigError where nothing is known of it,
+        JoinError where nobody of it answers."""
+        ...
+
     def own_agents(self) -> tuple[AgentView, ...]:
         """The agents that this node itself carries."""
         ...

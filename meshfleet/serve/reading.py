@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from meshfleet.errors import ConfigError
+from meshfleet.errors import ConfigError, JoinError
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.view import AgentView
 from meshfleet.serve.answers import JSON, OwnAgents, Refusal, Story, ToldFact, json_answer, quoted
@@ -83,6 +83,16 @@ class Reading:
             return json_answer(await self._feed.cost(request.path_params.get("period")))
         except ConfigError as error:
             raise Refusal(400, str(error)) from error
+
+    async def zone(self, request: Request) -> Response:
+        """`GET /v1/zones/{zone}`"""
+        name = request.path_params["zone"]
+        try:
+            return json_answer(await self._feed.zone(name))
+        except ConfigError:
+            raise _unknown("zone", name, [zone.zone for zone in self._feed.fleet().zones]) from None
+        except JoinError as error:
+            raise Refusal(503, f"Nobody answers who speaks for zone {quoted(name)}. {error}") from error
 
     async def why(self, request: Request) -> Response:
         """`GET /v1/why/{name}`: of a node, or of an agent, whose verdict is that of the node which carries it."""

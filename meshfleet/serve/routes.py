@@ -211,6 +211,14 @@ def _of_the_fleet(reading: Reading) -> tuple[Endpoint, ...]:
             summary="One node",
         ),
         Endpoint(
+            path="/v1/zones/{zone}",
+            answer_with=reading.zone,
+            scopes=READERS,
+            answers=FleetView,
+            refuses=(404, 503),
+            summary="Another zone of a fleet on two levels in full, as a node that speaks for it sees it",
+        ),
+        Endpoint(
             path="/v1/cost",
             answer_with=reading.cost,
             scopes=READERS,

@@ -311,6 +311,8 @@ class Stage:
     def _restart(self, host: Host) -> None:
         host.dark = False
         others = [h for h in self.world.hosts if h.listens and h is not host]
+        # Who starts while all others are stopped was told of one as well, and tries it again (plan 5392).
+        others = others or [h for h in self.world.hosts if h.running and h is not host]
         self.world.start(host, self._stage.choice(others) if others else None)
         self._talking.begin(host)
 

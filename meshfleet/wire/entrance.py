@@ -1,6 +1,8 @@
-"""What is said at a fleet's entrance: by newcomers with an invitation, and by members for a certificate or a ring.
+"""What is said at a fleet's entrance: by newcomers with an invitation, and by members for a certificate, a ring, or to
+be told of another zone.
 
-One frame each way, after the acceptor's Welcome; the bytes are CBOR arrays that begin with a number, as messages are.
+One frame each way, after the acceptor's Welcome; a view alone may take several. The bytes are CBOR arrays that begin
+with a number, as messages are.
 """
 
 from __future__ import annotations
@@ -23,6 +25,13 @@ WORD_ITEMS = 4_096
 """Items of CBOR in a word: 300 revocations are 1,500, and later versions may append."""
 
 _Bytes = Annotated[bytes, msgspec.Meta(max_length=4_096)]
+
+
+class Where(msgspec.Struct, frozen=True, array_like=True):
+    """Where somebody listens."""
+
+    host: Annotated[str, msgspec.Meta(max_length=200)]
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -62,13 +71,54 @@ class RingIs(msgspec.Struct, frozen=True, array_like=True, tag=6):
     revoked: tuple[Revoked, ...]
 
 
+class FindDelegates(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """A member of a fleet on two levels: who speaks for your zone?"""
+
+
+class FindZone(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """The same: where is somebody of that zone?"""
+
+    zone: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class At(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """To FindDelegates, where they listen in the upper mesh; to FindZone, where members of it do, in theirs. None where
+    that is not known."""
+
+    where: Annotated[tuple[Where, ...], msgspec.Meta(max_length=16)]
+
+
+class FetchFleet(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """A member, for somebody who may read: your view of your zone, in full."""
+
+
+class FleetPart(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """To FetchFleet: JSON as the API serves it, compressed (zlib), in as many frames as it takes."""
+
+    data: Annotated[bytes, msgspec.Meta(max_length=48_000)]
+    more: bool
+
+
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=7):
     """No, and why: a sentence."""
 
     why: Annotated[str, msgspec.Meta(max_length=500)]
 
 
-Word: TypeAlias = Welcome | Enter | Renew | FetchRing | Admitted | RingIs | Refused
+Word: TypeAlias = (
+    Welcome
+    | Enter
+    | Renew
+    | FetchRing
+    | Admitted
+    | RingIs
+    | Refused
+    | FindDelegates
+    | FindZone
+    | At
+    | FetchFleet
+    | FleetPart
+)
 
 
 def dump(word: Word) -> bytes:

@@ -4,6 +4,8 @@
                   `until` and `signature` on left out
     credential    when it ends (Unix time, 5 bytes, big-endian), public key (32), signature (64) by the authority over
                   the first 37 bytes and the member's name, for the purpose `key`
+    above         in the upper mesh of a fleet on two levels ` above` stands behind each kind, and behind the fleet id
+                  of the chains of heartbeats
 
 A credential stands in its member's certificate and says nothing else; it is apart because certificates have some 570
 bytes, and each Alive carries it. What was looked at is remembered, within bounds: genuine or not, nobody makes this
@@ -75,7 +77,12 @@ class Notary:
     """Signs with a node's key, and looks at the signatures of its fleet. `wall` is Unix time in seconds: whose
     certificate has ended by it vouches for nothing."""
 
-    def __init__(self, fleet: Fleet, key: NodeKey, certificate: Certificate, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, fleet: Fleet, key: NodeKey, certificate: Certificate, wall: Callable[[], float], mesh: bytes = b""
+    ) -> None:
+        self._mesh = mesh
+        """Which of a fleet's meshes; empty for the one that a node is in anyway. What is signed in one proves nothing
+        in another: a delegate listens elsewhere there, and lives other lives."""
         self._fleet = fleet
         self._key = key
         self._wall = wall
@@ -92,7 +99,9 @@ class Notary:
         """The same with this node's signature; an Alive also with its credential."""
         if isinstance(statement, Alive):
             statement = msgspec.structs.replace(statement, credential=self.certificate.credential)
-        return msgspec.structs.replace(statement, signature=self._key.sign(signed_bytes(self._fleet, statement)))
+        return msgspec.structs.replace(
+            statement, signature=self._key.sign(signed_bytes(self._fleet, statement, self._mesh))
+        )
 
     def examine(self, statement: Statement, signer: Alive | None) -> Finding:
         """Whether `signer` made the statement. Never raises, whatever it is given."""
@@ -104,7 +113,7 @@ class Notary:
             return Finding.FORGED  # whoever only looks carries no agent
         if self._wall() >= holder.not_after:
             return Finding.UNVOUCHED
-        data = signed_bytes(self._fleet, statement)
+        data = signed_bytes(self._fleet, statement, self._mesh)
         digest = blake2b(data, digest_size=16, key=statement.signature, salt=holder.public[:16]).digest()
         genuine = self.outcomes.ask(digest, lambda: self._is_signed(holder.public, statement.signature, data))
         return Finding.GENUINE if genuine else Finding.FORGED
@@ -115,8 +124,9 @@ class Notary:
         known = self._chain
         if known is None or known[0] != epoch or known[1].end != end:
             said = epoch.to_bytes(8, "big") + end.to_bytes(8, "big")
-            last = self._key.secret(_CHAIN_PURPOSE, self._fleet.fleet_id + said, PROOF_BYTES)
-            known = self._chain = (epoch, Chain(self._fleet.fleet_id, self.certificate.name, epoch, end, last))
+            fleet_id = self._fleet.fleet_id + self._mesh
+            last = self._key.secret(_CHAIN_PURPOSE, fleet_id + said, PROOF_BYTES)
+            known = self._chain = (epoch, Chain(fleet_id, self.certificate.name, epoch, end, last))
         return known[1].proof(beat)
 
     def follows(self, name: str, epoch: int, end: int, known: tuple[int, bytes], beat: tuple[int, bytes]) -> bool:
@@ -124,7 +134,7 @@ class Notary:
         steps, place = beat[0] - known[0], end - beat[0]
         if steps < 0 or place < 0 or steps + place > CHAIN or len(beat[1]) != PROOF_BYTES:
             return False
-        return back((self._fleet.fleet_id, name, epoch, end), place, beat[1], steps) == known[1]
+        return back((self._fleet.fleet_id + self._mesh, name, epoch, end), place, beat[1], steps) == known[1]
 
     def _read(self, name: str, credential: bytes, observes: bool) -> Keyholder:
         """By a credential for agents' nodes; who says that it only looks may also have one that allows no more."""
@@ -139,12 +149,12 @@ class Notary:
         return is_signed(public, signature, data)
 
 
-def signed_bytes(fleet: Fleet, statement: Statement) -> bytes:
+def signed_bytes(fleet: Fleet, statement: Statement, mesh: bytes = b"") -> bytes:
     """What a statement's signature is made over."""
     fields: list[object] = msgspec.to_builtins(statement, builtin_types=(bytes,))
     del fields[-2 if isinstance(statement, Row) else -1 :]
     kind = type(statement).__name__.lower().encode()
-    return stated(kind, fleet.fleet_id, cbor.dump(fields if isinstance(statement, Snapshot) else fields[1:]))
+    return stated(kind + mesh, fleet.fleet_id, cbor.dump(fields if isinstance(statement, Snapshot) else fields[1:]))
 
 
 def _is_of_an_agent(statement: Statement) -> bool:

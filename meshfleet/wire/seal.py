@@ -7,7 +7,8 @@
     sealed    the packet, by ChaCha20-Poly1305
     tag       16 bytes, its last part                                           overhead: 36 bytes
 
-The key is BLAKE2b(fleet key, fleet id + salt), the nonce the counter; fleet id and header are associated data.
+The key is BLAKE2b(fleet key, fleet id + salt), the nonce the counter; fleet id and header are associated data, and in
+the upper mesh of a fleet on two levels ` above` behind them.
 
 **Why a nonce never repeats under one key.** Within a process it is a counter, and a new salt is drawn before it runs
 out (2^40 datagrams: 348 years at 100 a second), after a fork, when the keyring changes and whenever `renew` is called.
@@ -117,7 +118,9 @@ class Sender:
 class Sealer:
     """Seals what this node sends, and opens what its fleet sends. One for each node, and used by one thread only."""
 
-    def __init__(self, keyring: Keyring, draw: Draw = os.urandom) -> None:
+    def __init__(self, keyring: Keyring, draw: Draw = os.urandom, mesh: bytes = b"") -> None:
+        self._mesh = mesh
+        """Which of a fleet's meshes: a datagram of one opens in no other."""
         self._keyring = keyring
         self._draw = draw
         self._senders: OrderedDict[bytes, Sender] = OrderedDict()
@@ -153,7 +156,9 @@ class Sealer:
         counter = self._counter.to_bytes(COUNTER_BYTES, "big")
         self._counter += 1
         header = _VERSION_BYTE + self._sender + counter
-        return header + self._aead.encrypt(_PADDING + counter, plain, self._keyring.fleet_id + header + context)
+        return header + self._aead.encrypt(
+            _PADDING + counter, plain, self._keyring.fleet_id + header + self._mesh + context
+        )
 
     def open(self, sealed: bytes, context: bytes = b"", *, most: int = DATAGRAM_BYTES) -> bytes:
         """What a datagram holds; Unsealed or TooBig where it is none of this fleet's, Replayed where it was here."""
@@ -171,7 +176,8 @@ class Sealer:
             raise Replayed("a datagram that was here already.")
         nonce = _PADDING + header[-COUNTER_BYTES:]
         try:
-            plain = sender.aead.decrypt(nonce, sealed[HEADER_BYTES:], self._keyring.fleet_id + header + context)
+            beside = self._keyring.fleet_id + header + self._mesh + context
+            plain = sender.aead.decrypt(nonce, sealed[HEADER_BYTES:], beside)
         except InvalidTag:
             raise Unsealed("not sealed by this fleet, or damaged on the way.") from None
         sender.mark(counter)

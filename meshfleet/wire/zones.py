@@ -2,7 +2,8 @@
 
     sums    [1, zone, [nodes of each presence], [agents], [agents of each status], tokens in, tokens out, millionths of
              a dollar, [[key, window, thousandths used, resets at], ...],
-             [[rule, severity, subject, since, text, key], ...], how many notices there are]
+             [[rule, severity, subject, since, text, key], ...], how many notices there are, millionths of a dollar in
+             this period, and today, oldest ring, [[host, port] of each delegate], [[host, port] of each issuer]]
     word    [1, of, presence, last seen ms, sums as bytes]
     upper   [1, host, port]
 
@@ -41,10 +42,12 @@ _PRESENCES: Final = tuple(Presence)
 _STATUSES: Final = tuple(Status)
 _SEVERITIES: Final = tuple(Severity)
 _DOLLAR: Final = 1_000_000
+PLACES: Final = 4
+"""Addresses of each kind."""
 TEXT_LIMIT: Final = 400
 """Characters of a notice's text."""
 
-_Row = list[str | int | None]
+_Row = list[object]
 
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 _Short = Annotated[str, msgspec.Meta(max_length=200)]
@@ -70,6 +73,11 @@ class _Notice(msgspec.Struct, frozen=True, array_like=True):
     key: _Short
 
 
+class _Place(msgspec.Struct, frozen=True, array_like=True):
+    host: _Short
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+
+
 class _Sums(msgspec.Struct, frozen=True, array_like=True):
     version: int
     zone: _Zone
@@ -82,6 +90,11 @@ class _Sums(msgspec.Struct, frozen=True, array_like=True):
     limits: Annotated[list[_Limit], msgspec.Meta(max_length=LIMITS_TOLD)]
     notices: Annotated[list[_Notice], msgspec.Meta(max_length=NOTICES_TOLD)]
     noticed: _Count
+    period: _Count | None
+    today: _Count | None
+    ring: _Count
+    delegates: Annotated[list[_Place], msgspec.Meta(max_length=PLACES)]
+    issuers: Annotated[list[_Place], msgspec.Meta(max_length=PLACES)]
 
 
 class _Word(msgspec.Struct, frozen=True, array_like=True):
@@ -104,11 +117,11 @@ _Told = TypeVar("_Told", _Sums, _Word, _Upper)
 def encode_sums(sums: ZoneSums) -> bytes:
     """As bytes, SUMS_LIMIT of them at most: what is left out for that are the last notices, and then the least used
     API keys."""
-    limits = [
+    limits: list[_Row] = [
         [r.key, r.window, None if r.used_pct is None else round(10 * r.used_pct), r.resets_at, r.read_at, r.agents]
         for r in sums.rate_limits[:LIMITS_TOLD]
     ]
-    notices = [
+    notices: list[_Row] = [
         [n.rule, n.severity.rank, n.subject, n.since, n.text[:TEXT_LIMIT], n.key] for n in sums.attention[:NOTICES_TOLD]
     ]
     while len(body := _encoded(sums, limits, notices)) > SUMS_LIMIT and (notices or limits):
@@ -122,8 +135,9 @@ def _encoded(sums: ZoneSums, limits: list[_Row], notices: list[_Row]) -> bytes:
         [sums.nodes.get(p.value, 0) for p in _PRESENCES],
         [sums.agents.get(p.value, 0) for p in _PRESENCES],
         [sums.by_status.get(s.value, 0) for s in _STATUSES],
-        sums.tokens_in, sums.tokens_out, None if sums.cost_usd is None else round(_DOLLAR * sums.cost_usd),
-        limits, notices, sums.notices,
+        sums.tokens_in, sums.tokens_out, _millionths(sums.cost_usd), limits, notices, sums.notices,
+        _millionths(sums.period_cost_usd), _millionths(sums.today_cost_usd), sums.ring,
+        [[*place] for place in sums.delegates[:PLACES]], [[*place] for place in sums.issuers[:PLACES]],
     ])  # fmt: skip
 
 
@@ -138,10 +152,15 @@ def decode_sums(body: bytes) -> ZoneSums:
         by_status=_counts([s.value for s in _STATUSES], told.statuses),
         tokens_in=told.tokens_in,
         tokens_out=told.tokens_out,
-        cost_usd=None if told.cost is None else told.cost / _DOLLAR,
+        cost_usd=_dollars(told.cost),
         rate_limits=tuple(_limit(limit) for limit in told.limits),
         attention=tuple(_notice(notice) for notice in told.notices),
         notices=told.noticed,
+        period_cost_usd=_dollars(told.period),
+        today_cost_usd=_dollars(told.today),
+        ring=told.ring,
+        delegates=_places(told.delegates),
+        issuers=_places(told.issuers),
     )
 
 
@@ -193,6 +212,19 @@ def _named(text: str) -> NodeName:
 
 def _counts(words: list[str], counts: list[int]) -> dict[str, int]:
     return dict(sorted((word, count) for word, count in zip(words, counts, strict=False) if count))
+
+
+def _millionths(dollars: float | None) -> int | None:
+    return None if dollars is None else round(_DOLLAR * dollars)
+
+
+def _dollars(millionths: int | None) -> float | None:
+    return None if millionths is None else millionths / _DOLLAR
+
+
+def _places(told: list[_Place]) -> tuple[Address, ...]:
+    """Those that can be dialled: a name would have to be looked up first, and might be anybody's."""
+    return tuple(Address(place.host, place.port) for place in told if is_listener(place.host))
 
 
 def _limit(told: _Limit) -> Headroom:

@@ -61,8 +61,9 @@ class Sums(NamedTuple):
     """What a delegate tells of its zone, as far as it decides who is believed."""
 
     body: bytes
-    zone: str
-    there: int
+    zone: str = ""
+    there: int = 0
+    delegates: tuple[Address, ...] = ()
 
 
 class Bridge:
@@ -198,6 +199,19 @@ class Bridge:
             return True
         return bool(self.delegates) and ranked(matter, self.delegates)[0] == self._inner.name
 
+    def lost(self) -> tuple[Address, ...]:
+        """Where those of my zone are, in it, whom I see in the upper mesh and don't know: parts of a zone that began
+        apart, or have forgotten each other."""
+        if self.upper is None:
+            return ()
+        known = {record.name for record in self._inner.roster}
+        told = [
+            self._sums_of(record, self.upper)
+            for record in self.upper.roster
+            if record.info.zone == self.zone and record.name not in known and record.presence is Presence.FRESH
+        ]
+        return tuple(address for sums in told if sums is not None for address in sums.delegates)
+
     # What is above
 
     def _from_above(self, upper: Member) -> dict[str, FromAbove]:
@@ -237,13 +251,13 @@ class Bridge:
             return None
         known = self._read.get(record.name)
         if known is None or known.body is not held.body:
-            known = self._read[record.name] = Sums(held.body, *self._decoded(held.body))
+            known = self._read[record.name] = self._decoded(held.body)
         return known if known.zone == record.info.zone else None
 
-    def _decoded(self, body: bytes) -> tuple[str, int]:
+    def _decoded(self, body: bytes) -> Sums:
         try:
             sums = decode_sums(body)
         except WireError:
             self.words.undecodable += 1
-            return "", 0
-        return sums.zone, sums.there
+            return Sums(body)
+        return Sums(body, sums.zone, sums.there, sums.delegates)

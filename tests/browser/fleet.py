@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address, AgentId, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
@@ -73,6 +74,9 @@ class BusyFeed:
     async def changed(self, since: str) -> None:
         while self.version() == since:
             await self._news.wait()
+
+    async def zone(self, name: str) -> FleetView:
+        raise ConfigError(f"no zone {name!r} is known here.")
 
     def own_agents(self) -> tuple[AgentView, ...]:
         return ()

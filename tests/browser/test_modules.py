@@ -205,3 +205,37 @@ def test_agents_that_are_asked_over_http_keep_their_own_way_and_age(
         }})()""",
     )
     assert (told["transport"], told["last_seen"], told["age_s"]) == (transport, last_seen, age_s)
+
+
+ZONES = """[
+    {zone: "eu-2", presence: "fresh", age_s: 1, by: "n1", reasons: [], sums: {nodes: {fresh: 97, down: 1, left: 4},
+     agents: {fresh: 240}, by_status: {working: 200, waiting: 2}, cost_usd: 118.2, notices: 3, attention: [
+        {severity: "warning", subject: "box-31/claude", text: "waits for a person <b>now</b>"}]}},
+    {zone: "us-1", presence: "unreachable", age_s: 41, by: "n1", reasons: ["n1 says so: it hears none of those"],
+     sums: {nodes: {fresh: 1}, agents: {}, by_status: {}, cost_usd: null, notices: 0, attention: []}},
+]"""
+
+
+def test_other_zones_stand_with_their_sums_and_how_they_are_heard(page: Page) -> None:
+    text = made(
+        page,
+        "zones.js",
+        f"(it.showZones({{zones: {ZONES}}}), [...document.querySelectorAll('.zone-card')].map((li) => li.innerText))",
+    )
+    assert "97 nodes" not in text[0]
+    assert "98 nodes, 1 down" in text[0]
+    assert "240 agents, 2 waiting" in text[0]
+    assert "$118.20" in text[0]
+    assert "box-31/claude: waits for a person <b>now</b>, and 2 more" in text[0]
+    assert "unreachable" in text[1]
+    assert "for 41 s" in text[1]
+    assert "1 node\n" in text[1]
+    assert "it hears none of those" in text[1]
+    assert made(page, "zones.js", "(it.showZones({}), document.getElementById('zones').hidden)")
+
+
+def test_a_zone_that_is_not_heard_grows_older_between_two_words_of_it(page: Page) -> None:
+    change = "{version: '2', now: new Date(Date.parse(before.now) + 3000).toISOString(), served_by: {node: 'n1'}}"
+    aged = f"((before) => it.applied(before, {change}).zones.map((zone) => zone.age_s))"
+    view = f"{{...view([]), now: '2026-11-26T09:00:00.000Z', zones: {ZONES}}}"
+    assert made(page, "changing.js", f"{aged}({view})") == [1, 44]

@@ -21,15 +21,23 @@ REFUSES = ConfigError
 bytes_8, bytes_16 = st.binary(min_size=8, max_size=8), st.binary(min_size=16, max_size=16)
 ders = st.just(REQUEST) | st.binary(max_size=200)
 questions: st.SearchStrategy[bytes] = st.one_of(
-    st.builds(entrance.Enter, bytes_8, bytes_16, ders), st.just(entrance.Renew()), st.just(entrance.FetchRing())
+    st.builds(entrance.Enter, bytes_8, bytes_16, ders),
+    st.just(entrance.Renew()),
+    st.just(entrance.FetchRing()),
+    st.just(entrance.FindDelegates()),
+    st.builds(entrance.FindZone, st.text(max_size=200)),
+    st.just(entrance.FetchFleet()),
 ).map(entrance.dump)
 
+_places = st.lists(st.builds(entrance.Where, st.text(max_size=20), st.integers(1, 65_535)), max_size=3).map(tuple)
 _told = st.lists(revocations, max_size=3).map(tuple)
 answers: st.SearchStrategy[bytes] = st.one_of(
     st.builds(entrance.Welcome, ders),
     st.builds(entrance.Admitted, ders, st.binary(max_size=300), _told),
     st.builds(entrance.RingIs, st.binary(max_size=300), _told),
     st.builds(entrance.Refused, st.text(max_size=500)),
+    st.builds(entrance.At, _places),
+    st.builds(entrance.FleetPart, st.binary(max_size=300), st.booleans()),
 ).map(entrance.dump)
 
 _FIRST = first_ring(AUTHORITY, int(NOW) * 1000, bytes(range(32)))

@@ -6,7 +6,7 @@ from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip.events import NameTaken, Renewed
-from meshfleet.gossip.messages import Left, Obituary, Packet, Via
+from meshfleet.gossip.messages import Connect, Left, Obituary, Packet, StreamEnd, Via
 from tests.gossip.test_stories import ever_said, fleet
 
 T = PRESETS["lan"].heartbeat
@@ -51,6 +51,27 @@ def test_a_node_that_dies_again_in_its_next_life_is_proven_down_again() -> None:
         world.start("n3", join="n0", epoch=epoch)
         world.run(8)
         assert world.all_fresh()
+
+
+def test_the_end_of_a_stream_with_the_last_life_says_nothing_of_the_next() -> None:
+    world = fleet()
+    n1, record = world.hosts["n1"].member, world.record("n1", "n3")
+    n1.stream_up(record.name, world.now)
+    world.kill("n3")
+    world.run(0.5)
+    world.start("n3", join="n0", epoch=2)
+    world.run(2)
+    assert (record.epoch, record.presence) == (2, FRESH)
+    record.streamed = (
+        1  # as it is for who was stopped meanwhile, and then heard of the next life before the stream's end
+    )
+    n1.stream_ended(record.name, StreamEnd.EOF, world.now)
+    n1.connect_answered(record.name, 2, Connect.REFUSED, world.now)  # by a firewall, or while it begins
+    assert record.presence is FRESH
+    n1.stream_up(record.name, world.now)
+    n1.stream_ended(record.name, StreamEnd.EOF, world.now)
+    n1.connect_answered(record.name, 2, Connect.REFUSED, world.now)
+    assert record.presence is DOWN  # of this life's stream it proves it
 
 
 def test_a_goodbye_is_left_everywhere_and_not_down() -> None:

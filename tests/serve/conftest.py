@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import trio
 
-from meshfleet.errors import PublishError
+from meshfleet.errors import ConfigError, PublishError
 from meshfleet.fleet.access import Scope
 from meshfleet.fleet.cost import CostReport, Here, Spent
 from meshfleet.fleet.evidence import Fact, Kind
@@ -98,6 +98,9 @@ class SampleFeed:
             here=here,
             known_periods=(start,),
         )
+
+    async def zone(self, name: str) -> FleetView:
+        raise ConfigError(f"no zone {name!r} is known here.")
 
     def own_agents(self) -> tuple[AgentView, ...]:
         return tuple(_agent(agent_id, "n1", None) for agent_id in self.own)

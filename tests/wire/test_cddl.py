@@ -171,6 +171,7 @@ def test_of_altered_states_codec_and_rules_take_the_same(item: object) -> None:
 
 
 ders = st.binary(max_size=300)
+places = st.builds(entrance.Where, st.text(max_size=20), st.integers(1, 65_535))
 words: st.SearchStrategy[entrance.Word] = st.one_of(
     st.builds(entrance.Welcome, ders),
     st.builds(entrance.Enter, st.binary(min_size=8, max_size=8), st.binary(min_size=16, max_size=16), ders),
@@ -179,6 +180,11 @@ words: st.SearchStrategy[entrance.Word] = st.one_of(
     st.builds(entrance.Admitted, ders, ders, st.lists(revocations, max_size=3).map(tuple)),
     st.builds(entrance.RingIs, ders, st.lists(revocations, max_size=3).map(tuple)),
     st.builds(entrance.Refused, st.text(max_size=500)),
+    st.builds(entrance.FindDelegates),
+    st.builds(entrance.FindZone, st.text(max_size=200)),
+    st.builds(entrance.At, st.lists(places, max_size=3).map(tuple)),
+    st.builds(entrance.FetchFleet),
+    st.builds(entrance.FleetPart, st.binary(max_size=300), st.booleans()),
 )
 
 

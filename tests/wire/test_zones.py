@@ -28,6 +28,9 @@ from tests.wire.test_cddl import agree, altered
 
 short = st.text(max_size=20)
 counts = st.integers(1, 10_000)
+places = st.lists(st.builds(Address, st.sampled_from(["10.0.0.7", "fd00::8"]), st.integers(1, 65_535)), max_size=3).map(
+    tuple
+)
 zone_sums = st.builds(
     ZoneSums,
     zone=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}", fullmatch=True),
@@ -56,6 +59,11 @@ zone_sums = st.builds(
         max_size=2,
     ).map(tuple),
     notices=counts,
+    period_cost_usd=st.none() | st.integers(0, 10**9).map(lambda millionths: millionths / 1_000_000),
+    today_cost_usd=st.none() | st.integers(0, 10**9).map(lambda millionths: millionths / 1_000_000),
+    ring=st.integers(0, 9),
+    delegates=places,
+    issuers=places,
 )
 words = st.builds(
     encode_word,
@@ -117,11 +125,11 @@ def test_the_fullest_zone_fits_and_the_worst_notices_stay() -> None:
 
 
 def test_what_a_later_version_adds_is_left_out_and_handed_on() -> None:
-    told = cbor.dump([1, "eu", [3, 0, 0, 1, 0, 7], [2], [], 10, None, None, [], [], 0, "more"])
+    told = cbor.dump([1, "eu", [3, 0, 0, 1, 0, 7], [2], [], 10, None, None, [], [], 0, None, None, 3, [], [], "more"])
     word = encode_word("n1", Presence.FRESH, None, told)
     assert told in word
     assert decode_word(word).sums == ZoneSums(
-        zone="eu", nodes={"down": 1, "fresh": 3}, agents={"fresh": 2}, by_status={}, tokens_in=10
+        zone="eu", nodes={"down": 1, "fresh": 3}, agents={"fresh": 2}, by_status={}, tokens_in=10, ring=3
     )
 
 

@@ -234,6 +234,11 @@ def _words(
     yield entrance.Renew()
     yield entrance.FetchRing()
     yield entrance.Refused("this invitation has expired. Ask for a new one.")
+    yield entrance.FindDelegates()
+    yield entrance.FindZone("eu")
+    yield entrance.At((entrance.Where("10.0.0.7", 7879), entrance.Where("fd00::8", 7879)))
+    yield entrance.FetchFleet()
+    yield entrance.FleetPart(b"x\x9c\xab\xae\x05\x00\x01u\x00\xf9", False)
 
 
 def _framed(word: bytes) -> str:

@@ -28,9 +28,11 @@ export function applied(view, change) {
     ASKED.has(agent.transport) ? agent : { ...agent, transport: nodes.get(agent.node)?.transport ?? agent.transport };
 
   const { nodes: _nodes, agents: _agents, gone_nodes: _gone, gone_agents: _left, seen: _seen, seen_agents: _asked, ...rest } = change;
+  const passed = Math.max(0, (now - Date.parse(view.now)) / 1000);
   return {
     ...view,
     ...rest,
+    zones: change.zones ?? (view.zones ?? []).map((zone) => (zone.presence === "fresh" ? zone : { ...zone, age_s: zone.age_s + passed })),
     nodes: [...nodes.values()].map((node) => heard(node, seen.get(node.name))).sort(by("name")),
     agents: [...agents.values()].map((agent) => byItsNode(heard(agent, lastOf(agent)))).sort(by("agent_id")),
   };

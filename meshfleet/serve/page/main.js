@@ -18,6 +18,7 @@ import { watchRoom } from "./room.js";
 import { hasSession, openLink, watchSession } from "./session.js";
 import { showShares } from "./shares.js";
 import { showTotals } from "./totals.js";
+import { showZones } from "./zones.js";
 
 let view = null;
 let arrivedAt = 0;
@@ -36,6 +37,7 @@ function draw() {
   showShares("models", view.totals.by_model);
   showMap(view);
   showAgents(view, now);
+  showZones(view);
   showNodes(view, now);
   showDetail(view, now);
   const own = view.nodes.find((node) => node.name === view.served_by.node);

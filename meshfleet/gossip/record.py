@@ -107,10 +107,8 @@ class Record:
         self.relay_via: str | None = None
         self.transport: str | None = None
         self.direct_failed_at = self.looked_at = -1e18
-        self.has_stream = False
-        """Whether a stream with it stands, whoever opened it."""
-        self.streamed = -1
-        """Its life of which something last came over a stream."""
+        self.has_stream, self.streamed = False, -1
+        """Whether a stream with it stands, whoever opened it; and of which life of it something last came over one."""
         self.near_at = -1e18
         """When a datagram of it last came from the address that it names."""
         self.delivery = Delivery()

@@ -8,10 +8,12 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
+import msgspec
 import trio
 
-from meshfleet.errors import ConfigError, JoinError, WireError
+from meshfleet.errors import ConfigError, JoinError, Malformed, WireError
 from meshfleet.fleet.names import Address, is_listener
+from meshfleet.fleet.view import FleetView
 from meshfleet.node import tls
 from meshfleet.node.frames import broken_because, greet
 from meshfleet.node.store import StateDir
@@ -55,7 +57,7 @@ class NotLetIn(JoinError):
     """The entrance answered that it won't, and why."""
 
 
-VIEW_LIMIT = 16 * 1024 * 1024
+VIEW_LIMIT = 8 * 1024 * 1024
 """Bytes of a zone's view, unpacked: 1,000 agents take 1 MB."""
 
 PARTS = 128
@@ -143,8 +145,8 @@ async def _where(network: Network, trust: Trust, address: Address, question: Wor
     return tuple(Address(place.host, place.port) for place in answer.where if is_listener(place.host))
 
 
-async def fetch_fleet(network: Network, trust: Trust, address: Address) -> bytes:
-    """The view that the node at `address` has of its zone: JSON, as it serves it, VIEW_LIMIT bytes at most."""
+async def fetch_fleet(network: Network, trust: Trust, address: Address) -> FleetView:
+    """The view that the node at `address` has of its zone."""
     parts: list[bytes] = []
 
     def take(answer: Word) -> bool:
@@ -154,14 +156,22 @@ async def fetch_fleet(network: Network, trust: Trust, address: Address) -> bytes
         return answer.more and len(parts) < PARTS
 
     await _visit(network, address, trust.entering, _ours(trust), FetchFleet(), goes_on=take)
+    try:
+        return await trio.to_thread.run_sync(read_view, b"".join(parts))
+    except Malformed as error:
+        raise JoinError(f"{address}: {error}.") from error
+
+
+def read_view(packed: bytes) -> FleetView:
+    """A view as it was packed by whoever has it. Malformed where it is none, or of more than VIEW_LIMIT bytes."""
     unpacking = zlib.decompressobj()
     try:
-        view = unpacking.decompress(b"".join(parts), VIEW_LIMIT)
-    except zlib.error as error:
-        raise JoinError(f"{address} gave no view of its zone: {error}.") from error
-    if not unpacking.eof:
-        raise JoinError(f"{address} gave a view of its zone that is cut off, or over {VIEW_LIMIT:,} bytes.")
-    return view
+        view = unpacking.decompress(packed, VIEW_LIMIT)
+        if not unpacking.eof:
+            raise Malformed(f"a view of its zone that is cut off, or over {VIEW_LIMIT:,} bytes")
+        return msgspec.json.decode(view, type=FleetView)
+    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"no view of a zone ({error})") from error
 
 
 async def _visit(

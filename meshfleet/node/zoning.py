@@ -14,12 +14,12 @@ import msgspec
 import trio
 
 from meshfleet.errors import ConfigError, JoinError, MeshfleetError
-from meshfleet.fleet.view import FleetView
 from meshfleet.fleet.zone import ZoneSums, ZoneView, sums_of
 from meshfleet.gossip.events import CastOut, Event
 from meshfleet.gossip.record import HOPEFUL
 from meshfleet.logs import get_logger
 from meshfleet.node.entering import fetch_fleet, find_delegates, find_zone
+from meshfleet.node.seeking import SEEDS_LIMIT
 from meshfleet.node.sleeping import GOODBYE
 from meshfleet.node.upper import Upper, open_upper
 from meshfleet.zones.bridge import CARRIES_EVERY, Bridge
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshfleet.fleet.names import Address, Epoch
+    from meshfleet.fleet.view import FleetView
     from meshfleet.gossip.member import Member
     from meshfleet.gossip.messages import Revoked
     from meshfleet.node.driver import Driver
@@ -103,11 +104,8 @@ class Zoning:
         async with self._views.setdefault(zone, trio.Lock()):
             for address in where:
                 try:
-                    packed = await fetch_fleet(self._network, self._trust, address)
-                    return await trio.to_thread.run_sync(partial(msgspec.json.decode, packed, type=FleetView))
-                except msgspec.DecodeError as error:
-                    failures.append(f"{address} gave a view that makes no sense here ({error}).")
-                except (JoinError, MeshfleetError) as error:
+                    return await fetch_fleet(self._network, self._trust, address)
+                except JoinError as error:
                     failures.append(str(error))
         raise JoinError(" ".join(failures) or f"zone {zone} tells nowhere to ask.")
 
@@ -184,12 +182,16 @@ class Zoning:
         """Meet those of the own zone who are known above and not here."""
         for address in bridge.lost()[:ASKED]:
             if address != self._node.address:
-                self._driver.tell(lambda member, now, there=address: member.join(there, now))  # type: ignore[misc]
+                self._driver.tell(partial(_join, address))
 
     def _join(self, upper: Upper, addresses: list[Address]) -> None:
-        upper.member.keep_seeds(tuple(addresses))
+        """Meet those who are at these addresses above, and try them again when too few are seen."""
+        if not addresses:
+            return
+        kept = dict.fromkeys((*addresses, *upper.member.rounds.seeds))
+        upper.member.keep_seeds(tuple(kept)[:SEEDS_LIMIT])
         for address in addresses:
-            upper.driver.tell(lambda member, now, there=address: member.join(there, now))  # type: ignore[misc]
+            upper.driver.tell(partial(_join, address))
 
     async def _find_others(self, upper: Upper) -> None:
         """Ask some node of another zone who speaks for that: each T while nobody is known, else now and then."""
@@ -259,6 +261,10 @@ class Zoning:
             delegates=tuple(where[name] for name in bridge.delegates if name in where),
             issuers=(*([node.address] if me.issues else ()), *issuers),
         )
+
+
+def _join(address: Address, member: Member, now: float) -> None:
+    member.join(address, now)
 
 
 def _revoke(revoked: Revoked, member: Member, now: float) -> None:

@@ -39,6 +39,8 @@ class Host:
         self.member: Member | None = None
         self.address: Address
         self.epoch = 0
+        self._told_of: list[Host] = []
+        """By whom it was to join, in each of its lives, the last one first."""
         self.running = False
         self.left = False
         self.dark = False
@@ -74,6 +76,14 @@ class Host:
         """When its next timer event is due; -1: none is set."""
         self.died_at_us: int | None = None
         self.seqs: dict[str, int] = {}
+
+    def seeds(self, join: Host | None, known: list[Address]) -> tuple[Address, ...]:
+        """By whom a life begins: whom it is told of now, whom it knew before, and whomever it was told of before:
+        settings outlive a process that never met anybody (plan 7266)."""
+        if join is not None:
+            self._told_of.insert(0, join)
+        told = [host.address for host in self._told_of]
+        return tuple(dict.fromkeys([*told[:1], *known, *told]))
 
     @property
     def listens(self) -> bool:

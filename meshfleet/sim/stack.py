@@ -238,7 +238,7 @@ class StackWorld:
         self.note("start", here.name, life.number)
         self._watcher.truth_changed(self.now_us)
         known = [] if here.member is None else [record.address for record in here.member.roster if not record.is_gone]
-        self.at(self.now_us, self._spawn, here, life, (*([] if join is None else [join.address]), *known))
+        self.at(self.now_us, self._spawn, here, life, here.seeds(join, known))
 
     def _spawn(self, here: Host, life: Life, seeds: tuple[Address, ...]) -> None:
         self._nursery.start_soon(self._live, here, life, seeds)

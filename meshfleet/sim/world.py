@@ -135,7 +135,7 @@ class World:
             at,
             self._rules,
         )
-        seeds = tuple(dict.fromkeys([*([] if join is None else [join.address]), *known]))
+        seeds = here.seeds(join, known)
         here.member.keep_seeds(seeds)
         for seed in seeds[:JOINED_BY]:
             here.member.join(seed, at)

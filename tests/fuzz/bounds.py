@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from meshfleet.node.entering import VIEW_LIMIT
 from meshfleet.serve.limits import INFLATED_LIMIT
 
 
@@ -43,6 +44,9 @@ which is what the smallest record takes that means nothing (3 bytes), up to OBJE
 
 INFLATING = Cost(60e-3, 0.1e-6, 2 * INFLATED_LIMIT + 1024 * 1024, 2)
 """Of gzip: what it takes to inflate as much as is ever inflated."""
+
+VIEWED = Cost(60e-3, 2e-6, 2 * VIEW_LIMIT + 1024 * 1024, 2)
+"""Of another zone's view: the same, in a thread of its own, once for each reader who asks for it."""
 
 VOUCHED = Cost(15e-3, 0.5e-6, ROOM, 80)
 """Of bodies of accounts: up to three signatures for each of 24 statements are looked at, some 10 ms, and once in their

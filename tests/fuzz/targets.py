@@ -46,9 +46,10 @@ from tests.fuzz import (
     telling,
     told,
     words,
+    zones,
 )
 from tests.fuzz.altering import altered
-from tests.fuzz.bounds import DRIVEN, HEARD, INFLATING, LOCAL, MEMBERS, RUN, STRANGERS, VOUCHED, Cost
+from tests.fuzz.bounds import DRIVEN, HEARD, INFLATING, LOCAL, MEMBERS, RUN, STRANGERS, VIEWED, VOUCHED, Cost
 from tests.fuzz.dear import cbor_of, state_of
 from tests.wire.strategies import packets, states, tables
 
@@ -186,6 +187,10 @@ TARGETS: dict[str, Target] = {
         Target("dns", nameservers.answered, nameservers.REFUSES, nameservers.answers, DNS_BYTES, RUN),
         Target("mdns", nameservers.announced, (), nameservers.announcements, MDNS_BYTES, LOCAL),
         Target("contacts", endpoints.contacts, WireError, endpoints.said, SNAPSHOT_LIMIT, MEMBERS),
+        Target("zone-sums", zones.sums, WireError, zones.of_sums, SNAPSHOT_LIMIT, MEMBERS),
+        Target("zone-word", zones.word, WireError, zones.of_words, SNAPSHOT_LIMIT, MEMBERS),
+        Target("zone-upper", zones.upper, WireError, zones.of_uppers, SNAPSHOT_LIMIT, MEMBERS),
+        Target("zone-view", zones.view, WireError, zones.of_views, FRAME_LIMIT, VIEWED, zones.bomb),
         Target("counts", providers.counts, (), providers.answers, FRAME_LIMIT, MEMBERS),
     )
 }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meshfleet.fleet.names import NodeName
 from meshfleet.zones.delegates import DELEGATES, delegates
+
+if TYPE_CHECKING:
+    from random import Random
 
 members = st.dictionaries(
     st.text("abcdefgh", min_size=1, max_size=4).map(NodeName), st.sampled_from(["h1", "h2", "h3", "h4"]), max_size=12
@@ -14,9 +19,9 @@ members = st.dictionaries(
 
 
 @given(members, st.randoms())
-def test_all_who_see_the_same_choose_alike(there: dict[NodeName, str], rng: object) -> None:
+def test_all_who_see_the_same_choose_alike(there: dict[NodeName, str], rng: Random) -> None:
     mixed = [*there.items()]
-    rng.shuffle(mixed)  # type: ignore[attr-defined]
+    rng.shuffle(mixed)
     assert delegates("eu", there.items()) == delegates("eu", mixed)
 
 

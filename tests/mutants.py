@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ["tests/fleet", "tests/gossip", "tests/sim/test_swarm.py::test_what_broke_once_holds_for_good"]
+OF_ZONES = ["tests/zones"]
+"""Of what is in `zones/`."""
 PATIENCE = 1_800.0
 """Seconds; tests and swarm take a tenth of it."""
 SWARM = ["-m", "meshfleet", "sim", "sweep", "--swarm", "--seeds", "0:200"]
@@ -294,6 +296,47 @@ MUTANTS = (
         "pass",
     ),
     Mutant(
+        "the end of a stream with a last life proves nothing of the next",
+        "gossip/neighbours.py",
+        "case StreamEnd.EOF if record.streamed != record.epoch:",
+        "case StreamEnd.EOF if False:",
+    ),
+    Mutant(
+        "the last question goes over a stream as well", "gossip/rounds.py", "        if streaming:", "        if False:"
+    ),
+    Mutant(
+        "nobody of another zone is taken in",
+        "gossip/membership.py",
+        '"other_zone" if self.zone not in (None, claim.info.zone) else',
+        '"other_zone" if False else',
+    ),
+    # Two levels
+    Mutant(
+        "a zone looks no better than who tells of it",
+        "zones/seen.py",
+        "    if best.carrier is not Presence.FRESH and",
+        "    if False and",
+    ),
+    Mutant(
+        "another delegate tells what nobody tells as well",
+        "zones/bridge.py",
+        "        elif now - self._lacking",
+        "        elif False and now - self._lacking",
+    ),
+    Mutant("of a zone cut in two the larger part counts", "zones/bridge.py", "-one[1].there", "one[1].there"),
+    Mutant(
+        "that all who spoke for a zone died does not make it down",
+        "zones/bridge.py",
+        "        if presence is Presence.DOWN:",
+        "        if False:",
+    ),
+    Mutant(
+        "who is chosen no more steps down",
+        "zones/bridge.py",
+        "return now - self._chosen_at <= hold",
+        "return self._chosen_at > 0",
+    ),
+    Mutant(
         "an end without goodbye is followed by a knock",
         "gossip/neighbours.py",
         "        self.knock(record)\n        if not record.is_gone:",
@@ -354,7 +397,8 @@ def caught_by(mutant: Mutant, tree: Path) -> str | None:
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace(mutant.was, mutant.becomes), encoding="utf-8")
     try:
-        if fails(tree, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *TESTS):
+        tests = OF_ZONES if mutant.file.startswith("zones/") else TESTS
+        if fails(tree, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests):
             return "a test"
         return "the swarm" if fails(tree, *SWARM) else None
     finally:

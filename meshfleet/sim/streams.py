@@ -37,7 +37,8 @@ class Streams:
         self._world = world
         self._opened = 0
         self._ends: dict[int, dict[int, tuple[int, Address]]] = {}
-        """Number of a connection -> number of each host -> the life and address at which it has that end."""
+        """Number of a connection -> number of each host -> the life and address at which it has that end; who opened it
+        first."""
 
     def send(self, here: Host, to: Host, packet: Packet) -> None:
         """A packet over the stream that stands. It stalls behind a barrier, and goes through if that is lifted in
@@ -168,9 +169,11 @@ class Streams:
                 member.stream_acknowledged(name, ACKNOWLEDGED_S, clock)
 
     def close(self, here: Host, to: Host) -> None:
-        """DropStream: goodbye, then FIN."""
-        connection = here.streams.pop(to.number, None)
-        if connection is not None:
+        """DropStream: goodbye, then FIN. What the other side opened is its own, as node.links has it: a later life that
+        has just joined by it waits for the answer (plan 8048)."""
+        connection = here.streams.get(to.number)
+        if connection is not None and next(iter(self._ends[connection])) == here.number:
+            del here.streams[to.number]
             self._world.after(self.way(here, to), self.ends, to, here.number, connection, StreamEnd.GOODBYE)
 
     def give_up(self, here: Host, peer: int, connection: int) -> None:

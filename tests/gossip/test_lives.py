@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from meshfleet.fleet.names import NodeName
+import msgspec
+
+from meshfleet.fleet.names import Epoch, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip.events import NameTaken, Renewed
-from meshfleet.gossip.messages import Connect, Left, Obituary, Packet, StreamEnd, Via
+from meshfleet.gossip.messages import Alive, Connect, Left, Obituary, Packet, StreamEnd, Via
 from tests.gossip.test_stories import ever_said, fleet
 
 T = PRESETS["lan"].heartbeat
@@ -72,6 +74,18 @@ def test_the_end_of_a_stream_with_the_last_life_says_nothing_of_the_next() -> No
     n1.stream_ended(record.name, StreamEnd.EOF, world.now)
     n1.connect_answered(record.name, 2, Connect.REFUSED, world.now)
     assert record.presence is DOWN  # of this life's stream it proves it
+
+
+def test_who_keeps_to_a_zone_takes_in_nobody_of_another() -> None:
+    world = fleet()
+    me = world.hosts["n0"].member
+    me.keep_to("eu")
+    here, there = (msgspec.structs.replace(world.record("n0", "n1").info, zone=zone) for zone in ("eu", "us"))
+    for name, info in (("n8", here), ("n9", there)):
+        alive = Alive(NodeName(name), Epoch(1), 0, info)
+        me.receive(Packet("n1", 1, 0, 0.0, 0, (alive,)), world.record("n0", "n1").address, Via.DATAGRAM, world.now)
+    assert ("n8" in me.roster, "n9" in me.roster) == (True, False)
+    assert me.counts["other_zone"] == 1
 
 
 def test_a_goodbye_is_left_everywhere_and_not_down() -> None:

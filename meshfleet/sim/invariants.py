@@ -132,18 +132,24 @@ class Guard:
         return Broken(f"{self._world.now_us / MICROSECONDS:.3f} s: {host.name} {what}")
 
     def _take_numbers(self) -> None:
-        """Ask every life for its own numbers. A life's last ones are asked for when it ends: that changes the truth."""
+        """Ask every life for its own numbers; those that another has replaced for their last ones."""
         for host in self._world.hosts:
-            if host.member is not None and self._members.get(host.number) is not host.member:
+            before = self._members.get(host.number)
+            if host.member is not None and before is not host.member:
+                if before is not None:  # it may have begun anew half a goodbye after the last look (plan 8933)
+                    self._take_numbers_of(before)
                 self._members[host.number] = host.member
                 self._marks.lives(host.member)
         for member in self._members.values():
-            own = self._own.setdefault((member.name, member.epoch), _Own())
-            own.incarnation = max(own.incarnation, member.membership.me.incarnation)
-            own.beat = max(own.beat, member.beats.counter)
-            shelf = member.replica.shelf(member.name)
-            if shelf is not None and shelf.held:
-                own.seq = max(own.seq, *(snapshot.seq for snapshot in shelf.held.values()))
+            self._take_numbers_of(member)
+
+    def _take_numbers_of(self, member: Member) -> None:
+        own = self._own.setdefault((member.name, member.epoch), _Own())
+        own.incarnation = max(own.incarnation, member.membership.me.incarnation)
+        own.beat = max(own.beat, member.beats.counter)
+        shelf = member.replica.shelf(member.name)
+        if shelf is not None and shelf.held:
+            own.seq = max(own.seq, *(snapshot.seq for snapshot in shelf.held.values()))
 
     def _look_around(self) -> None:
         self._world.after(self._every_us, self._look_around)

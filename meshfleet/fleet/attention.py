@@ -13,7 +13,8 @@ The table is the specification, here, in docs/attention.md and in the tests:
     session_cost  above a budget                                    -
     period_cost   -                                                 above a budget
     error         the agent says so                                 -
-    presence      unreachable; an agent with its node: info         down
+    presence      unreachable, another zone as well; an agent with
+                  its node: info                                    down
     standing      the serving node is not connected                 it is partitioned or isolated
 
 A figure that raised a notice must fall some way below its threshold to end it, and what can change from one moment to
@@ -166,7 +167,7 @@ class Attention:
 
     def _find(self, view: FleetView, wall: float) -> Iterator[_Found]:
         skew = {node.name: (node.clock_offset_ms or 0.0) / 1000 for node in view.nodes}
-        for found in (*self._of_standing(view), *self._of_nodes(view), *self._of_money(view)):
+        for found in (*self._of_standing(view), *self._of_nodes(view), *_of_zones(view), *self._of_money(view)):
             if found.rule not in self._rules.off:
                 yield found
         limits: dict[str, _Found] = {}
@@ -285,6 +286,14 @@ def _patience(tool: str, rules: Rules) -> float:
     if name == "fetch" or ("web" in name and ("search" in name or "fetch" in name)):
         return rules.web_tool_s
     return rules.other_tool_s
+
+
+def _of_zones(view: FleetView) -> Iterator[_Found]:
+    """Other zones of a fleet on two levels. What is amiss within them is theirs to tell."""
+    for zone in view.zones:
+        if zone.presence is Presence.UNREACHABLE:
+            text = f"zone is unreachable: {zone.reasons[0] if zone.reasons else 'nobody tells why'}"
+            yield _Found("presence", f"zone:{zone.zone}", Severity.WARNING, text[:200])
 
 
 def _of_presence(node: NodeView) -> str:

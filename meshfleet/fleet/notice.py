@@ -31,7 +31,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `standing`."""
     severity: Severity
     subject: str
-    """An agent's id, a node's name, the fingerprint and window of a rate limit, or `fleet`."""
+    """An agent's id, a node's name, `zone:` and another zone's, the fingerprint and window of a rate limit, or
+    `fleet`."""
     since: str
     """When it began, as far as the serving node can tell."""
     text: str

@@ -45,6 +45,9 @@ that have forgotten each other find each other again."""
 ASKED = 4
 """Nodes that are asked in one round."""
 
+BOUND_AGAIN = 60.0
+"""Seconds until a port that could not be had is asked for again."""
+
 log = get_logger("meshfleet.node")
 
 
@@ -147,8 +150,22 @@ class Zoning:
             return
         while True:
             if self._wanted(self.bridge):
-                await self._speak(self.bridge)
+                await self._speak_if_possible(self.bridge)
             await trio.sleep(self._node.config.timing.heartbeat)
+
+    async def _speak_if_possible(self, bridge: Bridge) -> None:
+        """The others speak for the zone while this node can't listen, so that is no reason for it to end."""
+        failure: BaseException | None = None
+        try:
+            await self._speak(bridge)
+        except* (ConfigError, OSError) as errors:
+            failure = errors
+            while isinstance(failure, BaseExceptionGroup):
+                failure = failure.exceptions[0]
+        if failure is not None:
+            self._node.counts["above_not_bound"] += 1
+            log.error("this node can't listen to other zones; it is tried again", why=str(failure), again_s=BOUND_AGAIN)
+            await trio.sleep(BOUND_AGAIN)
 
     def _wanted(self, bridge: Bridge) -> bool:
         return bridge.look(self._machine.now())

@@ -18,6 +18,7 @@ from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AgentState, RateLimit, Status
 from meshfleet.fleet.telling import Teller, Told, is_told, place, short
 from meshfleet.fleet.view import AgentView, FleetView, NodeView, Period, ServedBy
+from meshfleet.fleet.zone import ZoneSums, ZoneView
 from meshfleet.node.heeding import Calendar
 
 BEGAN = 1_795_600_000.0
@@ -138,6 +139,16 @@ PRESENCES = {
 def test_a_node_that_is_gone_without_a_goodbye_needs_attention(presence: Presence, severity: Severity | None) -> None:
     told = Looking().at(0, view(node=a_node(presence=presence)))
     assert told == ({} if severity is None else {"presence:n2": severity})
+
+
+@pytest.mark.parametrize("presence", list(Presence))
+def test_another_zone_that_is_unreachable_needs_attention(presence: Presence) -> None:
+    sums = ZoneSums(zone="us", nodes={}, agents={}, by_status={})
+    zone = ZoneView(zone="us", presence=presence, age_s=9, by=NodeName("n1"), reasons=("nobody",), sums=sums)
+    seen = msgspec.structs.replace(view(), zones=(zone,))
+    told = [(n.subject, n.severity, n.text) for n in Attention(Rules(), TIMES).look(seen, BEGAN, 0.0)]
+    expected = [("zone:us", WARNING, "zone is unreachable: nobody")] if presence is Presence.UNREACHABLE else []
+    assert told == expected
 
 
 def test_an_agent_goes_with_its_node_or_alone_where_its_node_asks_it_in_vain() -> None:

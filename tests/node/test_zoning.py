@@ -150,6 +150,16 @@ async def test_a_delegate_that_goes_is_replaced(fleet: dict[str, Node]) -> None:
             await shows(fleet["n2"], "us", lambda view: view.sums.agents == {"fresh": 1})
 
 
+async def test_a_node_that_can_not_listen_above_goes_on_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n9")) as other:
+            taken = msgspec.structs.replace(of("eu", config("n1")), above=other.address)
+            async with open_node(taken) as n1:
+                await counted(n1, "above_not_bound", 1)
+                assert not n1.zoning.delegates()
+                assert "is in use" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("named", "said"),
     [(None, "give --zone the name"), ("Europe, west", "has letters, digits"), ("é", "has letters"), ("z" * 65, "64")],

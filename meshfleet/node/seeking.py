@@ -79,14 +79,21 @@ class Seeking:
             now = trio.current_time()
             due = [address for address in self._missing() if self._tried.get(address, (0.0, 0.0))[1] <= now]
             random.shuffle(due)
+            calm = self._most_are_elsewhere()
             async with trio.open_nursery() as nursery:
-                for address in due[:AT_ONCE]:
+                for address in due[: 1 if calm else AT_ONCE]:
                     nursery.start_soon(self._try, address)
             if due:
-                await trio.sleep(ROUND)
+                await trio.sleep(FIRST_PAUSE if calm else ROUND)
             else:
                 with trio.move_on_after(FIRST_PAUSE if self._there else float("inf")):
                     await self._news.wait()
+
+    def _most_are_elsewhere(self) -> bool:
+        """Whether those that are missing are likely of other zones, where the fleet is on two levels, and there is no
+        hurry: in one of thousands each would else be asked for ever anew, by everybody."""
+        others = any(not record.is_gone for record in self._node.member.roster)
+        return others and self._node.config.levels == 2
 
     def _missing(self) -> list[Address]:
         known = {record.address for record in self._node.member.roster if not record.is_gone}

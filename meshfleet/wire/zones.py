@@ -13,6 +13,7 @@ this version does not know is passed on, since a word carries its sums as they c
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -42,6 +43,7 @@ _PRESENCES: Final = tuple(Presence)
 _STATUSES: Final = tuple(Status)
 _SEVERITIES: Final = tuple(Severity)
 _DOLLAR: Final = 1_000_000
+_MOST: Final = 2**53 - 1
 PLACES: Final = 4
 """Addresses of each kind."""
 TEXT_LIMIT: Final = 400
@@ -118,11 +120,12 @@ def encode_sums(sums: ZoneSums) -> bytes:
     """As bytes, SUMS_LIMIT of them at most: what is left out for that are the last notices, and then the least used
     API keys."""
     limits: list[_Row] = [
-        [r.key, r.window, None if r.used_pct is None else round(10 * r.used_pct), r.resets_at, r.read_at, r.agents]
+        [_short(r.key), _short(r.window), _whole(r.used_pct, 10), _text(r.resets_at), _text(r.read_at), r.agents]
         for r in sums.rate_limits[:LIMITS_TOLD]
     ]
     notices: list[_Row] = [
-        [n.rule, n.severity.rank, n.subject, n.since, n.text[:TEXT_LIMIT], n.key] for n in sums.attention[:NOTICES_TOLD]
+        [n.rule, n.severity.rank, _short(n.subject), _short(n.since), n.text[:TEXT_LIMIT], _short(n.key)]
+        for n in sums.attention[:NOTICES_TOLD]
     ]
     while len(body := _encoded(sums, limits, notices)) > SUMS_LIMIT and (notices or limits):
         (notices or limits).pop()
@@ -135,8 +138,8 @@ def _encoded(sums: ZoneSums, limits: list[_Row], notices: list[_Row]) -> bytes:
         [sums.nodes.get(p.value, 0) for p in _PRESENCES],
         [sums.agents.get(p.value, 0) for p in _PRESENCES],
         [sums.by_status.get(s.value, 0) for s in _STATUSES],
-        sums.tokens_in, sums.tokens_out, _millionths(sums.cost_usd), limits, notices, sums.notices,
-        _millionths(sums.period_cost_usd), _millionths(sums.today_cost_usd), sums.ring,
+        _whole(sums.tokens_in), _whole(sums.tokens_out), _whole(sums.cost_usd, _DOLLAR), limits, notices, sums.notices,
+        _whole(sums.period_cost_usd, _DOLLAR), _whole(sums.today_cost_usd, _DOLLAR), sums.ring,
         [[*place] for place in sums.delegates[:PLACES]], [[*place] for place in sums.issuers[:PLACES]],
     ])  # fmt: skip
 
@@ -214,8 +217,19 @@ def _counts(words: list[str], counts: list[int]) -> dict[str, int]:
     return dict(sorted((word, count) for word, count in zip(words, counts, strict=False) if count))
 
 
-def _millionths(dollars: float | None) -> int | None:
-    return None if dollars is None else round(_DOLLAR * dollars)
+def _whole(number: float | None, times: int = 1) -> int | None:
+    """As a count. Agents say what they like: what is no number is not known, and what is too much is the most."""
+    if number is None or not isfinite(number):
+        return None
+    return min(max(round(times * number), 0), _MOST)
+
+
+def _short(text: str) -> str:
+    return text[:200]
+
+
+def _text(text: str | None) -> str | None:
+    return None if text is None else _short(text)
 
 
 def _dollars(millionths: int | None) -> float | None:

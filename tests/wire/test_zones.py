@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -105,6 +107,40 @@ def test_of_altered_sums_reader_and_rules_take_the_same(item: object) -> None:
 @given(altered(words))
 def test_of_altered_words_reader_and_rules_take_the_same(item: object) -> None:
     assert agree(decode_word, item, "zone-word")
+
+
+numbers = st.none() | st.floats() | st.integers(-(2**70), 2**70)
+texts = st.text(max_size=900)
+
+
+@given(
+    zone_sums,
+    st.lists(numbers, min_size=5, max_size=5),
+    st.lists(st.tuples(texts, texts, st.none() | st.floats(), st.none() | texts), max_size=9),
+    st.lists(st.tuples(texts, texts, texts), max_size=6),
+)
+def test_whatever_agents_say_of_themselves_their_zone_is_understood_elsewhere(
+    sums: ZoneSums, numbers: list[float | None], limits: list[Any], notices: list[Any]
+) -> None:
+    told = msgspec.structs.replace(
+        sums,
+        tokens_in=numbers[0],
+        tokens_out=numbers[1],
+        cost_usd=numbers[2],
+        period_cost_usd=numbers[3],
+        today_cost_usd=numbers[4],
+        rate_limits=tuple(
+            Headroom(key=key, window=window, used_pct=used, resets_at=at, read_at=at, agents=1)
+            for key, window, used, at in limits
+        ),
+        attention=tuple(
+            Notice(rule="presence", severity=Severity.INFO, subject=subject, since="", text=text, key=key)
+            for subject, text, key in notices
+        ),
+    )
+    body = encode_sums(told)
+    assert len(body) <= SUMS_LIMIT
+    assert decode_sums(body).nodes == dict(sorted(sums.nodes.items()))
 
 
 def test_the_fullest_zone_fits_and_the_worst_notices_stay() -> None:

@@ -187,7 +187,7 @@ class Rounds:
     def _call_last(self, at: float) -> None:
         """Before somebody is presumed down, those who answer me are asked whether they know better. It may have woken
         a moment ago, beyond a bridge: who hears it directly has no reason to tell. One of them is asked over a stream
-        where one stands: my datagrams may be what gets nowhere, and nobody tells me of that (plan 3352)."""
+        where one stands: my datagrams may be what gets nowhere, and nobody tells me of that."""
         member = self._member
         silent = [record for record in member.judging.last_calls if not record.is_gone]
         answering = [record for record in member.roster.hopeful if not record.missed] if silent else []

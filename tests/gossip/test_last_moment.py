@@ -7,7 +7,7 @@ import pytest
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.timing import PRESETS, Preset
 from meshfleet.gossip.beats import last_round
-from meshfleet.gossip.messages import Beat, Beats
+from meshfleet.gossip.messages import Beat, Beats, Via
 from meshfleet.gossip.orders import SendPacket
 from tests.gossip.test_edges import member, tell
 from tests.gossip.test_stories import fleet
@@ -68,3 +68,21 @@ def test_even_who_comes_up_a_round_late_is_asked_before_it_is_stale(preset: Pres
     assert latest < timing.stale_after
     if preset == "wan":
         assert timing.stale_after - latest > 0.6, "two ways of 300 ms"
+
+
+def test_before_a_member_is_presumed_down_one_is_asked_over_a_stream_and_answers_by_it() -> None:
+    """No datagram of mine may get out, and nobody tells me."""
+    world = fleet(4)
+    me, other, silent = member(world), member(world, "n2"), world.record("n0", "n1")
+    list(me.outgoing(world.now))
+    for record in me.roster:
+        record.has_stream = record.name == "n2"
+    me.judging.last_calls = [silent]
+    me.rounds._call_last(me.listening.at(world.now))
+    (asked,) = [out for out in me.outgoing(world.now) if isinstance(out, SendPacket) and out.via is Via.STREAM]
+    assert asked.to == "n2"
+    list(other.outgoing(world.now))
+    other.roster.get(silent.name).beat += 1  # type: ignore[union-attr]  # it knows better
+    other.receive(me.envelope(asked.messages, world.now, 0), other.roster.get(me.name).address, Via.STREAM, world.now)  # type: ignore[union-attr]  # it knows me
+    told = [out for out in other.outgoing(world.now) if isinstance(out, SendPacket) and out.to == "n0"]
+    assert [out.via for out in told for m in out.messages if isinstance(m, Beats)] == [Via.STREAM]

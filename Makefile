@@ -92,7 +92,7 @@ compiled: $(RUN_STAMP)
 	@$(PY) .ci/traces.py $(VENV)/compiled/bin/python
 
 mutants: $(DEV_STAMP)
-	@$(PY) tests/mutants.py $(ARGS)
+	@$(PY) -m tests.mutants $(ARGS)
 
 fuzz: $(DEV_STAMP)
 	@$(PY) -c 'import atheris' 2>/dev/null || $(PY) -m pip install -q --only-binary :all: atheris || true

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mutants import MUTANTS, misfit
+from tests.mutants import MUTANTS
+from tests.mutating import misfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,6 +9,8 @@ from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.queueing import RECEIVE_BUFFER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meshfleet.fleet.names import Address
     from meshfleet.gossip.member import Member
     from meshfleet.gossip.messages import Packet, Via
@@ -65,6 +67,8 @@ class Host:
         self._wall_since_us = 0
         self.held: deque[tuple[Packet, Address, Via]] = deque()
         self.held_lost = 0
+        self.untold: list[Callable[[], None]] = []
+        """What else its kernel tells its process once that runs again: streams that ended, connections answered."""
         self.capacity: Capacity | None = None
         """What its machine can do; None: anything, at once."""
         self.accepted_unread = 0
@@ -136,6 +140,17 @@ class Host:
     def seen_at(self, peer: int) -> Address:
         """Where its datagrams come from, as `peer` sees it."""
         return self.address._replace(host=f"{TRANSLATED}{self.number}", port=peer) if self.translated else self.address
+
+    def hear_the_rest(self) -> None:
+        """Its process runs again, and is told what else happened."""
+        untold, self.untold = self.untold, []
+        for tell in untold:
+            tell()
+
+    def forget_what_waits(self) -> None:
+        """Its process ended, and with it all that its kernel kept for it."""
+        self.held.clear()
+        self.untold.clear()
 
     def hold(self, packet: Packet, source: Address, via: Via) -> None:
         """Its kernel keeps a packet for later; at the limit the newest is lost, as in a socket's buffer."""

@@ -3,6 +3,7 @@ table)."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import NodeName
@@ -129,8 +130,8 @@ class Streams:
         self._world.after(after, self._answered, here, here.epoch, name, epoch, outcome)
 
     def _answered(self, here: Host, life: int, name: str, epoch: int, outcome: Connect) -> None:
-        if here.epoch == life and here.running and not here.listens:  # its process learns of it when it runs again
-            self._world.after(500_000, self._answered, here, life, name, epoch, outcome)
+        if here.epoch == life and here.running and not here.listens:
+            here.untold.append(partial(self._answered, here, life, name, epoch, outcome))
         elif here.epoch == life and here.listens and here.member is not None:
             here.member.connect_answered(NodeName(name), epoch, outcome, self._world.clock(here))
             self._world.flush(here)
@@ -185,8 +186,8 @@ class Streams:
         """A stream ended, and this side learns of it; a process that does not run learns later."""
         if here.streams.get(peer) != connection:
             return
-        if here.running and not here.listens:  # its process learns of it when it runs again
-            self._world.after(500_000, self.ends, here, peer, connection, end)
+        if here.running and not here.listens:
+            here.untold.append(partial(self.ends, here, peer, connection, end))
             return
         del here.streams[peer]
         if here.listens and here.member is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from functools import partial
 from math import ceil
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -117,7 +118,7 @@ class World:
         """A node's process begins a life."""
         here.epoch = 1 + (here.epoch if here.member is None else max(here.epoch, here.member.epoch))
         here.running, here.left, here.died_at_us, here.woken_at_us = True, False, None, -1
-        here.held.clear()
+        here.forget_what_waits()
         here.accepted_unread, here.paused, here.reads = 0, 0, None
         info = NodeInfo(here.host, here.address.host, here.address.port, here.zone, "agent")
         rng = Random(f"{self._seed}/{here.name}/{here.epoch}")
@@ -149,7 +150,7 @@ class World:
             return
         here.running, here.died_at_us = False, self.now_us
         here.dark = silently
-        here.held.clear()
+        here.forget_what_waits()
         for peer, connection in sorted(here.streams.items()):
             other = self.hosts[peer]
             if silently:
@@ -175,7 +176,7 @@ class World:
             here.member.witnessed_end(NodeName(name), epoch, self.clock(here))
             self.flush(here)
         elif here.running and not here.dark:
-            self.after(500_000, self._witnessed, here, name, epoch)
+            here.untold.append(partial(self._witnessed, here, name, epoch))
 
     def readdress(self, here: Host, *, reused: bool) -> None:
         """A machine moves to a new address. At the old one is nobody, or (`reused`) a node of another fleet."""
@@ -272,9 +273,8 @@ class World:
         return here.clock(self.now_us)
 
     def _catch_up(self, here: Host) -> None:
-        """What the kernel held is read, then timers run. Whoever does not mind whether it was listening has them the
-        other way round: in memberlist timers that ran out meanwhile fire at once, on threads of their own, while
-        one reader has yet to begin with all that came."""
+        """What the kernel held is read, then timers run. Where it does not matter whether one was listening it is the
+        other way round: memberlist's timers fire at once, on threads of their own, before a reader has read it all."""
         assert here.member is not None
         if not self._rules.listening:
             here.member.handle_timer(self.clock(here))
@@ -282,6 +282,7 @@ class World:
         for _ in range(here.takes(len(here.held))):
             packet, source, via = here.held.popleft()
             self._receive(here, here.member, packet, source, via)
+        here.hear_the_rest()
         if self._rules.listening:
             here.member.handle_timer(self.clock(here))
         self.flush(here)

@@ -221,7 +221,7 @@ def _whole(number: float | None, times: int = 1) -> int | None:
     """As a count. Agents say what they like: what is no number is not known, and what is too much is the most."""
     if number is None or not isfinite(number):
         return None
-    return min(max(round(times * number), 0), _MOST)
+    return min(round(times * min(max(number, 0), _MOST)), _MOST)
 
 
 def _short(text: str) -> str:

@@ -113,6 +113,14 @@ numbers = st.none() | st.floats() | st.integers(-(2**70), 2**70)
 texts = st.text(max_size=900)
 
 
+@pytest.mark.parametrize("said", [1.7e308, -1.7e308, float("inf"), float("nan"), 2**70, -1])
+def test_a_figure_that_is_none_or_too_much_is_told_as_far_as_it_goes(said: float) -> None:
+    sums = ZoneSums(zone="eu", nodes={}, agents={}, by_status={}, tokens_in=said, cost_usd=said)  # type: ignore[arg-type]  # agents say what they like
+    told = decode_sums(encode_sums(sums))
+    assert told.tokens_in in (None, 0, 2**53 - 1)
+    assert told.cost_usd in (None, 0, (2**53 - 1) / 1_000_000)
+
+
 @given(
     zone_sums,
     st.lists(numbers, min_size=5, max_size=5),

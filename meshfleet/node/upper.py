@@ -6,12 +6,12 @@ import random
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import trio
 
 from meshfleet.errors import ConfigError
 from meshfleet.fleet.names import Address
 from meshfleet.gossip.member import Member
-from meshfleet.gossip.messages import NodeInfo
 from meshfleet.logs import get_logger
 from meshfleet.node.config import ABOVE_AFTER
 from meshfleet.node.driver import Driver
@@ -77,7 +77,7 @@ async def open_upper(
 
 
 async def _bound(node: Node, network: Network) -> tuple[Datagrams, Address]:
-    """Where the settings say, or at the next port; where that is taken, at any: the others are told which."""
+    """Where the settings say, else ABOVE_AFTER ports from gossip's; where that is taken, anywhere: others are told."""
     config = node.config
     if config.above is not None:
         return await bind_both(network, await resolved(network, config.above))
@@ -93,16 +93,8 @@ async def _bound(node: Node, network: Network) -> tuple[Datagrams, Address]:
 
 def _member(node: Node, above: Above, trust: Trust, machine: Machine, epoch: Epoch, there: Address) -> Member:
     below, now = node.member.membership.me.info, machine.now()
-    info = NodeInfo(
-        host=below.host,
-        gossip_host=there.host,
-        gossip_port=there.port,
-        zone=below.zone,
-        role=below.role,
-        version=below.version,
-        process=below.process,
-        ring=trust.ring.version,
-        issues=below.issues,
+    info = msgspec.structs.replace(
+        below, gossip_host=there.host, gossip_port=there.port, relays=(), base_url=None, ring=trust.ring.version
     )
     timing, rng = node.config.timing, random.Random()
     member = Member(node.name, epoch, info, timing, rng, size_of, PACKET_OVERHEAD, above.vouching(), now)

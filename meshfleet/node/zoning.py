@@ -182,18 +182,21 @@ class Zoning:
             self._driver.tell(lambda _member, now: bridge.rise(upper.member, upper.there, now))
             self._upper = upper
             try:
-                self._join(upper, beside)
-                while self._wanted(bridge):
-                    self._driver.tell(lambda _member, now: bridge.carry(now))
-                    upper.driver.tell(lambda _member, _now: None)  # what is outgoing goes
-                    self._join_lost(bridge)
-                    await self._find_others(upper)
-                    await trio.sleep(CARRIES_EVERY)
+                async with trio.open_nursery() as nursery:
+                    self._join(upper, beside)
+                    nursery.start_soon(self._find_others_forever, upper)
+                    while self._wanted(bridge):
+                        self._driver.tell(lambda _member, now: bridge.carry(now))
+                        upper.driver.tell(lambda _member, _now: None)  # what is outgoing goes
+                        self._join_lost(bridge)
+                        await trio.sleep(CARRIES_EVERY)
+                    nursery.cancel_scope.cancel()
             finally:
                 self._upper = None
                 self._driver.tell(lambda _member, now: bridge.sink(now))
             log.info("this node no longer speaks for its zone", zone=bridge.zone)
-            await self._leave(upper)
+            _say_goodbye(upper)
+            await trio.sleep(GOODBYE)
 
     def _join_lost(self, bridge: Bridge) -> None:
         """Meet those of the own zone who are known above and not here."""
@@ -209,6 +212,12 @@ class Zoning:
         upper.member.keep_seeds(tuple(kept)[:SEEDS_LIMIT])
         for address in addresses:
             upper.driver.tell(partial(_join, address))
+
+    async def _find_others_forever(self, upper: Upper) -> None:
+        """Beside all else: a seed that is gone answers after ten seconds, with nothing."""
+        while True:
+            await self._find_others(upper)
+            await trio.sleep(CARRIES_EVERY)
 
     async def _find_others(self, upper: Upper) -> None:
         """Ask some node of another zone who speaks for that: each T while nobody is known, else now and then."""
@@ -229,16 +238,10 @@ class Zoning:
                 continue
             self._join(upper, [address for address in found if address not in known])
 
-    async def _leave(self, upper: Upper) -> None:
-        upper.driver.tell(lambda member, now: member.leave(now))
-        upper.driver.links.close_all()
-        await trio.sleep(GOODBYE)
-
     def leave(self) -> None:
         """The node says goodbye: above as well."""
-        if (upper := self._upper) is not None:
-            upper.driver.tell(lambda member, now: member.leave(now))
-            upper.driver.links.close_all()
+        if self._upper is not None:
+            _say_goodbye(self._upper)
 
     def moved(self, there: Address) -> None:
         """This machine has another address."""
@@ -278,6 +281,11 @@ class Zoning:
             delegates=tuple(where[name] for name in bridge.delegates if name in where),
             issuers=(*([node.address] if me.issues else ()), *issuers),
         )
+
+
+def _say_goodbye(upper: Upper) -> None:
+    upper.driver.tell(lambda member, now: member.leave(now))
+    upper.driver.links.close_all()
 
 
 def _join(address: Address, member: Member, now: float) -> None:

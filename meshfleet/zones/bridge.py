@@ -87,7 +87,6 @@ class Bridge:
         self._wall = wall
         self._chosen_at = -1e18
         """When I was last one of them."""
-        self._carried_at = -1e18
         self._sums_told = b""
         """Of my own zone, to others; empty: nothing."""
         self._sums_at = -1e18
@@ -130,9 +129,8 @@ class Bridge:
 
     def carry(self, now: float) -> None:
         """Hand on what is due. To be called each second."""
-        if self.upper is None or now - self._carried_at < CARRIES_EVERY / 2:
+        if self.upper is None:
             return
-        self._carried_at = now
         self._send_up(self.upper, now)
         self._bring_down(self.upper, now)
 

@@ -319,6 +319,12 @@ MUTANTS = (
         "            member.prober.probe(record, now)\n            if record.presence",
         "            if record.presence",
     ),
+    Mutant(
+        "two whose orders differ for long compare what they know",
+        "gossip/rollcall.py",
+        "if call.order == self._hash or at < self._compare_at:",
+        "if True:",
+    ),
     Mutant("a snapshot is handed on", "gossip/spread.py", "        if message.until is not None:", "        if False:"),
     Mutant("stretches of the ring do not overlap", "gossip/roster.py", "                ends = name\n", ""),
     Mutant(

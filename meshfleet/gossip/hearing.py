@@ -113,6 +113,7 @@ class Hearing:
             case RollCall():
                 for answer in member.roll.answer(message, at) if member.asked.may_have(A_ROLL) else ():
                     member.outbox.datagram_to(source, sender, answer)
+                self._compare_orders(message, sender, at)
             case RollAnswer():
                 if told := member.roll.read(message, at):
                     self._hear_beats(Beats(told, message.at), source, sender, via, at, now)
@@ -197,6 +198,12 @@ class Hearing:
         if newer_here:  # by the way that the question came: whoever asks over a stream may have no other
             send = member.outbox.stream_to if via is Via.STREAM else member.outbox.datagram_to
             send(source, sender, Beats(tuple(newer_here), at))
+
+    def _compare_orders(self, call: RollCall, sender: NodeName, at: float) -> None:
+        """One of us may have missed that somebody joined, or left."""
+        member, record = self._member, self._member.roster.get(sender)
+        if record is not None and member.roll.is_behind(call, at):
+            member.sums.compare_with(record, at)
 
     def _hear_row(self, row: Row, at: float) -> None:
         if self._member.rows.hear(row, at):

@@ -4,7 +4,9 @@ Passed on by everybody to three others, each heartbeat arrives 2.9 times. Called
 raises one each `beat_interval`, so whose newest is older than that has raised another, and a caller lacks it. Both
 sides must mean the same by each bit: the tags of all members that are not gone, oneself among them, in order. A hash
 of that order goes along. Where it differs, as while somebody joins, nothing is read into the bits; heartbeats are
-passed on as rumors then, for some seconds (`Heartbeats.at_odds`).
+passed on as rumors then, for some seconds (`Heartbeats.at_odds`). And where it still differs when nothing has changed
+here for a while, one of the two missed a rumor: they compare all that they know (`is_behind`), for the next push-pull
+is half a minute away.
 
 Only the first steps of a heartbeat's way are pushed, in datagrams that go anyway: its origin's head has it in each.
 """
@@ -44,6 +46,10 @@ RETURN = 6
 ALONE = 8
 """The same where there is nothing to answer, so that it takes two."""
 
+SETTLED = 2.0
+"""Seconds without a change of my order from which on a difference is no rumor still under way: one takes about a second
+to reach everybody."""
+
 DOUBT = 0.05
 """Seconds by which two may differ over when a heartbeat was raised: ages are rounded down by each who tells them."""
 
@@ -72,6 +78,11 @@ class RollCalls:
         self._hash = b""
         self._stands = (-1, -1)
         """Version of the roster, and my own tag, of which that is the order."""
+        self._compare_at = inf
+        """When a difference is looked into (listening seconds)."""
+        self._pause = SETTLED
+        """How long it then takes until another is. Doubled each time: who is given up here and not there by two that
+        see different parts of the fleet stays a difference."""
 
     def call(self, at: float) -> RollCall | None:
         """What calls for the heartbeats that I lack; None if I lack none."""
@@ -81,7 +92,7 @@ class RollCalls:
     def _lacked(self, at: float) -> int:
         """One bit for each whose next heartbeat must have been raised by now."""
         since = at - self._timing.beat_interval
-        self._review()
+        self._review(at)
         late = bytes([raised_at <= since for raised_at in self._beats.raised])
         return int(late[-2::-1].translate(_DIGITS), 2)  # bit by bit it would take five times as long
 
@@ -107,6 +118,15 @@ class RollCalls:
             said.append(RollCall(self._hash, self._heard(lacked), returned=True))
         return said
 
+    def is_behind(self, call: RollCall, at: float) -> bool:
+        """Whether to compare all that I know with the caller: our orders differ, and mine has stood for long."""
+        self._review(at)
+        if call.order == self._hash or at < self._compare_at:
+            return False
+        self._pause = min(2 * self._pause, self._timing.push_pull_interval)
+        self._compare_at = at + self._pause
+        return True
+
     def _told(self, places: list[int], at: float) -> RollAnswer:
         first = places[0] & ~7
         bits = 0
@@ -118,7 +138,7 @@ class RollCalls:
 
     def read(self, answer: RollAnswer, at: float) -> tuple[Beat, ...]:
         """The heartbeats of an answer, each with its member's tag; none where our orders differ."""
-        order = self._review()
+        order = self._review(at)
         if answer.order != self._hash:
             self._beats.at_odds(at)
             return ()
@@ -131,14 +151,17 @@ class RollCalls:
             ]
         )
 
-    def _review(self) -> list[_Place]:
+    def _review(self, at: float) -> list[_Place]:
         """The order as it is now."""
         stands = (self._roster.version, self._beats.tag)
         if stands != self._stands:
             self._stands, self._me.tag = stands, self._beats.tag
             self._order = sorted([*[r for r in self._roster if not r.is_gone], self._me], key=_by_tag)
             tags = b"".join([place.tag.to_bytes(5, "big") for place in self._order])
-            self._hash = crc32(tags).to_bytes(4, "big")
+            before, self._hash = self._hash, crc32(tags).to_bytes(4, "big")
+            if self._hash != before:
+                self._pause = SETTLED
+                self._compare_at = at + SETTLED
             for record in self._roster:
                 record.roll_place = -1
             for i, place in enumerate(self._order):

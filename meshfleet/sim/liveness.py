@@ -42,8 +42,17 @@ def until_buried(timing: Timing, members: int) -> float:
     return round(timing.group_hold + timing.presumed_after + longest + until_fresh(timing) / 2, 1)
 
 
+def lives_taken_before(timing: Timing) -> float:
+    """Seconds before the end at which it is taken down in which life everybody must then know whom.
+
+    A rumor misses a member now and then. That two mean different lives their next roll call tells: two seconds after
+    the last change, and again four later where the first comparison came to nothing. One T for the rumor.
+    """
+    return 4 * timing.heartbeat
+
+
 def claims_taken_before(timing: Timing) -> float:
-    """Seconds before the end at which it is taken down what everybody must then know of lives and incarnations.
+    """The same for incarnations.
 
     A rumor misses a member now and then: 14 members each told a refutation 5 to 10 times, and it missed one that had
     not heard of the suspicion either (plan 1781). Push-pull repairs that; one in vain, with a broken peer, is allowed
@@ -66,10 +75,15 @@ class Latest:
         self._timing = timing
         self._seqs: list[dict[AgentId, int]] = []
         self._numbers: dict[str, tuple[int, int]] = {}
+        self._lives: dict[str, int] = {}
 
     def take_claims(self, core: list[Host]) -> None:
         """Remember what they have said of themselves, now."""
         self._numbers = {host.name: _number(host) for host in core if host.member is not None}
+
+    def take_lives(self, core: list[Host]) -> None:
+        """Remember in which they are, now."""
+        self._lives = {host.name: host.member.epoch for host in core if host.member is not None}
 
     def take_snapshots(self, core: list[Host]) -> None:
         """Remember what their agents have said, now."""
@@ -78,15 +92,18 @@ class Latest:
 
     def missing(self) -> Iterator[str]:
         """Who lacks what, in words."""
-        ago = claims_taken_before(self._timing)
+        ago, lives_ago = claims_taken_before(self._timing), lives_taken_before(self._timing)
         for origin, seqs in zip(self.core, self._seqs, strict=True):
-            number = self._numbers.get(origin.name, (0, 0))
+            number, life = self._numbers.get(origin.name, (0, 0)), self._lives.get(origin.name, 0)
             for host in self.core:
                 if host is origin:
                     continue
                 record = None if host.member is None else host.member.roster.get(origin.name)
-                if record is not None and (here_is := record.known.number) < number:
-                    yield f"{host.name} knows {origin.name} as {here_is}, which was {number} {ago:.0f} s before the end"
+                if record is not None and (known := record.known.number) < number:
+                    yield f"{host.name} knows {origin.name} as {known}, which was {number} {ago:.0f} s before the end"
+                if record is not None and record.epoch < life:
+                    here_is = f"life {record.epoch} of {origin.name}"
+                    yield f"{host.name} knows {here_is}, which was {life} {lives_ago:.0f} s before the end"
                 here = {s.agent: s.seq for s in _held(host, origin)}
                 for agent, seq in seqs.items():
                     if here.get(agent, 0) < seq:

@@ -14,7 +14,14 @@ from meshfleet.sim.baselines import DETECTORS
 from meshfleet.sim.expect import Held, check
 from meshfleet.sim.faults import BODY, Starve
 from meshfleet.sim.invariants import Broken, Guard
-from meshfleet.sim.liveness import Latest, amiss, claims_taken_before, missed, snapshots_taken_before
+from meshfleet.sim.liveness import (
+    Latest,
+    amiss,
+    claims_taken_before,
+    lives_taken_before,
+    missed,
+    snapshots_taken_before,
+)
 from meshfleet.sim.marks import SUSPICIOUS, Marks, Overheard
 from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.paces import Paces, PaceTold
@@ -197,6 +204,7 @@ class Run:
         latest = Latest(timing)
         for take, before in (
             (latest.take_claims, claims_taken_before(timing)),
+            (latest.take_lives, lives_taken_before(timing)),
             (latest.take_snapshots, snapshots_taken_before(timing)),
         ):
             self.world.at(max(round(plan.start * MICROSECONDS), end_us - round(before * MICROSECONDS)), take, core)

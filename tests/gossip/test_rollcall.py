@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from meshfleet.fleet.presence import Presence, Verdict
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip.beats import Heartbeats
 from meshfleet.gossip.messages import Alive, Beats, NodeInfo, Packet, RollAnswer, RollCall
-from meshfleet.gossip.rollcall import ALONE, ANSWERS, ENTRIES, RETURN, SPAN, RollCalls, _stretches
+from meshfleet.gossip.rollcall import ALONE, ANSWERS, ENTRIES, RETURN, SETTLED, SPAN, RollCalls, _stretches
 from meshfleet.gossip.roster import Roster
 from meshfleet.gossip.tags import beat_tag
 from meshfleet.gossip.vouching import Trusting, Vouching
@@ -148,6 +149,41 @@ def test_where_two_know_different_members_nothing_is_read_into_the_bits_and_hear
         assert not side.beats.is_at_odds(100.0 + LAN.heartbeat)
     a.hears("c", at=100.0)
     assert a.beats.round_is_needed(100.0)
+
+
+def test_a_difference_that_stays_is_looked_into_ever_less_often_and_at_once_after_the_next_change() -> None:
+    a, b = Side("a", "b", "c"), Side("b", "a", "c", "newcomer")
+    b.roll.call(100.0)
+    call = a.roll.call(100.0)
+    assert call is not None
+    times = [at / 10 for at in range(1_000, 3_000) if b.roll.is_behind(call, at / 10)]
+    assert times[0] == 100.0 + SETTLED
+    pauses = [round(later - time, 1) for time, later in pairwise(times)]
+    assert pauses == [min(2 ** (i + 1) * SETTLED, LAN.push_pull_interval) for i in range(len(pauses))]
+    b.roster.add(Alive("another", 1, 0, INFO), 300.0)
+    again = [at / 10 for at in range(3_000, 3_100) if b.roll.is_behind(call, at / 10)]
+    assert again == [300.0 + SETTLED, 300.0 + 3 * SETTLED]
+
+
+def test_where_two_mean_the_same_members_there_is_nothing_to_look_into() -> None:
+    a, b = Side("a", "b", "c"), Side("b", "a", "c")
+    b.roll.call(0.0)
+    call = a.roll.call(100.0)
+    assert call is not None
+    assert not b.roll.is_behind(call, 100.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_missed_a_rumor_is_told_within_seconds_by_whom_calls_its_roll(seed: int) -> None:
+    world = World(12, seed=seed)
+    world.run(50)
+    member = world.hosts["n3"].member
+    record = member.roster.get(NodeName("n7"))
+    assert record is not None
+    world.run(1)
+    member.roster.remove(record)
+    world.run(SETTLED + LAN.beat_interval)
+    assert member.roster.get(NodeName("n7")) is not None
 
 
 def test_who_is_gone_is_in_nobodys_order_and_who_is_silent_is() -> None:

@@ -40,7 +40,6 @@ from meshfleet.cli.saying import print_plain
 from meshfleet.cli.sim_commands import app as sim_app
 
 app = typer.Typer(
-    help="Shows every AI agent of a fleet, from any node, without a hub.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -52,6 +51,22 @@ keys_app.add_typer(api_keys_app, name="api")
 app.add_typer(keys_app, name="keys")
 app.add_typer(bench_app, name="bench")
 app.add_typer(sim_app, name="sim")
+
+
+def _version_and_out(wanted: bool) -> None:
+    if wanted:
+        _print_version(as_json=False)
+        raise typer.Exit
+
+
+@app.callback()
+def every_command(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", "-V", help="Print the version.", is_eager=True, callback=_version_and_out),
+    ] = False,
+) -> None:
+    """Shows every AI agent of a fleet, from any node, without a hub."""
 
 
 @app.command()
@@ -243,6 +258,10 @@ def proxy(
 @app.command()
 def version(as_json: AsJson = False) -> None:
     """Print the version, and whether the core is compiled."""
+    _print_version(as_json=as_json)
+
+
+def _print_version(*, as_json: bool) -> None:
     found = find_spec("meshfleet.gossip.member")
     compiled = found is not None and found.origin is not None and not found.origin.endswith(".py")
     if as_json:

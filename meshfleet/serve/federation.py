@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from meshfleet.fleet.fleet_measures import MEASURED_AGENTS, of_agents, of_nodes, of_the_fleet
 from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.zone_measures import of_zones
 from meshfleet.serve.answers import JSON
 from meshfleet.serve.matching import is_wanted, selectors
 from meshfleet.serve.measuring import as_metric
@@ -93,7 +94,7 @@ class Told(Collector):
         """All families that have a wanted series."""
         view = self._view
         agents = of_agents(view.agents[:MEASURED_AGENTS])
-        for measured in (*of_nodes(view, unix_time), *agents, *of_the_fleet(view)):
+        for measured in (*of_nodes(view, unix_time), *agents, *of_the_fleet(view), *of_zones(view)):
             family = as_metric(measured)
             family.samples = [s for s in family.samples if is_wanted(s.name, s.labels, self._wanted)]
             if family.samples:

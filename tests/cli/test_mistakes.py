@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from meshfleet import __version__
 from tests.cli.processes import environment, invitation, node, one_line_of, run
 
 if TYPE_CHECKING:
@@ -129,6 +130,13 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     code += "\nimport runpy; sys.argv = ['meshfleet', 'version']; runpy.run_module('meshfleet', run_name='__main__')"
     command = [sys.executable, "-c", f"import sys\n{code}"]
     return subprocess.run(command, capture_output=True, text=True, env=environment(), check=False, timeout=60)
+
+
+@pytest.mark.parametrize("arguments", [("version",), ("--version",), ("-V",)])
+def test_the_version_is_told_by_whatever_people_try(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"meshfleet {__version__}")
 
 
 def test_an_old_python_is_refused_in_one_line() -> None:

@@ -12,6 +12,7 @@ from meshfleet.fleet.fleet_measures import of_agents, of_nodes, of_the_fleet
 from meshfleet.fleet.measures import Family, Kind
 from meshfleet.fleet.node_measures import of_the_node
 from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.zone_measures import of_zones
 from tests.serve.conftest import SampleFeed
 
 UNITS = {"s": "seconds", "By": "bytes", "": "", "1": "ratio"}
@@ -20,7 +21,7 @@ UNITS = {"s": "seconds", "By": "bytes", "": "", "1": "ratio"}
 def families() -> list[Family]:
     feed = SampleFeed()
     view, health = feed.fleet(), feed.health()
-    told = (*of_nodes(view, lambda _: 1.0), *of_agents(view.agents), *of_the_fleet(view))
+    told = (*of_nodes(view, lambda _: 1.0), *of_agents(view.agents), *of_the_fleet(view), *of_zones(view))
     told = (*told, *of_the_node(health, view, {"drop_unsealed": 1}))
     return [measured.family for measured in told]
 

@@ -16,7 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 
 from meshfleet.fleet.access import Scope
 from meshfleet.serve.answers import Refusal
+from meshfleet.serve.federation import Told
 from meshfleet.serve.matching import SELECTOR_LIMIT, SELECTORS_CHARACTERS, SELECTORS_LIMIT, is_wanted, selectors
+from tests.cli.top.fleet import on_two_levels
 
 if TYPE_CHECKING:
     import httpx
@@ -48,6 +50,26 @@ async def test_one_node_tells_of_the_whole_fleet(client: httpx.AsyncClient) -> N
         frozenset({("key", "anthropic:9f2e"), ("window", "5h")}): pytest.approx(0.38)
     }
     assert named(found, "meshfleet_fleet_agents") == {frozenset(): 3}
+
+
+def of_two_levels() -> Series:
+    """The same of a fleet that has other zones."""
+    families = Told(on_two_levels(), ()).collect()
+    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def test_of_another_zone_sums_are_told_and_how_it_is_heard() -> None:
+    found = of_two_levels()
+    eu, us = frozenset({("zone", "eu-2")}), frozenset({("zone", "us-1")})
+    nodes = named(found, "meshfleet_zone_nodes")
+    assert nodes[eu | {("presence", "fresh")}] == 97
+    assert nodes[eu | {("presence", "down")}] == 1
+    assert named(found, "meshfleet_zone_agents")[us | {("presence", "fresh")}] == 310
+    said = {eu | {("presence", "fresh")}: 1, us | {("presence", "unreachable")}: 1}
+    assert named(found, "meshfleet_zone_presence") == said
+    assert named(found, "meshfleet_zone_cost_usd_total") == {eu: 2_031.5}
+    assert named(found, "meshfleet_zone_age_seconds") == {eu: 0.4, us: 41.0}
+    assert named(found, "meshfleet_zone_notices") == {eu: 4, us: 0}
 
 
 async def test_what_an_agent_does_not_know_has_no_series(client: httpx.AsyncClient) -> None:
@@ -203,5 +225,6 @@ async def test_dashboard_and_alerts_ask_for_nothing_that_is_not_told(client: htt
     texts = [(deploy / "grafana" / "meshfleet.json").read_text(), (deploy / "prometheus" / "alerts.yml").read_text()]
     asked = {name for text in texts for name in re.findall(r"\bmeshfleet_[a-z_]+", text)}
     told = {name for path in ("/federate", "/metrics") for name, _ in series((await client.get(path)).text)}
+    told |= {name for name, _ in of_two_levels()}
     assert asked <= told | {"meshfleet_agent_context_full_seconds"}
     assert len(asked) > 10

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widgets import ContentSwitcher, Input, Static
 
 from meshfleet.cli.picking import ORDERS, Wanted, read_filter
-from meshfleet.cli.top import agents, heading, limits, nodes
+from meshfleet.cli.top import agents, foot, heading, limits, nodes, zones
 from meshfleet.cli.top.burn import Burn
 from meshfleet.cli.top.columns import Chooser
 from meshfleet.cli.top.commands import read_command
@@ -35,16 +35,17 @@ if TYPE_CHECKING:
     from meshfleet.cli.top.grid import Grid as AnyGrid
     from meshfleet.client import Client
     from meshfleet.fleet.view import AgentView, NodeView
+    from meshfleet.fleet.zone import ZoneView
 
-PAGES = ("agents", "nodes", "limits")
+PAGES = ("agents", "nodes", "limits", "zones")
 SORTED_BY = tuple(dict.fromkeys(column.key for column in agents.COLUMNS if column.key in ORDERS))
 
 COLUMNS = {
-    page: {column.key for column in columns}
-    for page, columns in (("agents", agents.COLUMNS), ("nodes", nodes.COLUMNS), ("limits", limits.COLUMNS))
+    "agents": {column.key for column in agents.COLUMNS},
+    "nodes": {column.key for column in nodes.COLUMNS},
+    "limits": {column.key for column in limits.COLUMNS},
+    "zones": {column.key for column in zones.COLUMNS},
 }
-
-WIDE_KEYS = "  enter detail  n needs me  / filter  s sort  r turn  b group  c columns  v its view  ? keys  q quit"
 
 
 class Top(Plain):
@@ -62,6 +63,7 @@ class Top(Plain):
         Binding("1", "page('agents')"),
         Binding("2", "page('nodes')"),
         Binding("3", "page('limits')"),
+        Binding("4", "page('zones')"),
         Binding("s,greater_than_sign", "sort(1)", "sort"),
         Binding("S,less_than_sign", "sort(-1)"),
         Binding("r", "reverse", "reverse"),
@@ -110,7 +112,7 @@ class Top(Plain):
         return Reading(self.heard.view, now - self.heard.at, now - self.heard.alive)
 
     def compose(self) -> ComposeResult:
-        """The head, one of three tables, the foot."""
+        """The head, one of the tables, the foot."""
         with Vertical(id="head"):
             yield Static(id="title")
             yield Static(id="sums")
@@ -120,6 +122,7 @@ class Top(Plain):
             yield Grid(agents.COLUMNS, agents.NO_AGENTS, "agents")
             yield Grid(nodes.COLUMNS, "", "nodes")
             yield Grid(limits.COLUMNS, limits.NO_LIMITS, "limits")
+            yield Grid(zones.COLUMNS, zones.NO_ZONES, "zones")
         yield Input(
             placeholder="text  model:opus  state:waiting  -node:n3", id="filter", compact=True, select_on_focus=False
         )
@@ -244,7 +247,9 @@ class Top(Plain):
 
     def _go_to(self, subject: str) -> None:
         """Put the cursor on a node or an agent, whatever is filtered."""
-        self.action_page("nodes" if any(node.name == subject for node in self.heard.view.nodes) else "agents")
+        view = self.heard.view
+        is_node = any(node.name == subject for node in view.nodes)
+        self.action_page("nodes" if is_node else "agents" if zones.find(view, subject) is None else "zones")
         if not self._grid().go_to(subject):
             self._filter_by("")
             self.draw()
@@ -376,20 +381,12 @@ class Top(Plain):
         elif page == "nodes":
             nodes_grid: Grid[NodeView] = self.query_one("#nodes", Grid)
             nodes_grid.show(nodes.shown(view), reading)
-        else:
+        elif page == "limits":
             limits_grid: Grid[limits.Limit] = self.query_one("#limits", Grid)
             limits_grid.show(limits.shown(view), reading)
-        self.query_one("#foot", Static).update(self._foot(page))
-
-    def _foot(self, page: str) -> Text:
-        line = Text()
-        for number, name in enumerate(PAGES, 1):
-            line.append(f" {number} {name} ", "reverse" if name == page else "")
-        line.append(f" {self._grid().place}")
-        if page == "agents":
-            line.append(f"  by {self._looks.order}{' turned' if self._looks.turned else ''}")
-            if self._looks.group is not None:
-                line.append(f" in {self._looks.group}s")
-        keys = WIDE_KEYS if self.size.width >= 140 else "  / filter  ? keys  q quit"
-        line.append(keys, "bright_black")
-        return line
+        else:
+            zones_grid: Grid[ZoneView] = self.query_one("#zones", Grid)
+            zones_grid.show(zones.shown(view), reading)
+        pages = [each for each in PAGES if view.zones or each in ("agents", "nodes", "limits", page)]
+        order = self._looks if page == "agents" else None
+        self.query_one("#foot", Static).update(foot.line(pages, page, self._grid().place, order, width))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
+from meshfleet.cli.top.zones import subject_of
 from meshfleet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from meshfleet.fleet.view import FleetView
 
-HINT = ":agents :nodes :limits  :sort cost  :group node  :view n3  :NAME  :q"
+HINT = ":agents :nodes :limits :zones  :sort cost  :group node  :view n3  :NAME  :q"
 
 
 class Command(NamedTuple):
@@ -40,7 +41,8 @@ def read_command(
         return Command("group", "" if rest == "none" else _one_of(rest, [g for g in groups if g], "groups nothing"))
     if word == "view":
         return Command("view", _one_of(rest, nodes, "is no node here"))
-    return Command("go", _named(text.strip(), [*nodes, *(agent.agent_id for agent in view.agents)]))
+    names = [*nodes, *(agent.agent_id for agent in view.agents), *(subject_of(zone) for zone in view.zones)]
+    return Command("go", _named(text.strip(), names))
 
 
 def _one_of(text: str, words: Sequence[str], wrong: str) -> str:

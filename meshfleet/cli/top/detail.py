@@ -1,4 +1,4 @@
-"""All about one agent or node: its figures with their sources, the evidence behind the verdict, what happened to it."""
+"""All about one agent, node or other zone: its figures with their sources, the evidence behind it, what happened."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from meshfleet.cli import showing
+from meshfleet.cli.top import zones
 from meshfleet.cli.top.agents import is_heard
 from meshfleet.cli.top.glance import GREY, bar, share, short, ticking, word
 from meshfleet.cli.top.plainly import plainly
@@ -37,11 +38,17 @@ HAPPENINGS = 20
 ASK_EVERY = 5.0
 """Seconds between two questions for evidence and history."""
 
+ZONE_EVERY = 15.0
+"""The same for all of another zone, which may be a hundred nodes."""
+
+MARGINS = 4
+"""Columns of the frame and the space within."""
+
 _EXACT = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write")
 
 
 class Detail(ModalScreen[str | None]):
-    """One agent or node on a full screen. Ends with the address of a node to turn to, or None."""
+    """One agent, node or zone on a full screen. Ends with the address of a node to turn to, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter,h,left", "close", "back"),
@@ -67,13 +74,14 @@ class Detail(ModalScreen[str | None]):
         self._reading = reading
         self._reader = reader
         self._asking = False
+        self._zone = subject.removeprefix(zones.SUBJECT) if subject.startswith(zones.SUBJECT) else None
 
     def compose(self) -> ComposeResult:
         """Figures, then evidence, then history."""
         with VerticalScroll(id="detail"):
             yield Static(id="figures")
-            yield Static("Asking for the evidence ...", id="story")
-        yield Static("esc back   j/k scroll   v view the fleet from its node", id="foot")
+            yield Static("Asking for it in full ..." if self._zone else "Asking for the evidence ...", id="story")
+        yield Static("esc back   j/k scroll" + ("" if self._zone else "   v view the fleet from its node"), id="foot")
 
     def on_mount(self) -> None:
         """Begin."""
@@ -81,7 +89,7 @@ class Detail(ModalScreen[str | None]):
         self._draw()
         self._ask()
         self.set_interval(1.0, self._draw)
-        self.set_interval(ASK_EVERY, self._ask)
+        self.set_interval(ZONE_EVERY if self._zone else ASK_EVERY, self._ask)
 
     def action_close(self) -> None:
         """Back to the tables."""
@@ -110,10 +118,13 @@ class Detail(ModalScreen[str | None]):
     def _draw(self) -> None:
         agent, node = self._found()
         reading = self._reading()
+        zone = zones.find(reading.view, self._subject)
         if agent is not None:
             lines = list(_agent(agent, reading))
         elif node is not None:
             lines = list(_node(node, reading))
+        elif zone is not None:
+            lines = list(zones.figures(zone, reading))
         else:
             lines = [Text(f"{self._subject} is no longer in the view.", "yellow")]
         self.query_one("#figures", Static).update(Text("\n").join(lines))
@@ -126,9 +137,13 @@ class Detail(ModalScreen[str | None]):
     def _answer(self) -> None:
         """In a thread of its own: it waits for the node."""
         try:
-            answer = told(self._reader(), self._subject)
+            if self._zone is not None:
+                answer = zones.in_full(self._reader(), self._zone, self.size.width - MARGINS)
+            else:
+                answer = told(self._reader(), self._subject)
         except MeshfleetError as error:
-            answer = Text(f"\nThe evidence could not be had: {one_line(str(error))}", "yellow")
+            what = "The evidence" if self._zone is None else "All of it"
+            answer = Text(f"\n{what} could not be had: {one_line(str(error))}", "yellow")
         self.post_message(self.Told(answer))
 
 

@@ -71,6 +71,9 @@ def sums(reading: Reading, burn: float | None = None) -> list[Text]:
     tools = sorted(totals.by_tool.items(), key=lambda each: (-each[1], each[0]))[:4]
     if tools:
         parts.append(f"tools: {', '.join(f'{name} {number}' for name, number in tools)}")
+    if view.zones:
+        well = sum(zone.presence is Presence.FRESH for zone in view.zones)
+        parts.insert(1, f"{well} of {len(view.zones)} other zones heard")
     lines = [Text(agents.replace("_", " ")), Text("  ".join(parts))]
     spent = Text("  ").join(_spent(totals, burn, reading.now))
     return [*lines, spent] if spent else lines
@@ -97,7 +100,7 @@ def _spent(totals: Totals, burn: float | None, now: float) -> Iterator[Text]:
 
 
 def banner(reading: Reading) -> Text | None:
-    """What must not be overlooked: that the serving node is cut off, or not heard. None where all is well."""
+    """What must not be overlooked: that the serving node is cut off, not heard, or slowed. None where all is well."""
     me = reading.view.served_by
     said: list[str] = []
     if reading.is_silent:
@@ -112,6 +115,8 @@ def banner(reading: Reading) -> Text | None:
             more = f" and {len(beyond) - 6} more" if len(beyond) > 6 else ""
             said.append(f"Beyond the cut: {names}{more}.")
         said += [f"{reason}." for reason in me.reasons[:1]]
+    if me.slowed > 1:
+        said.append(f"The fleet says too much: snapshots of agents of {me.node} go {me.slowed:g} times as seldom.")
     return Text("\n".join(said)) if said else None
 
 

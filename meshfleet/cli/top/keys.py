@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 KEYS = (
-    ("1 2 3", "agents, nodes, limits"),
+    ("1 2 3 4", "agents, nodes, limits, other zones"),
     ("j k  g G", "down, up; first, last (arrows, pages and mouse too)"),
     ("enter", "all about the row: figures, evidence, history"),
     ("n", "the next that needs somebody"),

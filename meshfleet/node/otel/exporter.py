@@ -17,6 +17,7 @@ from meshfleet.errors import ConfigError
 from meshfleet.fleet.fleet_measures import MEASURED_AGENTS, of_agents, of_nodes, of_the_fleet
 from meshfleet.fleet.measures import Since
 from meshfleet.fleet.node_measures import of_the_node
+from meshfleet.fleet.zone_measures import of_zones
 from meshfleet.logs import get_logger
 from meshfleet.node.hearsay import Carrier
 from meshfleet.node.otel.sending import GivenUp, Sending
@@ -214,4 +215,4 @@ def measure(seen: Seen, mode: Mode, read: Callable[[str], float | None]) -> tupl
         own = [agent for agent in view.agents if agent.node == view.served_by.node]
         return (*of_the_node(seen.health, view, seen.counters), *of_agents(own))
     agents = of_agents(view.agents[:MEASURED_AGENTS], heard_only=True)
-    return (*of_nodes(view, read), *agents, *of_the_fleet(view))
+    return (*of_nodes(view, read), *agents, *of_the_fleet(view), *of_zones(view))

@@ -38,6 +38,7 @@ export function showHeader(view, link, now) {
   mark(at("as-of"), "title", view.now);
   showStanding(view, now);
   showCuts(server.cuts);
+  showSlowed(server);
   if (at("switch").open) showOthers(at("switch-list"), view);
 }
 
@@ -122,6 +123,12 @@ function showStanding(view, now) {
 function showCuts(cuts) {
   show(at("cuts"), cuts.length > 0);
   say(at("cuts"), cuts.map((cut) => `◑ ${cutWords(cut)}`).join("  "));
+}
+
+/** Where all say too much together, snapshots wait for their turn: ages and figures are older than usual. */
+function showSlowed({ node, slowed }) {
+  show(at("slowed"), slowed > 1);
+  say(at("slowed"), `◔ The fleet says too much: snapshots of agents of ${node} go ${slowed} times as seldom.`);
 }
 
 /** A cut as a sentence. */

@@ -14,6 +14,7 @@ from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AgentState, RateLimit, Status
 from meshfleet.fleet.view import AgentView, FleetView, NodeView, Period, ServedBy, Totals
+from meshfleet.fleet.zone import ZoneSums, ZoneView
 
 NOW = "2026-11-23T20:15:05.123Z"
 SINCE = "2026-11-23T20:00:00.000Z"
@@ -123,6 +124,31 @@ def a_fleet(served_by: str = "n1", standing: Standing = Standing.CONNECTED, vers
     return FleetView(
         version=version, now=NOW, served_by=me, nodes=nodes, agents=agents, totals=totals, attention=notices
     )
+
+
+def on_two_levels(served_by: str = "n1") -> FleetView:
+    """The same fleet as one zone of three: with another that is well, and one that is not heard."""
+    view = a_fleet(served_by)
+    notice = Notice(
+        rule="waiting", severity=Severity.WARNING, subject="box-9/claude-77", since=SINCE, text="waits for a person",
+        key="9",
+    )  # fmt: skip
+    well = ZoneSums(
+        zone="eu-2", nodes={"down": 1, "fresh": 97, "left": 2}, agents={"fresh": 240, "down": 3},
+        by_status={"working": 200, "waiting": 40}, tokens_in=41_000_000, tokens_out=812_000, cost_usd=118.2,
+        attention=(notice,), notices=4, period_cost_usd=2_031.5,
+    )  # fmt: skip
+    lost = ZoneSums(zone="us-1", nodes={"fresh": 120}, agents={"fresh": 310}, by_status={"idle": 310}, cost_usd=204.11)
+    why = f"{served_by} says so: it hears none of those who speak for us-1"
+    zones = (
+        ZoneView(
+            zone="eu-2", presence=Presence.FRESH, age_s=0.4, by=NodeName(served_by), reasons=("told by n1",), sums=well
+        ),
+        ZoneView(
+            zone="us-1", presence=Presence.UNREACHABLE, age_s=41.0, by=NodeName(served_by), reasons=(why,), sums=lost
+        ),
+    )
+    return msgspec.structs.replace(view, zones=zones)
 
 
 def renamed(view: FleetView, old: str, new: str, version: str) -> FleetView:

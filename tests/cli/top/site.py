@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
+from msgspec.structs import replace
 
 from meshfleet.client import Client
+from meshfleet.errors import JoinError
 from meshfleet.fleet.access import Scope
 from meshfleet.fleet.evidence import Fact, Kind
 from meshfleet.fleet.happening import Happened, Happening
 from meshfleet.fleet.names import Address
+from meshfleet.fleet.presence import Presence
 from meshfleet.node.keyfile import KeyFile
 from meshfleet.node.readers import Readers
 from meshfleet.serve import serve
@@ -39,6 +42,13 @@ class Still(SampleFeed):
 
     def version(self) -> str:
         return self.given.version
+
+    async def zone(self, name: str) -> FleetView:
+        """Of a zone that is heard all is told: it looks as this one does."""
+        zone = next((zone for zone in self.given.zones if zone.zone == name), None)
+        if zone is None or zone.presence is not Presence.FRESH:
+            raise JoinError("None of 3 delegates answered.")
+        return replace(self.given, zones=())
 
     def put(self, view: FleetView) -> None:
         self.given = view

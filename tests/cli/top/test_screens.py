@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshfleet.fleet.standing import Standing
-from tests.cli.top.fleet import a_fleet
+from tests.cli.top.fleet import a_fleet, on_two_levels
 from tests.cli.top.site import sites
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from meshfleet.fleet.view import FleetView
 
 pytestmark = [
     pytest.mark.processes,
@@ -99,9 +101,9 @@ def terminal(folder: Path, size: tuple[int, int]) -> Iterator[Terminal]:
         subprocess.run(["tmux", "-S", str(found._socket), "kill-server"], capture_output=True, check=False)
 
 
-def shown(folder: Path, command: str, marker: str, size: tuple[int, int], standing: Standing, *keys: str) -> str:
+def shown(folder: Path, command: str, marker: str, size: tuple[int, int], view: FleetView, *keys: str) -> str:
     with sites(folder) as made, terminal(folder, size) as found:
-        site = made.serving(a_fleet(standing=standing))
+        site = made.serving(view)
         environment = {"MESHFLEET_API_KEY": made.key, "MESHFLEET_NODE": site.url, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
         environment |= {"PYTHONUTF8": "1", "HOME": os.environ["HOME"]}
         found.start(f"env -u COLUMNS -u LINES {shlex.quote(sys.executable)} -m meshfleet {command}", environment)
@@ -127,7 +129,7 @@ def compare(name: str, screen: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_looks_as_it_did(name: str, size: str, tmp_path: Path) -> None:
     command, marker = COMMANDS[name]
-    compare(f"{name}_{size}", shown(tmp_path, command, marker, WHOLE[size], Standing.CONNECTED))
+    compare(f"{name}_{size}", shown(tmp_path, command, marker, WHOLE[size], a_fleet()))
 
 
 @pytest.mark.parametrize("size", WHOLE)
@@ -144,7 +146,13 @@ def test_a_command_looks_as_it_did(name: str, size: str, tmp_path: Path) -> None
 )
 def test_top_looks_as_it_did(name: str, keys: tuple[str, ...], marker: str, size: str, tmp_path: Path) -> None:
     pytest.importorskip("textual", reason="the extra tui is not installed")
-    compare(f"{name}_{size}", shown(tmp_path, "top", marker, WHOLE[size], Standing.CONNECTED, *keys))
+    compare(f"{name}_{size}", shown(tmp_path, "top", marker, WHOLE[size], a_fleet(), *keys))
+
+
+@pytest.mark.parametrize("size", WHOLE)
+def test_other_zones_look_as_they_did(size: str, tmp_path: Path) -> None:
+    pytest.importorskip("textual", reason="the extra tui is not installed")
+    compare(f"top_zones_{size}", shown(tmp_path, "top", "NEEDS YOU", WHOLE[size], on_two_levels(), "4"))
 
 
 @pytest.mark.parametrize("colours", [True, False])
@@ -173,5 +181,5 @@ def test_where_the_locale_has_ascii_alone_so_has_the_screen(tmp_path: Path) -> N
 def test_a_cut_can_not_be_missed(command: str, tmp_path: Path) -> None:
     if command == "top":
         pytest.importorskip("textual", reason="the extra tui is not installed")
-    screen = shown(tmp_path, command, "python-5e", (80, 40), Standing.PARTITIONED)
+    screen = shown(tmp_path, command, "python-5e", (80, 40), a_fleet(standing=Standing.PARTITIONED))
     compare(f"{command}_cut_off", screen)

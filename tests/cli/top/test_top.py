@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from meshfleet.cli.asking import Asked, client
+from meshfleet.fleet.notice import Notice, Severity
 from meshfleet.fleet.standing import Standing
 from tests.cli.processes import node, seen
-from tests.cli.top.fleet import a_fleet, renamed
+from tests.cli.top.fleet import SINCE, a_fleet, on_two_levels, renamed
 from tests.cli.top.site import Sites
 
 pytest.importorskip("textual", reason="the extra tui is not installed")
@@ -246,6 +247,59 @@ def test_an_empty_fleet_says_how_to_fill_it(made: Sites) -> None:
         assert "No agent has told of a rate limit" in screen(pilot)
 
     drive(made, made.serving(msgspec.structs.replace(a_fleet(), agents=(), totals=EMPTY)).url, by=by)
+
+
+def test_other_zones_have_a_page_and_one_that_is_heard_is_shown_in_full(made: Sites) -> None:
+    async def by(pilot: Pilot[None], top: Top) -> None:
+        assert "1 of 2 other zones heard" in screen(pilot)
+        assert "4 zones" in screen(pilot)
+        await pilot.press("4")
+        assert keys_of(top, "zones") == ["zone:eu-2", "zone:us-1"]
+        row = next(line for line in screen(pilot).splitlines() if "eu-2" in line)
+        assert all(word in row for word in ("fresh", "98", "1 down", "243", "$118.20", "4: box-9/claude"))
+        await pilot.press("enter")
+        await until(pilot, lambda: "IN FULL, as n1 sees it" in screen(pilot))
+        assert "needs you   box-9/claude-77: waits for a person, for 15m" in screen(pilot)
+        assert "and 3 more" in screen(pilot)
+        assert "box-1/claude-1f3c" in screen(pilot)
+        await pilot.press("escape", "j", "enter")
+        await until(pilot, lambda: "All of it could not be had" in screen(pilot))
+        assert "it hears none of those who speak for us-1" in screen(pilot)
+
+    drive(made, made.serving(on_two_levels()).url, by=by, size=(110, 50))
+
+
+def test_on_one_level_there_is_no_page_of_zones_until_it_is_asked_for(made: Sites, site: Site) -> None:
+    async def by(pilot: Pilot[None], top: Top) -> None:
+        assert "4 zones" not in screen(pilot)
+        await pilot.press("4")
+        assert "No other zone is heard of." in screen(pilot)
+
+    drive(made, site.url, by=by)
+
+
+def test_a_notice_about_a_zone_leads_to_it(made: Sites) -> None:
+    view = on_two_levels()
+    lost = Notice(rule="zone", severity=Severity.CRITICAL, subject="zone:us-1", since=SINCE, text="is unreachable",
+                  key="z")  # fmt: skip
+
+    async def by(pilot: Pilot[None], top: Top) -> None:
+        await pilot.press("n")
+        assert top.query_one("#zones", Grid).under_cursor == "zone:us-1"
+        await pilot.press("2", "colon", *"eu-2", "enter")
+        assert top.query_one("#zones", Grid).under_cursor == "zone:eu-2"
+
+    drive(made, made.serving(msgspec.structs.replace(view, attention=(lost,))).url, by=by)
+
+
+def test_that_the_fleet_says_too_much_is_told_in_the_banner(made: Sites) -> None:
+    view = a_fleet()
+    slow = msgspec.structs.replace(view, served_by=msgspec.structs.replace(view.served_by, slowed=3.2))
+
+    async def by(pilot: Pilot[None], top: Top) -> None:
+        assert "The fleet says too much: snapshots of agents of n1 go 3.2 times as seldom." in screen(pilot)
+
+    drive(made, made.serving(slow).url, by=by, size=(120, 30))
 
 
 def test_question_mark_tells_the_keys_and_q_ends(made: Sites, site: Site) -> None:

@@ -1,0 +1,168 @@
+"""What `meshfleet status` shows of nodes, agents and other zones, as tables; `top` shows another zone by them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from meshfleet.cli import showing
+from meshfleet.fleet.presence import Presence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import JustifyMethod, RenderableType
+
+    from meshfleet.fleet.view import AgentView, FleetView, NodeView
+
+WIDE = 110
+"""Columns from which there is room for an agent's node, project and tokens."""
+
+SHORTENED = ("NODE", "REACH", "HOST", "ZONE", "AGENT", "STATUS", "MODEL", "PROJECT", "OTHER ZONE", "WORST")
+"""Columns that give way where there is not enough room. Presence, ages and sums are always whole."""
+
+MOST_WHERE_NARROW = {"STATUS": 13, "MODEL": 16}
+"""Columns that these take at most of 80, so that the agent's id, which `why` is asked with, is left whole."""
+
+LEAST_WHERE_NARROW = 8
+"""Columns below which neither of them makes way for a long id."""
+
+
+def tables(view: FleetView, width: int) -> Iterator[RenderableType]:
+    """All of them but that of the zones, in text of at most `width` columns."""
+    yield nodes(view)
+    yield from reasons(view)
+    yield from agents(view, width, wide=width >= WIDE)
+
+
+def agents(view: FleetView, width: int, *, wide: bool) -> Iterator[RenderableType]:
+    """The agents, if there are any. `wide`: with each one's node, project and tokens."""
+    if view.agents:
+        yield Text()
+        yield _agents(view, width, wide=wide)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        right = column in ("AGE", "AGENTS", "CTX", "COST", "IN", "OUT", "NODES")
+        justify: JustifyMethod = "right" if right else "left"
+        table.add_column(column, justify=justify, no_wrap=column not in SHORTENED)
+    return table
+
+
+def _short(text: str, style: str = "") -> Text:
+    """A cell that ends in an ellipsis where its column is too narrow, rather than go on below."""
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
+def nodes(view: FleetView) -> Table:
+    """The nodes."""
+    table = _table("NODE", "PRESENCE", "AGE", "REACH", "HOST", "ZONE", "AGENTS")
+    for node in view.nodes:
+        table.add_row(
+            _short(node.name, "bold" if node.name == view.served_by.node else ""),
+            showing.presence(node.presence, node.certainty),
+            showing.age(node.age_s),
+            _short(node.reach or "-"),
+            _short(node.host),
+            _short(node.zone or "-"),
+            str(len(node.agents)),
+        )
+    return table
+
+
+def zones(view: FleetView) -> Iterator[RenderableType]:
+    """The other zones, of a fleet on two levels: what those tell who speak for them."""
+    if not view.zones:
+        return
+    table = _table("OTHER ZONE", "PRESENCE", "AGE", "NODES", "NOT FRESH", "AGENTS", "COST", "WORST")
+    for zone in view.zones:
+        nodes, agents = zone.sums.nodes, zone.sums.agents
+        gone = {word: count for word, count in nodes.items() if word not in (Presence.FRESH.value, Presence.LEFT.value)}
+        worst = next(iter(zone.sums.attention), None)
+        table.add_row(
+            _short(zone.zone),
+            showing.presence(zone.presence, None),
+            showing.age(zone.age_s),
+            str(sum(nodes.values()) - nodes.get(Presence.LEFT.value, 0)),
+            ", ".join(f"{count} {word}" for word, count in gone.items()) or "-",
+            str(sum(agents.values()) - agents.get(Presence.LEFT.value, 0)),
+            showing.money(zone.sums.cost_usd),
+            _short("-" if worst is None else f"{worst.subject}: {worst.text}"),
+        )
+    yield Text()
+    yield table
+    for zone in view.zones:
+        if zone.presence is not Presence.FRESH:
+            colour = showing.GLYPHS[zone.presence][2]
+            line = Text.assemble((f"zone {zone.zone} {zone.presence.value}", colour), f": {'; '.join(zone.reasons)}")
+            yield Padding(line, (0, 0, 0, 2), expand=False)
+
+
+def reasons(view: FleetView) -> Iterator[RenderableType]:
+    """Why whatever is not fresh is not. An agent shares its node's reasons, so only other ones are told for it."""
+    of_node = {node.name: node.reasons for node in view.nodes}
+    lines = [_reason(node.name, node) for node in view.nodes if _wants_reason(node)]
+    lines += [
+        _reason(agent.agent_id, agent)
+        for agent in view.agents
+        if _wants_reason(agent) and agent.reasons != of_node.get(agent.node)
+    ]
+    if lines:
+        yield Text()
+        yield from lines
+
+
+def _wants_reason(judged: NodeView | AgentView) -> bool:
+    return judged.presence is not Presence.FRESH and bool(judged.reasons)
+
+
+def _reason(name: str, judged: NodeView | AgentView) -> RenderableType:
+    colour = showing.GLYPHS[judged.presence][2]
+    return Text.assemble((f"{name} {judged.presence.value}", colour), f": {'; '.join(judged.reasons)}")
+
+
+def _leave_room(table: Table, view: FleetView, width: int) -> None:
+    """Have what can be guessed when it is cut make way for the ids, as far as that helps."""
+    rows = [
+        (agent.agent_id, showing.presence(agent.presence).plain, showing.money(agent.state.cost_usd))
+        for agent in view.agents
+    ]
+    whole = sum(max(map(len, column)) for column in zip(*rows, strict=True))
+    age = max(len(showing.age(agent.age_s)) for agent in view.agents)
+    left = width - whole - max(age, 3) - len("100%") - 2 * (len(table.columns) - 1)
+    status = min(MOST_WHERE_NARROW["STATUS"], max(left // 2, LEAST_WHERE_NARROW))
+    model = min(MOST_WHERE_NARROW["MODEL"], max(left - status, LEAST_WHERE_NARROW))
+    for column in table.columns:
+        column.max_width = {"STATUS": status, "MODEL": model}.get(str(column.header))
+
+
+def _agents(view: FleetView, width: int, *, wide: bool) -> Table:
+    columns = ["AGENT", "PRESENCE", "STATUS", "MODEL", "CTX", "COST", "AGE"]
+    if wide:
+        columns[1:1] = ["NODE", "PROJECT"]
+        columns[-2:-2] = ["IN", "OUT"]
+    table = _table(*columns)
+    if not wide:
+        _leave_room(table, view, width)
+    for agent in view.agents:
+        state = agent.state
+        doing = f"{state.status.value} {state.active_tool}" if state.active_tool else state.status.value
+        cells: list[RenderableType] = [
+            _short(agent.agent_id),
+            showing.presence(agent.presence),
+            _short(doing),
+            _short(state.model or "-"),
+            "-" if state.context_pct is None else f"{state.context_pct:.0f}%",
+            showing.money(state.cost_usd),
+            showing.age(agent.age_s),
+        ]
+        if wide:
+            cells[1:1] = [_short(agent.node), _short(state.project or "-")]
+            cells[-2:-2] = [showing.count(state.tokens_in), showing.count(state.tokens_out)]
+        table.add_row(*cells)
+    return table

@@ -234,6 +234,17 @@ def test_other_zones_stand_with_their_sums_and_how_they_are_heard(page: Page) ->
     assert made(page, "zones.js", "(it.showZones({}), document.getElementById('zones').hidden)")
 
 
+def test_that_the_fleet_says_too_much_stands_above_it(page: Page) -> None:
+    server = "{node: 'n1', standing: 'connected', reasons: [], islands: [], cuts: [], slowed: %s}"
+    told = "((at) => at.checkVisibility() ? at.innerText : '')(document.getElementById('slowed'))"
+    said = []
+    for slowed in (3.2, 1):
+        made_of = f"view([], {{now: '2026-11-23T20:15:00Z', served_by: {server % slowed}}})"
+        said.append(made(page, "header.js", f"(it.showHeader({made_of}, 'live', now), {told})"))
+    assert "snapshots of agents of n1 go 3.2 times as seldom" in said[0]
+    assert said[1] == ""
+
+
 def test_a_zone_that_is_not_heard_grows_older_between_two_words_of_it(page: Page) -> None:
     change = "{version: '2', now: new Date(Date.parse(before.now) + 3000).toISOString(), served_by: {node: 'n1'}}"
     aged = f"((before) => it.applied(before, {change}).zones.map((zone) => zone.age_s))"

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from meshfleet.node.link import Link
     from meshfleet.node.machine import Machine
     from meshfleet.node.network import Datagrams, Network
-    from meshfleet.node.trust import Trust
+    from meshfleet.node.trust import MeshTrust
 
 FAULTS = 100
 """Errors of our own while handling inputs that a node survives. At it the node ends: better gone than wrong."""
@@ -75,7 +75,7 @@ class Driver:
         member: Member,
         network: Network,
         datagrams: Datagrams,
-        trust: Trust,
+        trust: MeshTrust,
         *,
         enter: Callable[[Hello, Address], Awaitable[None]],
         machine: Machine,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from meshfleet.fleet.names import Address, NodeName
     from meshfleet.node.network import Stream
-    from meshfleet.node.trust import Trust
+    from meshfleet.node.trust import MeshTrust
 
 HANDSHAKE = 5.0
 """Seconds in which a stranger must have shown that it belongs to the fleet."""
@@ -87,7 +87,7 @@ class Link:
     async def run(
         self,
         stream: Stream,
-        trust: Trust,
+        trust: MeshTrust,
         encode: Callable[[tuple[Message, ...]], bytes],
         receive: Callable[[Packet, Link], None],
         may_send: Callable[[NodeName | None], Awaitable[None]],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from meshfleet.node.frames import Hello
-    from meshfleet.node.trust import Trust
+    from meshfleet.node.trust import MeshTrust
 
 KNOCK = 3.5
 """Seconds that a connection attempt lives: ARP's word about a host that is gone takes 3.05 s (measured, Linux)."""
@@ -81,7 +81,7 @@ class Owner(Protocol):
 class Links:
     """Finds or makes the stream that a message is to go by."""
 
-    def __init__(self, network: Network, trust: Trust, owner: Owner, nursery: trio.Nursery) -> None:
+    def __init__(self, network: Network, trust: MeshTrust, owner: Owner, nursery: trio.Nursery) -> None:
         self._network = network
         self._trust = trust
         self._owner = owner

@@ -8,7 +8,7 @@ revocations.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -82,6 +82,28 @@ def seeded(seed: bytes, name: str, now: float, *, role: str = "agent", lifetime:
     ring = first_ring(authority, 0, blake2b(b"ring", digest_size=KEY_BYTES, key=seed).digest())
     key = NodeKey.of(blake2b(name.encode(), digest_size=KEY_BYTES, key=seed).digest())
     return admit_to(authority, ring, NodeName(name), now, role=role, key=key, lifetime=lifetime)
+
+
+class MeshTrust(Protocol):
+    """What a driver and its streams ask: who may speak in this mesh, and with which seals and certificates."""
+
+    def sealer(self) -> Sealer:
+        """What seals this node's datagrams, and opens others'."""
+
+    async def greet(self, stream: Stream, *, dialled: bool) -> Hello:
+        """TLS with a peer, or a newcomer."""
+
+    def admit(self, der: bytes | None) -> Certificate:
+        """The peer that shows this certificate; Untrusted where it may not speak here."""
+
+    def is_revoked(self, name: str) -> bool:
+        """Whether the owner threw that node out."""
+
+    def is_genuine(self, revoked: Revoked) -> bool:
+        """Whether the fleet's owner said so."""
+
+    def cast_out(self, revoked: Revoked) -> None:
+        """Believe that node nothing more."""
 
 
 class Trust:
@@ -167,7 +189,7 @@ class Trust:
         return True
 
 
-class Above(Trust):
+class Above:
     """A delegate's trust in the upper mesh: keys, certificates and revocations are those that it has anyway, looked up
     where they are kept; what is sealed, signed or greeted there counts there alone."""
 
@@ -180,6 +202,10 @@ class Above(Trust):
     def sealer(self) -> Sealer:
         """What seals this node's datagrams there."""
         return Sealer(self._below.keyring, mesh=MESH_ABOVE)
+
+    def vouching(self) -> vouching.Notary:
+        """What signs, and looks at signatures, for the core of the member there."""
+        return self.notary
 
     async def greet(self, stream: Stream, *, dialled: bool) -> Hello:
         """TLS with another delegate, or a newcomer."""

@@ -25,6 +25,7 @@ from meshfleet.gossip.messages import (
     Suspect,
     Sync,
 )
+from meshfleet.node.trust import Trust
 from meshfleet.wire.codec import decode_packet, encode_state
 from tests.node.meshing import counted, notes, said, see, sees, state
 from tests.node.rogue import ROGUE, Rogue, shot, three, word
@@ -113,14 +114,16 @@ async def test_a_flood_of_bad_signatures_is_not_looked_at_for_long_and_pings_are
         async with three() as (n1, n2, n3), rogue.stream(n1) as frames:
             await see(n1, 4)
             epoch = word(n1, "n2").epoch
-            looked_at = n1._driver._trust.notary.looked_at
+            trust = n1._driver._trust
+            assert isinstance(trust, Trust)
+            looked_at = trust.notary.looked_at
             for i in range(2_000):
                 await frames.send(rogue.packet(SnapshotMessage(shot(n2, 1_000 + i, epoch, rogue))))
             await frames.send(rogue.packet(Ping(77, "n1")))
             await counted(n1, "unexamined", 2_000 - FORGERIES)
             await _acked(frames, 77)
             assert n1.counters()["forged_snapshot"] == FORGERIES
-            assert n1._driver._trust.notary.looked_at - looked_at < FORGERIES + 30
+            assert trust.notary.looked_at - looked_at < FORGERIES + 30
             await sees(n3, "n1", Presence.FRESH)
             assert n1.counters().get("fault", 0) == 0
 

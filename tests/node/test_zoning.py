@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from math import inf
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 import trio
 
 from meshfleet.errors import ConfigError, JoinError
+from meshfleet.fleet.names import Address
 from meshfleet.fleet.presence import Presence
 from meshfleet.node.opening import open_node
 from tests.node.meshing import config, counted, owner, see, state
@@ -17,7 +19,6 @@ from tests.node.meshing import config, counted, owner, see, state
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from meshfleet.fleet.names import Address
     from meshfleet.fleet.zone import ZoneView
     from meshfleet.node.config import NodeConfig
     from meshfleet.node.node import Node
@@ -148,6 +149,22 @@ async def test_a_delegate_that_goes_is_replaced(fleet: dict[str, Node]) -> None:
             )
             third.publish(state("us/late"))
             await shows(fleet["n2"], "us", lambda view: view.sums.agents == {"fresh": 1})
+
+
+async def test_a_seed_that_never_answers_holds_a_delegate_up_in_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshfleet.node.entering.PATIENCE", inf)
+    with trio.fail_after(PATIENCE):
+        async with open_node(of("eu", owner("n1"))) as n1, AsyncExitStack() as stack:
+            (silent,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            await stack.enter_async_context(silent)
+            n1.tending.seeds = (Address("127.0.0.1", silent.socket.getsockname()[1]),)
+            await stack.enter_async_context(await silent.accept())
+            us = await opened(stack, "n2", "us", n1.address)
+            us.publish(state("us/late"))
+            await shows(n1, "us", lambda view: view.sums.agents == {"fresh": 1})
+            n1.publish(state("eu/late"))
+            await shows(us, "eu", lambda view: view.sums.agents == {"fresh": 1})
+            assert n1.counters().get("zone_not_found", 0) == 0, "it is still being waited for"
 
 
 async def test_a_node_that_can_not_listen_above_goes_on_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

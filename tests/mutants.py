@@ -334,6 +334,32 @@ MUTANTS = (
         "return False and",
     ),
     Mutant(
+        "of what waits for its turn the newest wins",
+        "gossip/pacing.py",
+        "        self._held[agent] = body\n",
+        "        self._held.setdefault(agent, body)\n",
+    ),
+    Mutant(
+        "withdrawing an agent goes at once",
+        "gossip/pacing.py",
+        "if left <= 0 or (not body and not withdrew):",
+        "if left <= 0:",
+    ),
+    Mutant(
+        "the slowing forgets a little",
+        "gossip/pacing.py",
+        "log(self.stretch) * (1 - FORGETS * passed)",
+        "log(self.stretch)",
+    ),
+    Mutant(
+        "agents wait in time that runs slower",
+        "gossip/pacing.py",
+        "self._turn += (now - self._turned_at) / self.stretch",
+        "self._turn += now - self._turned_at",
+    ),
+    Mutant("snapshots have a budget", "gossip/budget.py", "        if self._left <= 0:\n", "        if False:\n"),
+    Mutant("the largest snapshot goes as well", "gossip/budget.py", "if self._left <= 0:", "if self._left < size:"),
+    Mutant(
         "the gone are not probed in turn",
         "gossip/roster.py",
         "            if not record.is_gone:\n                return record",

@@ -250,8 +250,8 @@ MUTANTS = (
     Mutant(
         "nobody knocks where a hidden member says that it listens",
         "gossip/neighbours.py",
-        "        if record.info.relays:\n            return\n        if self._knocking",
-        "        if self._knocking",
+        "        if record.info.relays:\n            return\n        self._outbox.connect(record)",
+        "        self._outbox.connect(record)",
     ),
     Mutant("an ack counts for the life that was pinged", "gossip/prober.py", "probing.epoch != ack.epoch", "False"),
     Mutant(
@@ -322,7 +322,7 @@ MUTANTS = (
     Mutant(
         "two whose orders differ for long compare what they know",
         "gossip/rollcall.py",
-        "if call.order == self._hash or at < self._compare_at:",
+        "if not self.differs(call, at) or at < self._compare_at:",
         "if True:",
     ),
     Mutant("a snapshot is handed on", "gossip/spread.py", "        if message.until is not None:", "        if False:"),

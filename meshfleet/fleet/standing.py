@@ -45,6 +45,8 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     refused: bool = False
     """Its host answers, its process doesn't listen: the path is whole, so its silence tells nothing of mine. A
     wall that rejects looks alike: with others that fell silent it may be behind the same cut."""
+    given_up: bool = False
+    """It is presumed down: the observer was not cut off when it said so, and is not now for that silence."""
 
 
 class Self(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -92,8 +94,10 @@ def assess(me: Self, peers: Sequence[Peer], timing: Timing) -> Assessment:
         reason = f"nothing heard from anyone for {me.now - me.heard_anyone_at:.0f} s"
         return Assessment(Standing.ISOLATED, (reason,), names)
     for group in groups:
-        # Myself counts as one that is still there: of five, two that lost three are the smaller side.
-        if 2 * len(group) >= len(group) + len(fresh) + 1:
+        # Myself counts as one that is still there: of five, two that lost three are the smaller side. Who was given up
+        # is no side: three hosts that died are not half of a fleet whose others went home.
+        lost_now = sum(not peer.given_up for peer in group)
+        if 2 * lost_now >= lost_now + len(fresh) + 1:
             return Assessment(Standing.PARTITIONED, (_fell_silent(group, len(fresh) + 1),), names)
     if groups:
         return Assessment(Standing.SPLIT, tuple(_fell_silent(group, len(fresh) + 1) for group in groups), names)
@@ -134,10 +138,16 @@ def _is_loss(group: list[Peer], still_there: int) -> bool:
 
 
 def _windows(by_time: list[Peer], width: float) -> list[list[Peer]]:
-    """For each peer, those that fell silent from it on within `width`."""
+    """For each peer, those that fell silent from it on within `width`; but none that is part of another, or thousands
+    that died in one moment would make as many, each as long."""
     windows: list[list[Peer]] = []
+    end = 0
     for i, first in enumerate(by_time):
-        windows.append([p for p in by_time[i:] if p.heard_at - first.heard_at <= width])
+        before = end
+        while end < len(by_time) and by_time[end].heard_at - first.heard_at <= width:
+            end += 1
+        if end > before:
+            windows.append(by_time[i:end])
     return windows
 
 

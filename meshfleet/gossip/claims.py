@@ -4,15 +4,22 @@ The merge is a join: commutative, associative, idempotent. Whoever has heard the
 and however often, knows the same (tests/gossip/test_claims.py draws the orders). Numbers decide: a higher epoch is a
 later life, a higher incarnation is the member's own newer word; at equal numbers the worse news wins (SWIM section
 4.2).
+
+One order matters. An accusation or obituary is of a word that its subject has said: one that comes before that word is
+not kept, and has to be told again, as rumors and push-pull do. Kept, it would put aside all that stands against the
+last word, and of who is dead no other comes: one lie of one member, and a death is never presumed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import assert_never
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never
 
 from meshfleet.gossip.limits import ACCUSERS
 from meshfleet.gossip.messages import Alive, Claim, Left, Obituary, Suspect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Number = tuple[int, int]
 """(epoch, incarnation), compared in this order."""
@@ -20,15 +27,22 @@ Number = tuple[int, int]
 NEVER: Number = (-1, -1)
 
 
+def _alone(name: str) -> str:
+    return name
+
+
 @dataclass(slots=True)
 class Known:
     """All that has been claimed of one name, reduced to what still matters."""
 
+    host_of: Callable[[str], str] = field(default=_alone, repr=False, compare=False)
+    """On which host a member is."""
     alive: Alive | None = None
     left: Left | None = None
     accused: Number = NEVER
     suspects: tuple[Suspect, ...] = ()
-    """Those at `accused`: by name of who says so, at most ACCUSERS."""
+    """Those at `accused`: one from each host, for confirmations count hosts, and sixteen on one would hide all others;
+    the smallest name of it, at most ACCUSERS, by name."""
     died: Number = NEVER
     obituaries: tuple[Obituary, ...] = ()
     """Those at `died`: by name of who says so, at most ACCUSERS."""
@@ -59,9 +73,14 @@ class Known:
         return self._stands(self.died)
 
     def _stands(self, number: Number) -> bool:
-        """Whether what is held against this life and incarnation is neither refuted nor settled by a goodbye."""
+        """Whether what is held against this life and incarnation is neither refuted nor settled by a goodbye, nor ahead
+        of what the member has said."""
         settled = self.left is not None and number[0] <= self.left.epoch
-        return number > NEVER and number >= self.number and not settled
+        return number > NEVER and (self.alive is None or number == self.number) and not settled
+
+    def is_ahead(self, claim: Suspect | Obituary) -> bool:
+        """Whether it is said of a word that its subject has not said, as far as is known here."""
+        return self.alive is not None and (claim.epoch, claim.incarnation) > self.number
 
     def is_news(self, claim: Claim) -> bool:
         """Whether merging `claim` would change anything. Asked first, since only news is worth a look at its
@@ -72,7 +91,7 @@ class Known:
             case Suspect():
                 number = (claim.epoch, claim.incarnation)
                 counts = number >= self.accused and claim.by != claim.name and self._stands(number)
-                return counts and (number > self.accused or _has_room(self.suspects, claim.by))
+                return counts and (number > self.accused or self._with(claim) != self.suspects)
             case Left():
                 return self.left is None or _left_rank(claim) > _left_rank(self.left)
             case Obituary():
@@ -92,8 +111,8 @@ class Known:
                 self._forget_refuted()
             case Suspect():
                 number = (claim.epoch, claim.incarnation)
-                before = self.suspects if number == self.accused else ()
-                self.accused, self.suspects = number, tuple(sorted([*before, claim], key=_by)[:ACCUSERS])
+                self.suspects = self._with(claim) if number == self.accused else (claim,)
+                self.accused = number
             case Left():
                 self.left = claim
                 self._forget_refuted()
@@ -127,6 +146,17 @@ class Known:
         number, newest = (claim.epoch, claim.incarnation), (known.epoch, known.incarnation)
         return number > newest or (number == newest and claim != known and repr(claim.info) > repr(known.info))
 
+    def _with(self, claim: Suspect) -> tuple[Suspect, ...]:
+        """Those at `accused` when this one comes as well."""
+        if any(said.by == claim.by for said in self.suspects):
+            return self.suspects
+        host = self.host_of(claim.by)
+        rival = next((said for said in self.suspects if self.host_of(said.by) == host), None)
+        if rival is not None and rival.by < claim.by:
+            return self.suspects
+        others = [said for said in self.suspects if said is not rival]
+        return tuple(sorted([*others, claim], key=_by)[:ACCUSERS])
+
     def _is_another(self, claim: Obituary) -> bool:
         """Whether it is kept beside those at the same number, or in the place of its author's last."""
         rival = next((known for known in self.obituaries if known.by == claim.by), None)
@@ -144,10 +174,8 @@ def _by(claim: Suspect | Obituary) -> str:
     return claim.by
 
 
-def _has_room(known: tuple[Suspect, ...] | tuple[Obituary, ...], by: str) -> bool:
+def _has_room(known: tuple[Obituary, ...], by: str) -> bool:
     """Whether what `by` says is kept beside what is known: of many the smallest names are."""
-    if any(claim.by == by for claim in known):
-        return False
     return len(known) < ACCUSERS or by < known[-1].by
 
 

@@ -113,7 +113,9 @@ class Hearing:
             case RollCall():
                 for answer in member.roll.answer(message, at) if member.asked.may_have(A_ROLL) else ():
                     member.outbox.datagram_to(source, sender, answer)
-                self._compare_orders(message, sender, at)
+                if member.roll.differs(message, at):
+                    # Once the rest of its packet is heard: what I missed may ride along.
+                    member.timers.at(now, lambda t: self._compare_orders(message, sender, at + t - now))
             case RollAnswer():
                 if told := member.roll.read(message, at):
                     self._hear_beats(Beats(told, message.at), source, sender, via, at, now)
@@ -128,7 +130,7 @@ class Hearing:
             case Ack():
                 self._hear_ack(message, sender, via, at, now)
             case Digest():
-                member.spread.on_digest(message, source, sender, now, at_once=via is Via.STREAM)
+                member.spread.on_digest(message, source, sender, at, now, at_once=via is Via.STREAM)
             case PingReq():
                 member.prober.on_ping_request(message, source, sender, now)
             case Nack() if (message.subject, message.epoch) == (member.name, member.epoch):
@@ -200,9 +202,10 @@ class Hearing:
             send(source, sender, Beats(tuple(newer_here), at))
 
     def _compare_orders(self, call: RollCall, sender: NodeName, at: float) -> None:
-        """One of us may have missed that somebody joined, or left."""
+        """One of us may have missed that somebody joined, or left. Where it is reached through others alone that would
+        be too much for them; it asks itself."""
         member, record = self._member, self._member.roster.get(sender)
-        if record is not None and member.roll.is_behind(call, at):
+        if record is not None and (not record.info.relays or record.has_stream) and member.roll.takes_up(call, at):
             member.sums.compare_with(record, at)
 
     def _hear_row(self, row: Row, at: float) -> None:

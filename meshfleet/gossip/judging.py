@@ -25,6 +25,9 @@ _WELL = Assessment(Standing.CONNECTED)
 RECENT = 6
 """Facts shown with a verdict; `why` has them all."""
 
+SPLIT_FOR = 6
+"""`group_hold`s for which those presumed down still count as a part of the fleet that may be cut off."""
+
 SEEN = "its process ended, seen on the same machine"
 """What an obituary by a witness says."""
 
@@ -273,7 +276,8 @@ class Judging:
                 return None
             together = f"fell silent together with {len(group) - 1} other{'s' if len(group) != 2 else ''}"
             return f"{together}: a cut is likelier than as many deaths"
-        if at - record.grouped_at < follow:
+        given_up = record.presence is Presence.DOWN and at - record.judged_since > self._timing.group_hold
+        if at - record.grouped_at < follow and not given_up:
             # A cut that ends is over for some a moment before it is for others.
             return f"most of those that fell silent with it came back: it is given {follow:.0f} s to follow"
         return None
@@ -288,7 +292,7 @@ class Judging:
     def _assess(self, at: float, now: float, *, doubts: bool) -> Assessment:
         if not doubts and self._nothing_ails_me(now):
             return _WELL
-        peers = [self._peer(r, at) for r in self._roster if not self._is_settled(r)] if doubts else []
+        peers = [self._peer(r, at) for r in self._roster if not self._is_settled(r, at)] if doubts else []
         me = Self(
             now=at,
             heard_anyone_at=self.heard_anyone_at,
@@ -308,7 +312,11 @@ class Judging:
             and not self._listening.is_resuming(now)
         )
 
-    def _is_settled(self, record: Record) -> bool:
+    def _is_settled(self, record: Record, at: float) -> bool:
+        """Whether its silence tells nothing more of me. A cut that outlasts its presumption by as long again, and more,
+        is over as far as I am concerned: else whoever lost power would leave the fleet split for a day."""
+        if record.presence is Presence.DOWN and at - record.judged_since > SPLIT_FOR * self._timing.group_hold:
+            return True
         return record.presence is Presence.LEFT or record.verdict.certainty is Certainty.PROVEN
 
     def _peer(self, record: Record, at: float) -> Peer:
@@ -317,7 +325,14 @@ class Judging:
             any(r.by == self._me and r.at > since for r in record.refusals) and record.name not in self._group_refused
         )
         heard_at = max(record.beat_at, self._listening.resumed_at)
-        return Peer(name=record.name, host=record.info.host, zone=record.info.zone, heard_at=heard_at, refused=refused)
+        return Peer(
+            name=record.name,
+            host=record.info.host,
+            zone=record.info.zone,
+            heard_at=heard_at,
+            refused=refused,
+            given_up=record.presence is Presence.DOWN,
+        )
 
     def _refused_together(self, at: float) -> frozenset[str]:
         """Members refused within 2T of each other, on different hosts: that many don't die at once, so a firewall

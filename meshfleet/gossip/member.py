@@ -94,7 +94,7 @@ class Member:
         self.listening = Listening(timing, now, enabled=rules.listening)
         self.awareness = Awareness(timing, enabled=rules.health)
         self.timers = Timers()
-        self.roster = Roster(name, rng, self.counts)
+        self.roster = Roster(name, rng, self.counts, host=info.host)
         self.vouching = Vouching(notary, self.roster, self.counts)
         self.replica = Replica(name, epoch, self.counts, self.vouching.sign)
         self.rumors = Rumors(timing, measure, self.counts)
@@ -301,7 +301,7 @@ class Member:
         if record is not None:
             self.neighbours.stream_failed(record)
             self.relays.stream_failed(record, now)
-            self.connect_answered(name, record.epoch, outcome, now)
+            self._connect_answered(name, record.epoch, outcome, now)
 
     def stream_ended(self, name: NodeName, end: StreamEnd, now: float) -> None:
         """A stream with that member ended."""
@@ -314,6 +314,10 @@ class Member:
 
     def connect_answered(self, name: NodeName, epoch: int, outcome: Connect, now: float) -> None:
         """How a kernel answered a connection attempt."""
+        self.outbox.connecting = max(0, self.outbox.connecting - 1)  # one of an earlier process may come
+        self._connect_answered(name, epoch, outcome, now)
+
+    def _connect_answered(self, name: NodeName, epoch: int, outcome: Connect, now: float) -> None:
         self._wake(now)
         if outcome is Connect.OWN_ERROR:
             self.send_refused(now)

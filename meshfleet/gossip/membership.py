@@ -103,6 +103,8 @@ class Membership:
         """Whether anybody has told me all that it knows."""
         self.zone: str | None = None
         """Of whom alone anybody is taken in; None: of whatever zone."""
+        self._forgotten_at = -1e18
+        """When I last went on as a later life for what somebody said."""
         self._usurped_by = 0
         self.usurper: Address | None = None
         """Where a later life of my name says that it listens: another process of it, of a copied state dir."""
@@ -139,14 +141,13 @@ class Membership:
             self._counts["revoked_claim"] += 1
             return None
         if claim.name == self.name:
-            self._hear_of_myself(claim, source, sender)
+            self._hear_of_myself(claim, source, sender, at)
             return None
         by_others = not isinstance(claim, Alive)  # asked once: nearly all claims are Alives
         if by_others and isinstance(claim, Suspect | Obituary) and claim.by == self.name:
             return None  # I know what I said; this is what an earlier life of mine said, or somebody in my name
-        if by_others and isinstance(claim, Left) and claim.by != claim.name and self._is_ahead(claim):
-            # Taken at its word it would settle whatever is said of the member, for good: its death would never be seen.
-            self._counts["forgotten_ahead"] += 1
+        if by_others and (ahead := self._is_ahead(claim)):
+            self._counts[ahead] += 1
             return None
         record, news = self._roster.get(claim.name), self._roster.is_news(claim)
         epoch_before = -1 if record is None else record.epoch
@@ -173,10 +174,16 @@ class Membership:
         self._follow(record, claim, at)
         return record
 
-    def _is_ahead(self, claim: Claim) -> bool:
-        """Whether it is said of a life that its subject has not begun, as far as is known here."""
+    def _is_ahead(self, claim: Claim) -> str | None:
+        """What counts others' claims of a life, or a word, that their subject has not begun as far as is known here.
+        Taken at its word a goodbye would settle whatever is said of the member, and an accusation put aside all others:
+        its death would never be seen. What is true of them is told again once that word has come."""
         record = self._roster.get(claim.name)
-        return record is None or claim.epoch > record.epoch
+        if isinstance(claim, Left):
+            is_ahead = claim.by != claim.name and (record is None or claim.epoch > record.epoch)
+            return "forgotten_ahead" if is_ahead else None
+        is_ahead = isinstance(claim, Suspect | Obituary) and record is not None and record.known.is_ahead(claim)
+        return "accused_ahead" if is_ahead else None
 
     def _is_met(self, claim: Claim) -> bool:
         """Whether an Alive is of somebody whom I take in: of my zone, where that is all of my mesh, and at an address
@@ -209,6 +216,8 @@ class Membership:
                     record.note(Kind.REFUTED, at, record.name, f"refutes, with incarnation {claim.incarnation}")
                 else:
                     record.note(Kind.ALIVE, at, record.name, f"is there, at {record.address}")
+                if not record.known.is_buried:
+                    record.obituary_at = None  # the moment of one that was refuted is no veto against the next
             case Suspect():
                 record.note(Kind.SUSPECTED, at, claim.by, f"{claim.by} could not reach it")
             case Obituary():
@@ -266,10 +275,10 @@ class Membership:
 
     # What is said of me
 
-    def _hear_of_myself(self, claim: Claim, source: Address, sender: NodeName) -> None:
+    def _hear_of_myself(self, claim: Claim, source: Address, sender: NodeName, at: float) -> None:
         if claim.epoch > self.epoch:
             if isinstance(claim, Left) and claim.by == self.name:
-                self._outlive(claim)
+                self._outlive(claim, at)
             if claim.epoch != self._usurped_by and isinstance(claim, Alive) and self._is_genuine(claim):
                 self._usurped_by = claim.epoch
                 self.usurper = Address(claim.info.gossip_host, claim.info.gossip_port)
@@ -279,7 +288,7 @@ class Membership:
         match claim:
             case Left():
                 if claim.epoch == self.epoch:
-                    self._outlive(claim)
+                    self._outlive(claim, at)
             case Suspect() | Obituary() | Alive():
                 self._refute(claim, source, sender)
 
@@ -300,10 +309,14 @@ class Membership:
         self._counts["refuted"] += 1
         self._outbox.datagram_to(source, sender, self.me)
 
-    def _outlive(self, claim: Left) -> None:
+    def _outlive(self, claim: Left, at: float) -> None:
         """Somebody had me forgotten while I run, or another process with my key, of a copied state dir, went away: what
-        left is final, so I go on as a later life."""
-        if not self.leaving and self._is_genuine(claim):
+        left is final, so I go on as a later life. Nobody believes others who hears me, and a later life costs everybody
+        something: once in T they may have one."""
+        if claim.by != self.name and at - self._forgotten_at < self._timing.heartbeat:
+            self._counts["forgotten_again"] += 1
+        elif not self.leaving and self._is_genuine(claim):
+            self._forgotten_at = at
             self._say(epoch=claim.epoch + 1, incarnation=0)
             self._emit(Renewed(self.me.epoch))
 
@@ -392,7 +405,8 @@ class Membership:
         heard, _, _ = self._beats.merge(sync.beats, sender, at, transport)
         if answers:
             self._outbox.stream_to(source, sender, *self.everything(at, reply=False, but=sync.claims))
-        self._spread.on_digest(sync.digest, source, sender, now, at_once=True)  # after it: a newcomer knows nobody yet
+        # After it: a newcomer knows nobody yet.
+        self._spread.on_digest(sync.digest, source, sender, at, now, at_once=True)
         return [record for record in told if record is not None] + heard
 
 

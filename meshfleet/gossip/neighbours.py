@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.presence import Presence
-from meshfleet.gossip.limits import CONNECTS, Counts
 from meshfleet.gossip.messages import Connect, StreamEnd
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.names import NodeName
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.judging import Judging
+    from meshfleet.gossip.limits import Counts
     from meshfleet.gossip.listening import Listening
     from meshfleet.gossip.outbox import Outbox
     from meshfleet.gossip.prober import Prober
@@ -65,7 +65,6 @@ class Neighbours:
         self._counts = counts
         self._chosen: dict[NodeName, int] = {}
         """Whom I hold a stream to, and in which life of theirs."""
-        self._knocking = 0
 
     def review(self) -> None:
         """Fill the places of neighbours that are gone; let go of those beyond the number."""
@@ -155,16 +154,11 @@ class Neighbours:
         nobody answers, or somebody else does."""
         if record.info.relays:
             return
-        if self._knocking >= CONNECTS:
-            self._counts["refused_connect"] += 1
-            return
-        self._knocking += 1
         self._outbox.connect(record)
 
     def answered(self, record: Record, outcome: Connect, now: float) -> None:
         """How a kernel answered a connection attempt."""
         at = self._listening.at(now)
-        self._knocking = max(0, self._knocking - 1)
         if record.info.relays:
             self._prober.on_connect(record, outcome)  # a dial back: its answer is for who asked, and no evidence
             return
@@ -182,6 +176,7 @@ class Neighbours:
                 self._confirm_refusal(record, now)
             case Connect.NO_ROUTE:
                 record.note(Kind.NO_ROUTE, at, self._me, "no route to it, says the network on the way", self._host)
+                record.unanswered_since = at if record.unanswered_since is None else record.unanswered_since
             case Connect.SILENT:
                 record.unanswered_since = at if record.unanswered_since is None else record.unanswered_since
             case Connect.OWN_ERROR:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.budget import Budget
-from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, OUTBOX, STATE_OUTBOX, Counts
+from meshfleet.gossip.limits import CONNECTS, DATAGRAM_BYTES, FRAME_BYTES, OUTBOX, STATE_OUTBOX, Counts
 from meshfleet.gossip.messages import Delta, Message, RollAnswer, SnapshotMessage, Via
 from meshfleet.gossip.orders import DropStream, KeepStream, Outgoing, SendPacket, TryConnect
 
@@ -63,6 +63,8 @@ class Outbox:
         """Messages and orders that were not handed out yet."""
         self._states = 0
         """How many of them are state traffic."""
+        self.connecting = 0
+        """Attempts to connect that nobody has answered yet."""
         self.datagrams = 0
         """How many have been handed out."""
 
@@ -93,7 +95,12 @@ class Outbox:
             self._put((address.host, address.port, to, Via.STREAM), message, self._measure(message))
 
     def connect(self, record: Record) -> None:
-        """Find out whether its kernel accepts a connection."""
+        """Find out whether its kernel accepts a connection, unless very many are being asked: each is a socket, and any
+        packet may want one (PingReq)."""
+        if self.connecting >= CONNECTS:
+            self._counts["refused_connect"] += 1
+            return
+        self.connecting += 1
         self._order(TryConnect(record.address.host, record.address.port, record.name, record.epoch))
 
     def keep_stream(self, record: Record) -> None:
@@ -185,7 +192,7 @@ class Outbox:
         self._counts["dropped_outgoing"] += 1
         self.waiting -= 1
         if self._orders:
-            self._orders.popleft()
+            self.connecting -= isinstance(self._orders.popleft(), TryConnect)
             return
         if not self._messages:
             self._late_bytes -= self._late.popleft()[2]

@@ -235,6 +235,8 @@ class Prober:
 
     def _nack(self, seq: int) -> None:
         relay = self._relays.pop(seq)
+        for timer in relay.timers:
+            timer.cancel()
         nack = Nack(relay.asker_seq, relay.record.name, relay.epoch, relay.trouble)
         self._outbox.datagram_to(relay.asker, relay.asker_name, nack)
 
@@ -246,7 +248,6 @@ class Prober:
             relay.trouble = _TROUBLE.get(outcome, relay.trouble)
             relay.accepted = outcome is Connect.ACCEPTED
             if relay.dials_back and not relay.accepted:
-                relay.timers[0].cancel()
                 self._nack(seq)
             elif relay.dials_back and relay.answered:
                 self._tell_answered(seq)

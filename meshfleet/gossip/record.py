@@ -169,6 +169,12 @@ class Record:
         return self.presence in (Presence.LEFT, Presence.DOWN)
 
     @property
+    def gone_since(self) -> float:
+        """Since when it has been gone. Whoever was told of one that was gone already goes by its last heartbeat: else
+        each newcomer would tell of it for half a tombstone's time more, and the next one again."""
+        return self.judged_since if self.beat_at > self.met_at else min(self.judged_since, self.beat_at)
+
+    @property
     def answering_at(self) -> float | None:
         """When its kernel last answered for it, be the process stopped or starved: accepted, or acknowledged a
         stream's keepalive."""

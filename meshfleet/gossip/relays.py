@@ -80,7 +80,8 @@ class Relays:
         self._failed: dict[NodeName, float] = {}
         """To whom of those that were chosen no stream could be opened, and when."""
         self._listed: tuple[str, ...] = ()
-        self._seq = 0
+        self._seq = rng.getrandbits(31)
+        """Not to be guessed: whoever holds the ring could answer in others' names that they got through to me."""
         self._asked: dict[str, bool | None] = {}
         """Who was asked to dial me, and whether it got through; None: no answer yet."""
         self._asked_at = -1e18

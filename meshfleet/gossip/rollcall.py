@@ -5,7 +5,7 @@ raises one each `beat_interval`, so whose newest is older than that has raised a
 sides must mean the same by each bit: the tags of all members that are not gone, oneself among them, in order. A hash
 of that order goes along. Where it differs, as while somebody joins, nothing is read into the bits; heartbeats are
 passed on as rumors then, for some seconds (`Heartbeats.at_odds`). And where it still differs when nothing has changed
-here for a while, one of the two missed a rumor: they compare all that they know (`is_behind`), for the next push-pull
+here for a while, one of the two missed a rumor: they compare all that they know (`takes_up`), for the next push-pull
 is half a minute away.
 
 Only the first steps of a heartbeat's way are pushed, in datagrams that go anyway: its origin's head has it in each.
@@ -118,10 +118,15 @@ class RollCalls:
             said.append(RollCall(self._hash, self._heard(lacked), returned=True))
         return said
 
-    def is_behind(self, call: RollCall, at: float) -> bool:
-        """Whether to compare all that I know with the caller: our orders differ, and mine has stood for long."""
+    def differs(self, call: RollCall, at: float) -> bool:
+        """Whether the caller means other members than I do."""
         self._review(at)
-        if call.order == self._hash or at < self._compare_at:
+        return call.order != self._hash
+
+    def takes_up(self, call: RollCall, at: float) -> bool:
+        """Whether to compare all that I know with the caller, now: our orders differ, and mine has stood for long. The
+        next time is later then, whoever calls."""
+        if not self.differs(call, at) or at < self._compare_at:
             return False
         self._pause = min(2 * self._pause, self._timing.push_pull_interval)
         self._compare_at = at + self._pause

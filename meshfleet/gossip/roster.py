@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 class Roster:
     """All records, and the shuffled ring in which members are probed (SWIM section 4.3: round robin, reshuffled)."""
 
-    def __init__(self, me: NodeName, rng: Random, counts: Counts) -> None:
+    def __init__(self, me: NodeName, rng: Random, counts: Counts, *, host: str = "") -> None:
+        """`host`: on which this member is; one of its own unless given."""
         self._me = me
+        self._host = host or me
         self._rng = rng
         self._counts = counts
         self._records: dict[str, Record] = {}
@@ -79,11 +81,14 @@ class Roster:
     def _hear_of(self, name: NodeName, claim: Claim, now: float) -> tuple[Record | None, bool]:
         known = self._heard_of.get(name)
         if known is None:
-            room = UNKNOWN_MEMBERS if not isinstance(claim, Alive) else MEMBERS - len(self._records)
-            if room <= (len(self._heard_of) if not isinstance(claim, Alive) else 0):
-                self._counts["refused_member" if isinstance(claim, Alive) else "refused_unknown"] += 1
+            if not isinstance(claim, Alive) and len(self._heard_of) >= UNKNOWN_MEMBERS:
+                self._counts["refused_unknown"] += 1
                 return None, False
-            known = self._heard_of[name] = Known()
+            known = Known(self._host_of)
+        if isinstance(claim, Alive) and len(self._records) >= MEMBERS:
+            self._counts["refused_member"] += 1
+            return None, False
+        self._heard_of[name] = known
         news = known.add(claim)
         if known.alive is None:
             return None, news
@@ -95,6 +100,13 @@ class Roster:
         # A newcomer goes to a random place of the ring, so that a mass join is not probed in the order of joining.
         self._ring.insert(self._rng.randint(self._place, len(self._ring)), record)
         return record, news
+
+    def _host_of(self, name: str) -> str:
+        """Who is not known stands for itself."""
+        if name == self._me:
+            return self._host
+        record = self._records.get(name)
+        return name if record is None else record.info.host
 
     def _retag(self, record: Record, now: float) -> None:
         self.version += 1
@@ -228,4 +240,4 @@ class Roster:
     def worth_telling(self, gone_since: float) -> list[Record]:
         """Whom push-pull tells of: all but those that were gone by `gone_since` already. Half a tombstone's time ago
         everybody heard of that; who has forgotten them since must not be taught them anew."""
-        return [r for r in self._records.values() if not r.is_gone or r.judged_since > gone_since]
+        return [r for r in self._records.values() if not r.is_gone or r.gone_since > gone_since]

@@ -91,11 +91,13 @@ class Rounds:
     def _beat(self, now: float, *, early: bool = False) -> None:
         """Raise the heartbeat, unless a snapshot took one along in the meantime."""
         member, at = self._member, self._member.listening.at(now)
-        if (early or at >= member.beats.due_at() - SLACK) and not member.membership.leaving:
-            member.beats.raise_mine(at)
-            self._spared = FIRST * self._call_each
-            self._call_first(FIRST, now)
-        member.timers.at(now + max(SLACK, member.beats.due_at() - at), self._beat)
+        try:
+            if (early or at >= member.beats.due_at() - SLACK) and not member.membership.leaving:
+                member.beats.raise_mine(at)
+                self._spared = FIRST * self._call_each
+                self._call_first(FIRST, now)
+        finally:  # whatever fails: without another one everybody would take this member for dead
+            member.timers.at(now + max(SLACK, member.beats.due_at() - at), self._beat)
 
     def _gossip(self, now: float) -> None:
         member, at = self._member, self._member.listening.at(now)
@@ -223,9 +225,11 @@ class Rounds:
         """Where pings come too seldom for that: in haste after a loss, or in ill health."""
         spread = self._member.spread
         pause = spread.pause(now) * (1 if spread.is_lossy(now) else 1.25)  # else the ping's turn is a moment away
-        if now - self._digested_at >= pause - SLACK:
-            self._send_digest(None, now)
-        self._member.timers.at(self._digested_at + pause, self._digest)
+        try:
+            if now - self._digested_at >= pause - SLACK:
+                self._send_digest(None, now)
+        finally:
+            self._member.timers.at(self._digested_at + pause, self._digest)
 
     def _send_digest(self, to: Record | None, now: float) -> None:
         self._digested_at = now
@@ -275,7 +279,7 @@ class Rounds:
         """Forget who left or died a tombstone's time ago, and who was only ever talked about."""
         member, at = self._member, self._member.listening.at(now)
         member.roster.forget_strangers()
-        for record in [r for r in member.roster if r.is_gone and at - r.judged_since > member.timing.tombstone]:
+        for record in [r for r in member.roster if r.is_gone and at - r.gone_since > member.timing.tombstone]:
             member.roster.remove(record)
             member.replica.drop(record.name)
             member.rows.forget(record.name)

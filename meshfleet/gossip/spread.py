@@ -210,7 +210,7 @@ class Spread:
         return Digest(tuple(self._replica.have()))
 
     def on_digest(
-        self, digest: Digest, source: Address, sender: NodeName, now: float, *, at_once: bool = False
+        self, digest: Digest, source: Address, sender: NodeName, at: float, now: float, *, at_once: bool = False
     ) -> None:
         """Ask for what I lack, when it had time to come by itself or `at_once`; send what the sender lacks."""
         i_lack, they_lack = self._replica.compare(digest.entries)
@@ -218,24 +218,24 @@ class Spread:
             self._ask(i_lack, source, sender, Via.STREAM if at_once else Via.DATAGRAM)
         elif i_lack:
             self._waiting += 1
-            self._timers.at(now + PATIENCE, lambda t: self._ask_still(digest, source, sender, t))
+            self._timers.at(now + PATIENCE, lambda t: self._ask_still(digest, source, sender, at + t - now, t))
         self._answer(they_lack, source, sender, Via.STREAM if at_once else Via.DATAGRAM)
         if digest.sum:
-            self._compare_sum(digest.sum, source, sender, now)
+            self._compare_sum(digest.sum, source, sender, at)
 
-    def _compare_sum(self, theirs: bytes, source: Address, sender: NodeName, now: float) -> None:
+    def _compare_sum(self, theirs: bytes, source: Address, sender: NodeName, at: float) -> None:
         """Where they hold something else, send entries in turn; the next sum brings the next ones."""
-        if theirs == self.sum() or now - self._changed_at <= QUIET:
+        if theirs == self.sum() or at - self._changed_at <= QUIET:
             return
-        if now - self._answered_at >= self._timing.digest_interval / 2:
-            self._answered_at = now
+        if at - self._answered_at >= self._timing.digest_interval / 2:
+            self._answered_at = at
             entries = self._replica.have(self._take_turns(LOSSY_TURNS))
             self._outbox.datagram_to(source, sender, Digest(tuple(entries)))
 
-    def _ask_still(self, digest: Digest, source: Address, sender: NodeName, now: float) -> None:
+    def _ask_still(self, digest: Digest, source: Address, sender: NodeName, at: float, now: float) -> None:
         self._waiting -= 1
         if self._ask(self._replica.compare(digest.entries)[0], source, sender, Via.DATAGRAM):
-            if not self._beats.is_at_odds(now):  # while a fleet joins, all of it comes late
+            if not self._beats.is_at_odds(at):  # while a fleet joins, all of it comes late
                 self._asked_before, self._asked_lately = self._asked_lately, now
             self._asked_at = now
 

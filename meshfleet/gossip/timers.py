@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -51,16 +52,21 @@ class Timers:
         return heap[0][0] if heap else inf
 
     def run_due(self, now: float) -> None:
-        """Run all that is due by `now`, if anything is. What they set anew for then waits for the next call."""
+        """Run all that is due by `now`, if anything is. What they set anew for then waits for the next call. If one of
+        them raises, the others are run by that: duties fall together, and most live by setting themselves anew."""
         heap, last = self._heap, self._count
         if not heap or heap[0][0] > now:
             return
-        due: list[Timer] = []
+        due: deque[tuple[float, int, Timer]] = deque()
         while heap and heap[0][0] <= now + SLACK and heap[0][1] <= last:
-            due.append(heapq.heappop(heap)[2])
-        for timer in due:
-            if timer.action is not None:
-                timer.action(now)
+            due.append(heapq.heappop(heap))
+        try:
+            while due:
+                if (action := due.popleft()[2].action) is not None:
+                    action(now)
+        finally:
+            for later in due:
+                heapq.heappush(heap, later)
 
     def __len__(self) -> int:
         return len(self._heap)

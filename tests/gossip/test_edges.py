@@ -345,7 +345,7 @@ def test_a_fleet_that_shrinks_needs_fewer_streams_and_lets_the_rest_go() -> None
 
 def test_knocks_under_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     world = fleet(3)
-    monkeypatch.setattr("meshfleet.gossip.neighbours.CONNECTS", 1)
+    monkeypatch.setattr("meshfleet.gossip.outbox.CONNECTS", 1)
     n0 = member(world)
     list(n0.outgoing(world.now))
     record = n0.roster.get("n1")

@@ -293,7 +293,7 @@ def test_a_later_life_has_chains_of_its_own() -> None:
 def test_who_was_forgotten_while_it_runs_goes_on_with_proofs_of_its_later_life() -> None:
     fleet = Signed()
     member = fleet.world.hosts["n2"].member
-    member.membership._outlive(member.vouching.sign(Left("n2", 1, "n2")))
+    member.membership._outlive(member.vouching.sign(Left("n2", 1, "n2")), fleet.world.now)
     fleet.world.run(10.0)
     assert member.epoch == 2
     assert member.membership.me.beat == 0

@@ -156,12 +156,12 @@ def test_a_difference_that_stays_is_looked_into_ever_less_often_and_at_once_afte
     b.roll.call(100.0)
     call = a.roll.call(100.0)
     assert call is not None
-    times = [at / 10 for at in range(1_000, 3_000) if b.roll.is_behind(call, at / 10)]
+    times = [at / 10 for at in range(1_000, 3_000) if b.roll.takes_up(call, at / 10)]
     assert times[0] == 100.0 + SETTLED
     pauses = [round(later - time, 1) for time, later in pairwise(times)]
     assert pauses == [min(2 ** (i + 1) * SETTLED, LAN.push_pull_interval) for i in range(len(pauses))]
     b.roster.add(Alive("another", 1, 0, INFO), 300.0)
-    again = [at / 10 for at in range(3_000, 3_100) if b.roll.is_behind(call, at / 10)]
+    again = [at / 10 for at in range(3_000, 3_100) if b.roll.takes_up(call, at / 10)]
     assert again == [300.0 + SETTLED, 300.0 + 3 * SETTLED]
 
 
@@ -170,7 +170,7 @@ def test_where_two_mean_the_same_members_there_is_nothing_to_look_into() -> None
     b.roll.call(0.0)
     call = a.roll.call(100.0)
     assert call is not None
-    assert not b.roll.is_behind(call, 100.0)
+    assert not b.roll.takes_up(call, 100.0)
 
 
 @pytest.mark.parametrize("seed", range(3))

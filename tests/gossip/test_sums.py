@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.timing import PRESETS
-from meshfleet.gossip.messages import Digest, Have, Left, Sum, Suspect
+from meshfleet.gossip.messages import Digest, Have, Left, Obituary, Sum, Suspect
 from meshfleet.gossip.orders import SendPacket
 from meshfleet.gossip.spread import QUIET, RESTING
 from meshfleet.gossip.sums import NONE, held_sum, said_sum
@@ -83,12 +83,15 @@ def test_what_one_member_lost_its_next_digest_finds() -> None:
 
 def test_who_missed_a_claim_has_it_from_the_next_push_pull() -> None:
     world = settled(6)
-    suspect = Suspect("n5", 1, 0, "n4")
+    world.power_off("n5")  # who would refute it
+    world.run(60)
+    obituary = Obituary("n5", 1, world.record("n0", "n5").known.number[1], "n4", "seen")
     for name in ("n0", "n1"):
-        world.record(name, "n5").known.add(suspect)
+        world.record(name, "n5").known.add(obituary)
     world.messages.clear()
-    world.run(2 * LAN.push_pull_interval)
+    world.run(4 * LAN.push_pull_interval)
     assert world.messages["Sync"]
+    assert all(obituary in world.record(name, "n5").known.obituaries for name in ("n0", "n1", "n2", "n3"))
 
 
 def test_while_news_is_on_its_way_no_sum_is_told_and_for_some_seconds_digests_have_turns() -> None:

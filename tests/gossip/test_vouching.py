@@ -61,8 +61,8 @@ def test_in_an_honest_fleet_each_statement_is_looked_at_once_by_each_and_none_is
         (Alive("n2", 2, 0, NodeInfo("h", "10.9.9.9", 1), 0, b"", b"", b"n3"), "forged_claim"),
         (Left("n2", 1, "n2", "left", b"n3"), "forged_claim"),
         (Left("n2", 1, "n4", "forgotten", b"n3"), "forged_claim"),
-        (Suspect("n2", 1, 1, "n4", b"n3"), "forged_claim"),
-        (Obituary("n2", 1, 1, "n4", "seen", b"n3"), "forged_claim"),
+        (Suspect("n2", 1, 0, "n4", b"n3"), "forged_claim"),
+        (Obituary("n2", 1, 0, "n4", "seen", b"n3"), "forged_claim"),
         (Row("n2", 1, 99, ("n1",), None, b"n3"), "forged_row"),
         (SnapshotMessage(shot(1, by="n3")), "forged_snapshot"),
         (SnapshotMessage(shot(1, floor=2**40, by="n3")), "forged_snapshot"),
@@ -120,7 +120,7 @@ def test_old_news_costs_no_look() -> None:
 
 def test_who_was_never_introduced_is_no_forger() -> None:
     fleet = Signed()
-    fleet.tell("n0", "n3", Suspect("n2", 1, 1, "n9", b"n9"))
+    fleet.tell("n0", "n3", Suspect("n2", 1, 0, "n9", b"n9"))
     record = fleet.world.hosts["n0"].member.roster.get("n2")
     assert record is not None
     assert not record.known.is_accused
@@ -195,7 +195,7 @@ def test_nobody_can_claim_to_hold_more_of_a_node_than_it_ever_signed() -> None:
 def test_push_pull_says_who_is_there_before_what_is_said_of_them() -> None:
     fleet = Signed()
     for accuser in ("n3", "n4"):
-        fleet.tell("n0", accuser, Suspect("n1", 1, 9, accuser, accuser.encode()))
+        fleet.tell("n0", accuser, Suspect("n1", 1, 0, accuser, accuser.encode()))
     member = fleet.world.hosts["n0"].member
     told = [claim for frame in member.membership.everything(0.0, reply=False) for claim in frame.claims]
     assert [type(claim) for claim in told] == [Alive] * 5 + [Suspect] * 2

@@ -55,7 +55,9 @@ class Self(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     now: float
     """Listening seconds."""
     heard_anyone_at: float
-    """When any member's packet last arrived."""
+    """When any member's packet last arrived, or its kernel last answered mine."""
+    remembers: tuple[str, ...] = ()
+    """Members of an earlier life of its fleet, where it has met nobody in this one."""
     resuming: bool = False
     sends_refused: bool = False
     """Its own network stack refuses to send, or its link is down."""
@@ -90,6 +92,10 @@ def assess(me: Self, peers: Sequence[Peer], timing: Timing) -> Assessment:
         return Assessment(Standing.RESUMING, (reason,), names)
     if me.sends_refused:
         return Assessment(Standing.ISOLATED, ("its own network refuses to send",), names)
+    if me.remembers and me.now - me.heard_anyone_at > timing.unreachable_after:
+        few = ", ".join(me.remembers[:5]) + (" ..." if len(me.remembers) > 5 else "")
+        reason = f"of {len(me.remembers)} remembered members none answers: {few}"
+        return Assessment(Standing.ISOLATED, (reason,), names)
     if silent and not fresh and me.now - me.heard_anyone_at > timing.unreachable_after:
         reason = f"nothing heard from anyone for {me.now - me.heard_anyone_at:.0f} s"
         return Assessment(Standing.ISOLATED, (reason,), names)

@@ -65,6 +65,8 @@ class Judging:
         self.assessment = Assessment(Standing.CONNECTED)
         self.stands_since = 0.0
         self.heard_anyone_at = 0.0
+        self.remembered: tuple[str, ...] = ()
+        """Members that were known in an earlier life: where none of them answers this one is cut off."""
         self.refused_since: float | None = None
         """Since when my own network stack has refused to send, with nothing heard since."""
         self.loop_lag = 0.0
@@ -296,6 +298,7 @@ class Judging:
         me = Self(
             now=at,
             heard_anyone_at=self.heard_anyone_at,
+            remembers=() if len(self._roster) else self.remembered,
             resuming=self._listening.is_resuming(now),
             sends_refused=self.refused_since is not None and at - self.refused_since > self._timing.probe_interval,
             local_health=self._awareness.score,
@@ -310,6 +313,7 @@ class Judging:
             and self.refused_since is None
             and self.loop_lag == 0.0
             and not self._listening.is_resuming(now)
+            and (not self.remembered or len(self._roster) > 0)
         )
 
     def _is_settled(self, record: Record, at: float) -> bool:

@@ -237,6 +237,10 @@ class Member:
         """Addresses that are tried again whenever this member sees nobody, or too few."""
         self.rounds.seeds = seeds
 
+    def remember(self, names: tuple[str, ...]) -> None:
+        """Whom an earlier life of this member knew: if nobody answers, it is this one that is cut off."""
+        self.judging.remembered = names
+
     def keep_to(self, zone: str) -> None:
         """Take in nobody of another zone: the fleet is on two levels, and this is the lower one."""
         self.membership.zone = zone

@@ -146,8 +146,9 @@ class Neighbours:
     def acknowledged(self, record: Record, age: float, now: float) -> None:
         """Its kernel acknowledged something on a stream `age` seconds ago. Unlike accepts these don't run out: the
         backlog of a stopped process fills, its keepalives are answered for as long as it is stopped."""
-        record.acknowledged_at = record.answered_at = self._listening.at(now) - age
+        at = record.acknowledged_at = record.answered_at = self._listening.at(now) - age
         record.unanswered_since = None
+        self._judging.heard_anyone_at = max(self._judging.heard_anyone_at, at)
 
     def knock(self, record: Record) -> None:
         """Ask the kernel at that address whether anybody listens. Not of a hidden member: at the address that it names
@@ -166,7 +167,7 @@ class Neighbours:
             record.unanswered_since = None
         match outcome:
             case Connect.ACCEPTED:
-                record.accepted_at = record.answered_at = at
+                record.accepted_at = record.answered_at = self._judging.heard_anyone_at = at
                 record.note(Kind.ACCEPTED, at, self._me, "its kernel accepts connections", self._host)
                 self._knock_again(record, at, now)
             case Connect.REFUSED:

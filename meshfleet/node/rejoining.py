@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from meshfleet.errors import JoinError
+from meshfleet.fleet.presence import Presence
 from meshfleet.logs import get_logger
 from meshfleet.node.store import Peer, StateDir
 
@@ -32,8 +33,9 @@ async def remember_peers(node: Node, store: StateDir) -> None:
     """Save known peers, so that a restart finds the fleet without being told where."""
     while True:
         version = node.version()
-        peers = [Peer(record.name, record.address) for record in node.member.roster if not record.is_gone]
-        if peers:
+        roster = sorted(node.member.roster, key=lambda record: record.is_gone)
+        peers = [Peer(record.name, record.address) for record in roster if record.presence is not Presence.LEFT]
+        if roster:  # of those who said goodbye none is looked for
             await trio.to_thread.run_sync(store.save_peers, peers)
             await trio.sleep(REMEMBER_EVERY)
         await node.changed(version)
@@ -41,7 +43,9 @@ async def remember_peers(node: Node, store: StateDir) -> None:
 
 async def join_seeds(node: Node, network: Network, store: StateDir | None) -> None:
     """Join by every seed and every remembered peer until one answers; the member itself tries again later."""
-    known = [peer.address for peer in store.peers()] if store is not None else []
+    peers = list(store.peers()) if store is not None else []
+    node.member.remember(tuple(peer.name for peer in peers if peer.name != node.name))
+    known = [peer.address for peer in peers]
     addresses: list[Address] = []
     for seed in (*node.config.seeds, *known):
         try:

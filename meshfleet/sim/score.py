@@ -275,7 +275,13 @@ class Score:
         others = (n for n in range(len(self._world.hosts)) if n not in (observer.number, subject.number))
         side = [n for n in others if self._could_tell(self._pairs.get((observer.number, n)), now_us)]
         last = max([pair, *(self._pairs[n, subject.number] for n in side)], key=lambda p: p.apart_since_us)
-        return (now_us - last.apart_since_us) / MICROSECONDS, last.group
+        return (now_us - self._last_word_us(last.apart_since_us, subject)) / MICROSECONDS, last.group
+
+    def _last_word_us(self, ended_us: int, subject: Host) -> int:
+        """When something of the subject can have come last by a path that ended then: where it ended during a stop of
+        its process, before that (plan 20010)."""
+        was_stopped = subject.stopped_us <= ended_us < subject.went_on_us + self._passing_us
+        return min(ended_us, subject.stopped_us) if was_stopped else ended_us
 
     def _is_hidden(self, observer: Host, subject: Host) -> bool:
         """Whether no connection gets in to it, or the last that this observer was told is so. Nobody knocks at the

@@ -179,3 +179,38 @@ def test_of_one_behind_others_nothing_is_compared_but_over_its_own_stream(reache
     n0.handle_timer(later)
     sent = [out for out in n0.outgoing(later) if isinstance(out, SendPacket) and out.to == "n2"]
     assert any(isinstance(message, Sum) for out in sent for message in out.messages) is reached
+
+
+def standing(world: World) -> Standing:
+    return member(world, "n0").standing.standing
+
+
+def test_in_a_fleet_of_two_a_peer_that_hangs_isolates_nobody() -> None:
+    world = fleet(2)
+    world.pause("n1")
+    world.run(40.0)
+    assert standing(world) is Standing.CONNECTED
+    verdict = world.record("n0", "n1").verdict
+    assert verdict.presence is Presence.UNREACHABLE
+    assert "its process is there and does not answer" in verdict.reasons[0]
+    world.power_off("n1")
+    world.run(2 * PRESUMED)
+    assert standing(world) is Standing.ISOLATED
+
+
+def test_who_remembers_others_and_meets_nobody_is_cut_off_until_somebody_is_met() -> None:
+    world = World(1, seed=5)
+    n0 = member(world, "n0")
+    world.run(30.0)
+    assert standing(world) is Standing.CONNECTED, "a fleet of one"
+    n0.remember(("n1", "n2"))
+    world.run(1.0)
+    assert standing(world) is Standing.ISOLATED
+    assert n0.standing.reasons == ("of 2 remembered members none answers: n1, n2",)
+    world.start("n1", join="n0")
+    world.run(5.0)
+    assert standing(world) is Standing.CONNECTED
+    world.do("n1", lambda m: m.leave(world.now))
+    world.hosts["n1"].running = False
+    world.run(30.0)
+    assert standing(world) is Standing.CONNECTED, "who was met said goodbye"

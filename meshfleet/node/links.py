@@ -77,6 +77,10 @@ class Owner(Protocol):
         """One more of something, by name."""
         ...
 
+    def fault(self, error: Exception) -> None:
+        """Something of ours failed over one stream, which ends; the others go on."""
+        ...
+
 
 class Links:
     """Finds or makes the stream that a message is to go by."""
@@ -206,6 +210,9 @@ class Links:
                     if outcome is Connect.REFUSED
                     else (error.strerror or str(error)).lower()
                 )
+            except Exception as error:
+                link.failure = "this node failed"
+                self._owner.fault(error)
             else:
                 link.failure = None
                 return stream
@@ -226,6 +233,8 @@ class Links:
             end = await link.run(
                 stream, self._trust, owner.encode, receive, owner.may_send, owner.entered, owner.counts
             )
+        except Exception as error:
+            self._owner.fault(error)
         finally:
             self._gone(link)
         if link.peer is not None and link.ready.is_set() and not self._by_name.get(link.peer):

@@ -201,11 +201,8 @@ class RealNetwork(Network):
 
     async def resolve(self, address: Address) -> Address:
         """The first IP address of a name; addresses stay as they are."""
-        try:
-            found = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
-        except UnicodeError:  # it is not even asked for: a label too long, or none between two dots
-            raise socket.gaierror(socket.EAI_NONAME, "no host can have that name") from None
-        return Address(str(found[0][4][0]), address.port)
+        _, (host, _) = await _looked_up(address, socket.SOCK_DGRAM)
+        return Address(host, address.port)
 
     async def datagrams(self, address: Address) -> UdpSocket:
         """Bind UDP."""
@@ -311,10 +308,18 @@ async def _where(address: Address, kind: int) -> tuple[int, tuple[str, int]]:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, address.host)
-        except OSError:
+        except (OSError, ValueError):  # the latter where a zero byte is in it
             continue
         return family, (address.host, address.port)
-    found = await trio.socket.getaddrinfo(address.host, address.port, type=kind)
+    return await _looked_up(address, kind)
+
+
+async def _looked_up(address: Address, kind: int) -> tuple[int, tuple[str, int]]:
+    """The first family and socket address that the resolver tells; OSError where that is none, whatever the host."""
+    try:
+        found = await trio.socket.getaddrinfo(address.host, address.port, type=kind)
+    except ValueError:  # it is not even asked for: a label too long, none between two dots, or a zero byte
+        raise socket.gaierror(socket.EAI_NONAME, "no host can have that name") from None
     family, _, _, _, where = found[0]
     return family, (str(where[0]), address.port)
 

@@ -63,7 +63,15 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 def _keep_alive(sock: trio.socket.SocketType) -> None:
     """Have the kernel ask every few seconds whether the peer's still answers: 5 s idle, then each second, five
-    times. GIVEN_UP_S is as much."""
+    times. GIVEN_UP_S is as much. Of a stream that the peer reset already, reading says so."""
+    try:
+        _ask_for_keepalive(sock)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # XNU's word for a socket that is shut both ways, as after an RST
+            raise
+
+
+def _ask_for_keepalive(sock: trio.socket.SocketType) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the latter is macOS's name for it
     if idle is not None:
@@ -173,7 +181,8 @@ class TcpStream(Stream):
     async def aclose(self) -> None:
         """FIN after a goodbye, else RST: SO_LINGER with zero seconds, then close."""
         if not self.farewell and self._stream.socket.fileno() != -1:
-            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with suppress(OSError):  # the peer reset it: XNU refuses every option then, and no RST is needed
+                self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await self._stream.aclose()
 
 
@@ -237,14 +246,14 @@ class RealNetwork(Network):
 
         async def take(stream: trio.SocketStream) -> None:
             nonlocal open_now
-            wrapped = TcpStream(stream, self.counts)
-            if open_now >= CONNECTIONS:
-                self.counts["refused_stream"] += 1
-                await wrapped.aclose()
-                return
             open_now += 1
             try:
-                await accept(wrapped, _address(stream.socket.getpeername()))
+                wrapped = TcpStream(stream, self.counts)
+                if open_now > CONNECTIONS:
+                    self.counts["refused_stream"] += 1
+                    await wrapped.aclose()
+                else:
+                    await accept(wrapped, _address(stream.socket.getpeername()))
             except OSError:
                 pass  # gone between accept and getpeername
             finally:
@@ -259,10 +268,10 @@ class RealNetwork(Network):
         sock = trio.socket.socket(family, socket.SOCK_STREAM)
         try:
             await sock.connect(where)
+            return TcpStream(trio.SocketStream(sock), self.counts)
         except BaseException:
             sock.close()
             raise
-        return TcpStream(trio.SocketStream(sock), self.counts)
 
 
 async def bind_both(network: Network, address: Address, attempts: int = 20) -> tuple[Datagrams, Address]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from meshfleet.errors import ConfigError, JoinError, StateDirError, WireError
+from meshfleet.gossip.limits import REVOKED
 from meshfleet.gossip.record import HOPEFUL
 from meshfleet.logs import get_logger
 from meshfleet.node.entering import NotLetIn, fetch_ring, renew
@@ -127,6 +128,11 @@ class Tending:
                 raise ConfigError(f"{name} was revoked already.")
             if not known and self._member.roster.get(name) is None:
                 raise ConfigError(f"no node of this fleet is called {name!r}. `meshfleet keys list` shows the names.")
+            if len(self.trust.revoked) >= REVOKED:
+                raise ConfigError(
+                    f"{name} was not thrown out: {REVOKED} nodes of this fleet were already; no more are kept. Stop "
+                    "it on its own machine; or begin a new fleet, with a fresh --state-dir, and invite those who stay."
+                )
             revoked = revoke(authority, name, self._now_ms())
             saved = await self._written(lambda vault: vault.save_revoked((*self.trust.revoked, revoked)))
             self._tell(partial(_revoke, revoked))

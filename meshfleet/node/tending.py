@@ -8,6 +8,7 @@ same numbers tell the authority when all have taken a step of a rotation, so tha
 
 from __future__ import annotations
 
+import random
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ MISSED_EVERY = 10.0
 """Seconds between two rounds of asking members because of an unknown key alone: anybody can send one."""
 
 ASKED = 4
-"""Members that are asked in one round."""
+"""Members that are asked in one round: those that are heard first, drawn anew each time."""
 
 log = get_logger("meshfleet.node")
 
@@ -224,8 +225,8 @@ class Tending:
 
     def _to_ask(self) -> list[Address]:
         """Those that say they issue; where nobody does, whoever is known, since one of them may."""
-        issuers = [record.address for record in self._member.roster if record.info.issues]
-        issuers += () if self.zoning is None else self.zoning.issuers()
+        elsewhere = () if self.zoning is None else self.zoning.issuers()
+        issuers = _by_hope([record for record in self._member.roster if record.info.issues], elsewhere)
         return (issuers or [*self._others(), *self.seeds])[:ASKED]
 
     def _all(self) -> list[Record]:
@@ -245,7 +246,7 @@ class Tending:
         while True:
             await trio.sleep(self._pause)
             held = self.trust.ring.version
-            ahead = [r.address for r in self._all() if r.info.ring > held and not r.is_gone]
+            ahead = _by_hope([r for r in self._all() if r.info.ring > held and not r.is_gone])
             if not ahead and trio.current_time() - looked_at >= MISSED_EVERY and missed_key():
                 ahead, looked_at = self._others(), trio.current_time()
             for address in ahead[:ASKED]:
@@ -347,6 +348,16 @@ class Tending:
 
     def _now_ms(self) -> int:
         return int(self.trust.wall() * 1000)
+
+
+def _by_hope(records: list[Record], elsewhere: tuple[Address, ...] = ()) -> list[Address]:
+    """Where they listen: those first that are heard, and those of other zones, each time in another order. So no few
+    that are cut off, or lie, stand before those that would answer."""
+    heard = [*(record.address for record in records if record.presence in HOPEFUL), *elsewhere]
+    silent = [record.address for record in records if record.presence not in HOPEFUL]
+    random.shuffle(heard)
+    random.shuffle(silent)
+    return heard + silent
 
 
 def _revoke(revoked: Revoked, member: Member, now: float) -> None:

@@ -56,10 +56,10 @@ async def test_a_ring_is_asked_of_those_that_are_heard_and_each_round_of_others(
 async def test_a_certificate_is_asked_of_those_that_are_heard_and_each_time_of_others() -> None:
     async with open_node(owner("n1")) as n1:
         tending = n1.tending
-        tending._member = SimpleNamespace(roster=ROSTER, name="n1")  # type: ignore[assignment]
+        tending._member = SimpleNamespace(roster=ROSTER, name="n1")  # type: ignore[assignment]  # all that is asked of it
         rounds = [tending._to_ask() for _ in range(200)]
-        few: list[Record] = [*ROSTER[: len(SILENT)], ROSTER[-1]]  # type: ignore[list-item]
-        tending._member = SimpleNamespace(roster=few, name="n1")  # type: ignore[assignment]
+        few: list[Record] = [*ROSTER[: len(SILENT)], ROSTER[-1]]  # type: ignore[list-item]  # the same
+        tending._member = SimpleNamespace(roster=few, name="n1")  # type: ignore[assignment]  # all that is asked of it
         mixed = tending._to_ask()
     assert all(len(asked) == ASKED for asked in rounds)
     assert {address for asked in rounds for address in asked} == set(HEARD)

@@ -28,6 +28,9 @@ AGENT_ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._:@/-]*$"
 _AGENT_ID = re.compile(AGENT_ID_PATTERN)
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 """Of a host name (RFC 1123, section 2.1), and '_', which people use all the same."""
+_INTERFACE = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_INTERFACE_LIMIT = 15
+"""Characters of a network interface's name: IFNAMSIZ (net/if.h) is 16 on Linux and macOS, with the zero at its end."""
 _URL = re.compile(rf"https?://({_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{{1,5}}))?/?")
 
 
@@ -95,8 +98,10 @@ def is_listener(host: str) -> bool:
         found = ip_address(host)
     except ValueError:
         return False
-    there = host.isascii() and host.isprintable()  # what stands behind % may be anything
-    return there and not (found.is_multicast or found.is_unspecified or host == "255.255.255.255")
+    _, behind, interface = host.partition("%")
+    if behind and not (len(interface) <= _INTERFACE_LIMIT and _INTERFACE.fullmatch(interface)):
+        return False
+    return not (found.is_multicast or found.is_unspecified or host == "255.255.255.255")
 
 
 def is_node_url(text: str) -> bool:

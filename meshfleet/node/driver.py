@@ -139,7 +139,7 @@ class Driver:
         try:
             what(self.member, now)
         except Exception as error:
-            self._fault(error)
+            self.fault(error)
         self._flush(now)
 
     # What arrives
@@ -332,7 +332,7 @@ class Driver:
         try:
             return self._sealer.seal(self.encode(messages), most=most)
         except TooBig as error:
-            self._fault(error)  # the core packs by size: a bug of ours, and no reason to stop
+            self.fault(error)  # the core packs by size: a bug of ours, and no reason to stop
             return None
 
     def encode(self, messages: tuple[Message, ...]) -> bytes:
@@ -344,7 +344,11 @@ class Driver:
         return self.member.envelope(messages, self._machine.now(), self._wall_ms())
 
     async def _knock(self, out: TryConnect) -> None:
-        outcome = await knock(self._network, Address(out.host, out.port), lambda: self.may_send(out.to))
+        outcome = Connect.SILENT
+        try:
+            outcome = await knock(self._network, Address(out.host, out.port), lambda: self.may_send(out.to))
+        except Exception as error:
+            self.fault(error)  # a bug of ours, and one peer's matter: the others' go on
         self._answered(out.to, out.epoch, outcome)
 
     def count(self, what: str) -> None:
@@ -364,7 +368,8 @@ class Driver:
         while name in self._blocked:
             await self._unblocked.wait()
 
-    def _fault(self, error: Exception) -> None:
+    def fault(self, error: Exception) -> None:
+        """Something of ours failed over one input, or over one peer."""
         self.counts["fault"] += 1
         log.error("an input could not be handled; the node goes on", faults=self.counts["fault"], exc_info=error)
         if self.counts["fault"] >= FAULTS:

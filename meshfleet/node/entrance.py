@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from meshfleet.fleet.names import Address, NodeName
     from meshfleet.gossip.limits import Counts
+    from meshfleet.gossip.messages import Revoked
     from meshfleet.node.frames import Hello
     from meshfleet.node.invites import Book
     from meshfleet.node.trust import Trust
@@ -133,7 +134,7 @@ class Entrance:
                 return self._admitted(await self._issue(known.name, known.role, known.public))
             case FetchRing():
                 self._trust.admit(hello.certificate)
-                return RingIs(self._trust.ring.dump(), self._trust.revoked[:REVOKED_TOLD])
+                return RingIs(self._trust.ring.dump(), self._revoked())
             case FindDelegates():
                 self._trust.admit(hello.certificate)
                 return _at(self._directory.delegates())
@@ -157,7 +158,12 @@ class Entrance:
         return FleetPart(parts[-1], more=False)
 
     def _admitted(self, certificate: Certificate) -> Admitted:
-        return Admitted(certificate.der, self._trust.ring.dump(), self._trust.revoked[:REVOKED_TOLD])
+        return Admitted(certificate.der, self._trust.ring.dump(), self._revoked())
+
+    def _revoked(self) -> tuple[Revoked, ...]:
+        """The newest: who was thrown out last is whom a ring made since is to be kept from, and whom gossip may not
+        have told of yet. In which order they were heard here says nothing of it."""
+        return tuple(sorted(self._trust.revoked, key=lambda each: each.at_ms)[-REVOKED_TOLD:])
 
     async def _let_in(self, word: Enter) -> Certificate:
         who = read_request(word.request)

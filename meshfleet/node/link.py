@@ -31,7 +31,8 @@ HANDSHAKE = 5.0
 """Seconds in which a stranger must have shown that it belongs to the fleet."""
 
 QUEUE = 128
-"""Frames that wait for a slow peer. At it the oldest goes: `dropped_frame`."""
+"""Frames that wait for a slow peer. At it the oldest goes: `dropped_frame`. Those that still wait when the stream is
+over: `dropped_unsent`."""
 
 PARTING = 1.0
 """Seconds that the other side has to hang up after a Goodbye. Closing before it did could make a RST, which would
@@ -63,6 +64,11 @@ class Link:
         self.stream: Stream | None = None
         self._scope: trio.CancelScope | None = None
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether either side has said the last word: what is queued now is not sent."""
+        return self._closing or self.said_goodbye
+
     def send(self, messages: tuple[Message, ...]) -> None:
         """Queue one packet."""
         self.active_at = trio.current_time()
@@ -83,6 +89,14 @@ class Link:
         self.failure, self._closing = why, True
         if self._scope is not None:
             self._scope.cancel()
+
+    def end(self) -> None:
+        """It is over: nothing that waits is sent any more."""
+        self.over.set()
+        for messages in self._queue:
+            if any(not isinstance(message, Goodbye) for message in messages):
+                self._count("dropped_unsent")
+        self._queue.clear()
 
     async def run(
         self,
@@ -128,7 +142,7 @@ class Link:
                 self.failure = str(error) if isinstance(error, Untrusted) else f"what it sent makes no sense ({error})"
                 self._count(f"stream_{error.cause}")
         finally:
-            self.over.set()
+            self.end()
             if not self.ready.is_set() and not self.dialled and not entered:
                 self._count("stream_unproven")
             await trio.aclose_forcefully(stream)

@@ -77,6 +77,10 @@ class Owner(Protocol):
         """One more of something, by name."""
         ...
 
+    def fault(self, error: Exception) -> None:
+        """Something of ours failed over one stream, which ends; the others go on."""
+        ...
+
 
 class Links:
     """Finds or makes the stream that a message is to go by."""
@@ -111,7 +115,7 @@ class Links:
 
     async def reach(self, address: Address) -> NodeName:
         """Who is at `address`, once it has shown that it belongs to the fleet; JoinError says why not."""
-        link = self._dialling.get(address) or self._dial(None, address)
+        link = self._dialled(address) or self._dial(None, address)
         if link is None:
             raise JoinError(f"{address}: too many streams are open already ({LINKS}).")
         async with trio.open_nursery() as nursery:
@@ -170,10 +174,15 @@ class Links:
         return sum(len(links) for links in self._by_name.values())
 
     def _find(self, to: NodeName | None, address: Address) -> Link | None:
-        if to is not None and (links := self._by_name.get(to)):
+        links = [] if to is None else [link for link in self._by_name.get(to, []) if not link.is_closing]
+        if links:
             # Of a copied state dir two processes have one name: what is for one of them is not for the other.
             return next((link for link in reversed(links) if link.address == address), links[-1])
-        return self._dialling.get(address)
+        return self._dialled(address)
+
+    def _dialled(self, address: Address) -> Link | None:
+        link = self._dialling.get(address)
+        return None if link is None or link.is_closing else link
 
     def _dial(self, to: NodeName | None, address: Address) -> Link | None:
         if len(self) + len(self._dialling) >= LINKS:
@@ -189,7 +198,7 @@ class Links:
             if stream is not None:
                 await self._run(link, stream)
         finally:
-            link.over.set()
+            link.end()
             if self._dialling.get(link.address) is link:
                 del self._dialling[link.address]
 
@@ -206,9 +215,15 @@ class Links:
                     if outcome is Connect.REFUSED
                     else (error.strerror or str(error)).lower()
                 )
+            except Exception as error:
+                link.failure = "this node failed"
+                self._owner.fault(error)
             else:
-                link.failure = None
-                return stream
+                if not link.is_closing:
+                    link.failure = None
+                    return stream
+                outcome = Connect.ACCEPTED  # and thrown out meanwhile, when there was nothing yet to end
+                await trio.aclose_forcefully(stream)
         self._owner.dial_failed(link.peer, outcome)
         return None
 
@@ -226,6 +241,8 @@ class Links:
             end = await link.run(
                 stream, self._trust, owner.encode, receive, owner.may_send, owner.entered, owner.counts
             )
+        except Exception as error:
+            self._owner.fault(error)
         finally:
             self._gone(link)
         if link.peer is not None and link.ready.is_set() and not self._by_name.get(link.peer):

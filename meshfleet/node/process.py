@@ -59,10 +59,13 @@ def _machine() -> str | None:
 
 
 def started(pid: int) -> str | None:
-    """When that process began, by a clock that only this machine has; None where there is no such process."""
+    """When that process began, by a clock that only this machine has; None where there is no such process. Blocks: on
+    macOS for as long as another process takes."""
     try:
         if sys.platform == "darwin":
-            said = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, check=True).stdout
+            asked = ["ps", "-o", "lstart=", "-p", str(pid)]
+            plain = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}  # it tells a date in words: one that all here agree on
+            said = subprocess.run(asked, capture_output=True, check=True, env=plain).stdout
             return hashlib.sha256(said.strip()).hexdigest()[:12]
         stat = Path(f"/proc/{pid}/stat").read_bytes()  # a process may name itself as it likes, be it no text
         return stat.rpartition(b")")[2].split()[_STARTED].decode("latin-1")

@@ -63,7 +63,15 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 def _keep_alive(sock: trio.socket.SocketType) -> None:
     """Have the kernel ask every few seconds whether the peer's still answers: 5 s idle, then each second, five
-    times. GIVEN_UP_S is as much."""
+    times. GIVEN_UP_S is as much. Of a stream that the peer reset already, reading says so."""
+    try:
+        _ask_for_keepalive(sock)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # XNU's word for a socket that is shut both ways, as after an RST
+            raise
+
+
+def _ask_for_keepalive(sock: trio.socket.SocketType) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # the latter is macOS's name for it
     if idle is not None:
@@ -173,7 +181,8 @@ class TcpStream(Stream):
     async def aclose(self) -> None:
         """FIN after a goodbye, else RST: SO_LINGER with zero seconds, then close."""
         if not self.farewell and self._stream.socket.fileno() != -1:
-            self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with suppress(OSError):  # the peer reset it: XNU refuses every option then, and no RST is needed
+                self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await self._stream.aclose()
 
 
@@ -201,11 +210,8 @@ class RealNetwork(Network):
 
     async def resolve(self, address: Address) -> Address:
         """The first IP address of a name; addresses stay as they are."""
-        try:
-            found = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
-        except UnicodeError:  # it is not even asked for: a label too long, or none between two dots
-            raise socket.gaierror(socket.EAI_NONAME, "no host can have that name") from None
-        return Address(str(found[0][4][0]), address.port)
+        _, (host, _) = await _looked_up(address, socket.SOCK_DGRAM)
+        return Address(host, address.port)
 
     async def datagrams(self, address: Address) -> UdpSocket:
         """Bind UDP."""
@@ -240,14 +246,14 @@ class RealNetwork(Network):
 
         async def take(stream: trio.SocketStream) -> None:
             nonlocal open_now
-            wrapped = TcpStream(stream, self.counts)
-            if open_now >= CONNECTIONS:
-                self.counts["refused_stream"] += 1
-                await wrapped.aclose()
-                return
             open_now += 1
             try:
-                await accept(wrapped, _address(stream.socket.getpeername()))
+                wrapped = TcpStream(stream, self.counts)
+                if open_now > CONNECTIONS:
+                    self.counts["refused_stream"] += 1
+                    await wrapped.aclose()
+                else:
+                    await accept(wrapped, _address(stream.socket.getpeername()))
             except OSError:
                 pass  # gone between accept and getpeername
             finally:
@@ -262,10 +268,10 @@ class RealNetwork(Network):
         sock = trio.socket.socket(family, socket.SOCK_STREAM)
         try:
             await sock.connect(where)
+            return TcpStream(trio.SocketStream(sock), self.counts)
         except BaseException:
             sock.close()
             raise
-        return TcpStream(trio.SocketStream(sock), self.counts)
 
 
 async def bind_both(network: Network, address: Address, attempts: int = 20) -> tuple[Datagrams, Address]:
@@ -311,10 +317,18 @@ async def _where(address: Address, kind: int) -> tuple[int, tuple[str, int]]:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, address.host)
-        except OSError:
+        except (OSError, ValueError):  # the latter where a zero byte is in it
             continue
         return family, (address.host, address.port)
-    found = await trio.socket.getaddrinfo(address.host, address.port, type=kind)
+    return await _looked_up(address, kind)
+
+
+async def _looked_up(address: Address, kind: int) -> tuple[int, tuple[str, int]]:
+    """The first family and socket address that the resolver tells; OSError where that is none, whatever the host."""
+    try:
+        found = await trio.socket.getaddrinfo(address.host, address.port, type=kind)
+    except ValueError:  # it is not even asked for: a label too long, none between two dots, or a zero byte
+        raise socket.gaierror(socket.EAI_NONAME, "no host can have that name") from None
     family, _, _, _, where = found[0]
     return family, (str(where[0]), address.port)
 

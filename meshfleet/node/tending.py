@@ -8,12 +8,14 @@ same numbers tell the authority when all have taken a step of a rotation, so tha
 
 from __future__ import annotations
 
+import random
 from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from meshfleet.errors import ConfigError, JoinError, StateDirError, WireError
+from meshfleet.gossip.limits import REVOKED
 from meshfleet.gossip.record import HOPEFUL
 from meshfleet.logs import get_logger
 from meshfleet.node.entering import NotLetIn, fetch_ring, renew
@@ -59,7 +61,7 @@ MISSED_EVERY = 10.0
 """Seconds between two rounds of asking members because of an unknown key alone: anybody can send one."""
 
 ASKED = 4
-"""Members that are asked in one round."""
+"""Members that are asked in one round: those that are heard first, drawn anew each time."""
 
 log = get_logger("meshfleet.node")
 
@@ -127,6 +129,11 @@ class Tending:
                 raise ConfigError(f"{name} was revoked already.")
             if not known and self._member.roster.get(name) is None:
                 raise ConfigError(f"no node of this fleet is called {name!r}. `meshfleet keys list` shows the names.")
+            if len(self.trust.revoked) >= REVOKED:
+                raise ConfigError(
+                    f"{name} was not thrown out: {REVOKED} nodes of this fleet were already; no more are kept. Stop "
+                    "it on its own machine; or begin a new fleet, with a fresh --state-dir, and invite those who stay."
+                )
             revoked = revoke(authority, name, self._now_ms())
             saved = await self._written(lambda vault: vault.save_revoked((*self.trust.revoked, revoked)))
             self._tell(partial(_revoke, revoked))
@@ -218,8 +225,8 @@ class Tending:
 
     def _to_ask(self) -> list[Address]:
         """Those that say they issue; where nobody does, whoever is known, since one of them may."""
-        issuers = [record.address for record in self._member.roster if record.info.issues]
-        issuers += () if self.zoning is None else self.zoning.issuers()
+        elsewhere = () if self.zoning is None else self.zoning.issuers()
+        issuers = _by_hope([record for record in self._member.roster if record.info.issues], elsewhere)
         return (issuers or [*self._others(), *self.seeds])[:ASKED]
 
     def _all(self) -> list[Record]:
@@ -239,7 +246,7 @@ class Tending:
         while True:
             await trio.sleep(self._pause)
             held = self.trust.ring.version
-            ahead = [r.address for r in self._all() if r.info.ring > held and not r.is_gone]
+            ahead = _by_hope([r for r in self._all() if r.info.ring > held and not r.is_gone])
             if not ahead and trio.current_time() - looked_at >= MISSED_EVERY and missed_key():
                 ahead, looked_at = self._others(), trio.current_time()
             for address in ahead[:ASKED]:
@@ -341,6 +348,16 @@ class Tending:
 
     def _now_ms(self) -> int:
         return int(self.trust.wall() * 1000)
+
+
+def _by_hope(records: list[Record], elsewhere: tuple[Address, ...] = ()) -> list[Address]:
+    """Where they listen: those first that are heard, and those of other zones, each time in another order. So no few
+    that are cut off, or lie, stand before those that would answer."""
+    heard = [*(record.address for record in records if record.presence in HOPEFUL), *elsewhere]
+    silent = [record.address for record in records if record.presence not in HOPEFUL]
+    random.shuffle(heard)
+    random.shuffle(silent)
+    return heard + silent
 
 
 def _revoke(revoked: Revoked, member: Member, now: float) -> None:

@@ -7,12 +7,13 @@ revocations.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from meshfleet.errors import Untrusted
+from meshfleet.errors import StateDirError, Untrusted
 from meshfleet.fleet.names import NodeName
 from meshfleet.gossip.messages import Revoked
 from meshfleet.node import tls
@@ -25,7 +26,6 @@ from meshfleet.wire.ring import Ring, first_ring, keyring_of
 from meshfleet.wire.seal import Sealer
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
     from meshfleet.gossip import vouching
@@ -131,7 +131,7 @@ class Trust:
         self.certificate = self.notary.certificate = certificate
 
     def above(self) -> Above:
-        """The same trust in the upper mesh, where a fleet is on two levels."""
+        """The same trust in the upper mesh, where a fleet is on two levels. StateDirError as of `renew`."""
         return Above(self)
 
     def sealer(self) -> Sealer:
@@ -195,9 +195,16 @@ class Above:
 
     def __init__(self, below: Trust) -> None:
         self._below = below
-        self._contexts: tuple[Certificate, ssl.SSLContext, ssl.SSLContext] | None = None
-        """For the certificate that is shown now: accepting, dialling."""
         self.notary = Notary(below.fleet, below.key, below.certificate, below.wall, MESH_ABOVE)
+        self._show(below.certificate)
+
+    def _show(self, certificate: Certificate) -> None:
+        below = self._below
+        self._accepting, self._dialling = (
+            tls.accepting(below.fleet, below.key, certificate, tls.ABOVE),
+            tls.dialling(below.fleet, below.key, certificate, tls.ABOVE),
+        )
+        self.notary.certificate = certificate
 
     def sealer(self) -> Sealer:
         """What seals this node's datagrams there."""
@@ -209,16 +216,10 @@ class Above:
 
     async def greet(self, stream: Stream, *, dialled: bool) -> Hello:
         """TLS with another delegate, or a newcomer."""
-        below = self._below
-        if self._contexts is None or self._contexts[0] is not below.certificate:
-            certificate = self.notary.certificate = below.certificate
-            self._contexts = (
-                certificate,
-                tls.accepting(below.fleet, below.key, certificate, tls.ABOVE),
-                tls.dialling(below.fleet, below.key, certificate, tls.ABOVE),
-            )
-        _, accepting, dialling = self._contexts
-        return await greet(stream, dialling if dialled else accepting, dialled=dialled)
+        if self.notary.certificate is not self._below.certificate:
+            with suppress(StateDirError):  # no temporary file: the old one is good for a while yet, and the next tries
+                self._show(self._below.certificate)
+        return await greet(stream, self._dialling if dialled else self._accepting, dialled=dialled)
 
     def admit(self, der: bytes | None) -> Certificate:
         """The delegate that shows this certificate."""

@@ -51,7 +51,8 @@ async def open_upper(
     epoch: Epoch,
     on_events: Callable[[list[Event]], None],
 ) -> AsyncIterator[Upper]:
-    """Its member, running. On exit all is closed, without a goodbye. OSError or ConfigError where no port is free."""
+    """Its member, running. On exit all is closed, without a goodbye. OSError or ConfigError where no port is free,
+    StateDirError where no temporary file can be written."""
     datagrams, bound = await _bound(node, network)
     try:
         there = Address(node.address.host, bound.port)

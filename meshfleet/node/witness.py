@@ -35,11 +35,14 @@ async def watch(process: Process) -> bool:
 
 async def _watch_by_kqueue(process: Process) -> bool:
     """macOS's twin of pidfd. It could not be tried where this was written."""
-    if sys.platform == "darwin" and started(process.pid) == process.started:
+    if sys.platform == "darwin":
         queue = select.kqueue()
         try:
             event = select.kevent(process.pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
             queue.control([event], 0)
+            # Only now, as with pidfd: whoever has that pid while it is looked at is the one that is watched.
+            if await trio.to_thread.run_sync(started, process.pid) != process.started:
+                return False
             await trio.lowlevel.wait_readable(queue.fileno())
             return True
         except OSError:  # gone already, or not ours to see

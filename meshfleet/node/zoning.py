@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from meshfleet.errors import ConfigError, JoinError, MeshfleetError
+from meshfleet.errors import ConfigError, JoinError, MeshfleetError, StateDirError
 from meshfleet.fleet.zone import ZoneSums, ZoneView, sums_of
 from meshfleet.gossip.events import CastOut, Event
 from meshfleet.gossip.record import HOPEFUL
@@ -154,17 +154,18 @@ class Zoning:
             await trio.sleep(self._node.config.timing.heartbeat)
 
     async def _speak_if_possible(self, bridge: Bridge) -> None:
-        """The others speak for the zone while this node can't listen, so that is no reason for it to end."""
+        """The others speak for the zone while this node can't listen, or its disk is full, so that is no reason for it
+        to end."""
         failure: BaseException | None = None
         try:
             await self._speak(bridge)
-        except* (ConfigError, OSError) as errors:
+        except* (ConfigError, StateDirError, OSError) as errors:
             failure = errors
             while isinstance(failure, BaseExceptionGroup):
                 failure = failure.exceptions[0]
         if failure is not None:
             self._node.counts["above_not_bound"] += 1
-            log.error("this node can't listen to other zones; it is tried again", why=str(failure), again_s=BOUND_AGAIN)
+            log.error("this node can't speak for its zone; it is tried again", why=str(failure), again_s=BOUND_AGAIN)
             await trio.sleep(BOUND_AGAIN)
 
     def _wanted(self, bridge: Bridge) -> bool:

@@ -19,7 +19,7 @@ INVITE_ID_BYTES = 8
 SECRET_BYTES = 16
 
 REVOKED_TOLD = 300
-"""Revocations in an answer: some 45 KB. Gossip tells the rest."""
+"""Revocations in an answer, the newest: some 45 KB. Gossip tells the rest."""
 
 WORD_ITEMS = 4_096
 """Items of CBOR in a word: 300 revocations are 1,500, and later versions may append."""

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 import trio
 
 from meshfleet.errors import JoinError, Unsealed
-from meshfleet.fleet.names import Epoch, NodeName
+from meshfleet.fleet.names import Address, Epoch, NodeName
 from meshfleet.gossip.messages import Alive, Finding, NodeInfo
 from meshfleet.node.opening import open_node
-from meshfleet.node.trust import Trust, seeded
+from meshfleet.node.sockets import RealNetwork
+from meshfleet.node.trust import Above, Trust, seeded
 from tests.node.meshing import FLEET, config, counted, see
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from meshfleet.node.network import Stream
 
 PATIENCE = 60.0
 
@@ -77,3 +85,33 @@ async def test_nobody_of_another_zone_is_taken_in_whatever_it_says() -> None:
             await counted(n1, "other_zone", 1)
             assert [node.name for node in n1.fleet().nodes] == ["n1"]
             assert {node.name for node in n2.fleet().nodes} == {"n1", "n2"}
+
+
+async def test_a_new_certificate_that_can_not_be_shown_above_yet_breaks_no_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below, peer = trust("n1"), trust("n2").above()
+    above, before = below.above(), below.certificate
+    below.renew(seeded(FLEET, "n1", time.time() + 60).certificate)
+    with monkeypatch.context() as machine:
+        machine.setattr(tempfile, "tempdir", str(tmp_path / "not there"))
+        assert await _shown(above, peer) == before.der
+    assert await _shown(above, peer) == below.certificate.der != before.der
+
+
+async def _shown(by: Above, to: Above) -> bytes | None:
+    """The certificate that is shown in a handshake above."""
+    network, shown, seen = RealNetwork(), list[bytes | None](), trio.Event()
+
+    async def accept(stream: Stream, _source: Address) -> None:
+        shown.append((await to.greet(stream, dialled=False)).certificate)
+        seen.set()
+
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            there = await nursery.start(network.listen, Address("127.0.0.1", 0), accept)
+            async with await network.dial(there) as stream:
+                await by.greet(stream, dialled=True)
+                await seen.wait()
+            nursery.cancel_scope.cancel()
+    return shown[0]

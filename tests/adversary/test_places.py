@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from meshfleet.fleet.names import Address, is_listener
+from meshfleet.errors import JoinError
+from meshfleet.fleet.names import Address, Epoch, NodeName, is_listener
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Alive, NodeInfo, PathReport, Via
+from meshfleet.gossip.orders import TryConnect
 from meshfleet.node.examining import _is_own
-from meshfleet.node.sockets import RealNetwork
-from tests.node.meshing import counted, sees
+from meshfleet.node.opening import open_node
+from meshfleet.node.sockets import RealNetwork, TcpStream
+from tests.node.meshing import config, counted, sees
 from tests.node.rogue import ROGUE, Rogue, three
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ NOWHERE = {
     "a group": "224.0.0.251",
     "anywhere": "0.0.0.0",
     "an interface that is none": "fe80::1%\x1b",
+    "an interface with a name too long": "fe80::1%" + "a" * 100,
+    "an interface whose name has an empty part": "fe80::1%a..b",
     "nothing": "",
 }
 
@@ -56,7 +61,10 @@ def _known(node: Node, name: str) -> str | None:
     return None if record is None else record.address.host
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.0", "::1", "fe80::1%eth0", "172.16.0.255"])
+SOMEWHERE = ["127.0.0.1", "10.0.0.0", "::1", "172.16.0.255", "fe80::1%eth0", "fe80::1%2", "fe80::1%br-0_a.100"]
+
+
+@pytest.mark.parametrize("host", [*SOMEWHERE, "fe80::1%a234567890123.5"])
 def test_an_address_of_one_machine_can_be_sent_to(host: str) -> None:
     assert is_listener(host)
 
@@ -78,7 +86,32 @@ async def test_a_peer_that_reports_to_see_this_node_at_no_address_is_not_looked_
             assert set(diagnosis.tested) == {"n2", "n3"}
 
 
-@pytest.mark.parametrize("name", ["x" * 100, "a..b", "é" * 80, "box.invalid"])
+NO_HOSTS = ["x" * 100, "a..b", "é" * 80, "box.invalid", "a\0b", "fe80::1%" + "a" * 100, "fe80::1%a..b"]
+
+
+@pytest.mark.parametrize("name", NO_HOSTS)
 async def test_a_name_that_no_host_can_have_is_an_error_of_the_network(name: str) -> None:
     with pytest.raises(socket.gaierror):
         await RealNetwork().resolve(Address(name, 7878))
+    with pytest.raises(socket.gaierror):
+        await RealNetwork().dial(Address(name, 7878))
+
+
+async def test_a_dial_or_a_knock_that_fails_as_none_should_harms_the_dialled_peer_alone() -> None:
+    bad = Address("192.0.2.1", 9)
+
+    class Odd(RealNetwork):
+        async def dial(self, address: Address) -> TcpStream:
+            if address == bad:
+                raise ZeroDivisionError("a bug")
+            return await super().dial(address)
+
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n1"), network=Odd()) as n1, open_node(config("n2", n1.address)) as n2:
+            n1._driver.send(TryConnect(*bad, NodeName("n8"), Epoch(1)))
+            await counted(n1, "fault", 1)
+            with pytest.raises(JoinError):
+                await n1._driver.links.reach(bad)
+            assert n1.counters()["fault"] == 2
+            await sees(n1, "n2", Presence.FRESH)
+            await sees(n2, "n1", Presence.FRESH)

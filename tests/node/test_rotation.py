@@ -13,11 +13,15 @@ import trio
 from meshfleet.errors import ConfigError, JoinError, StateDirError
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.fleet.presence import Presence
+from meshfleet.gossip import outcasts
 from meshfleet.gossip.messages import Revoked
 from meshfleet.node import tending
+from meshfleet.node.entering import fetch_ring
 from meshfleet.node.opening import open_node
+from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.store import StateDir
 from meshfleet.node.vault import Vault
+from meshfleet.wire.entrance import REVOKED_TOLD
 from meshfleet.wire.identity import Authority, NodeKey
 from meshfleet.wire.revocation import revoke
 from meshfleet.wire.ring import keyring_of, read_ring
@@ -172,6 +176,37 @@ async def test_a_revoked_node_is_thrown_out_everywhere_and_can_open_and_seal_not
                 await sees(node, "n2", Presence.FRESH)
         assert n1.office.keys().revoked == ["n4"]
         assert next(node for node in n2.fleet().nodes if node.name == "n4").reasons == ("revoked by the fleet's owner",)
+
+
+async def test_a_ring_comes_with_the_newest_revocations_whatever_the_order_in_which_they_were_heard() -> None:
+    async with AsyncExitStack() as stack:
+        n1, n2 = await fleet_of(stack, 2)
+        trust = n1.tending.trust
+        assert trust.authority is not None
+        made = [revoke(trust.authority, NodeName(f"out{i}"), i) for i in range(REVOKED_TOLD + 1)]
+        for each in (*made[100:], *made[:100]):
+            trust.cast_out(each)
+        with trio.fail_after(PATIENCE):
+            _, told = await fetch_ring(RealNetwork(), n2.tending.trust, n1.address)
+        assert told == n1.entrance._admitted(trust.certificate).revoked == tuple(made[1:])
+
+
+async def test_one_revocation_more_than_are_kept_is_refused_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tending, "REVOKED", 2)
+    monkeypatch.setattr(outcasts, "REVOKED", 2)
+    async with AsyncExitStack() as stack:
+        n1, *_ = await fleet_of(stack, 4)
+        with trio.fail_after(PATIENCE):
+            for name in ("n2", "n3"):
+                await n1.office.revoke(NodeName(name))
+            await settled(n1, ())
+            version = n1.tending.trust.ring.version
+            with pytest.raises(ConfigError, match="n4 was not thrown out: 2 nodes of this fleet were already"):
+                await n1.office.revoke(NodeName("n4"))
+        assert (n1.tending.trust.ring.version, n1.office.keys().revoked) == (version, ["n2", "n3"])
+        assert "refused_revoked" not in n1.counters()
 
 
 async def test_a_revocation_that_the_owner_did_not_make_throws_nobody_out() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import msgspec
@@ -13,6 +16,7 @@ import pytest
 import trio
 import trio.testing
 
+from meshfleet.node import process, witness
 from meshfleet.node.clocks import SuspendWatch
 from meshfleet.node.machine import Machine
 from meshfleet.node.opening import open_node
@@ -43,6 +47,63 @@ async def test_a_reused_pid_is_not_taken_for_the_old_process() -> None:
     assert me is not None
     with trio.fail_after(20):
         assert not await watch(msgspec.structs.replace(me, started="1"))
+
+
+def test_on_macos_time_zone_and_language_say_nothing_of_when_a_process_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ps = tmp_path / "ps"
+    ps.write_text('#!/bin/sh\necho "$TZ $LC_ALL $*"\n')
+    ps.chmod(0o755)
+    monkeypatch.setattr(process, "sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    told = set()
+    for zone, language in (("UTC", "C"), ("Asia/Tokyo", "C"), ("UTC", "de_DE.UTF-8")):
+        monkeypatch.setenv("TZ", zone)
+        monkeypatch.setenv("LC_ALL", language)
+        told.add(started(1))
+    assert len(told) == 1
+    assert None not in told
+
+
+class _Queue:
+    """Stands for kqueue, which Linux lacks: becomes readable when that process ends."""
+
+    def __init__(self) -> None:
+        self.watched = False
+        self._ends = socket.socketpair()
+
+    def control(self, *_: object) -> None:
+        self.watched = True
+        self._ends[1].send(b"it ended")
+
+    def fileno(self) -> int:
+        return self._ends[0].fileno()
+
+    def close(self) -> None:
+        for end in self._ends:
+            end.close()
+
+
+@pytest.mark.parametrize("began", ["then", "later"])
+async def test_on_macos_the_process_that_is_asked_for_its_start_is_watched_already_and_the_loop_does_not_wait(
+    began: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, asked_in = _Queue(), list[threading.Thread]()
+
+    def when(_pid: int) -> str:
+        assert queue.watched
+        asked_in.append(threading.current_thread())
+        return began
+
+    kqueue = SimpleNamespace(kqueue=lambda: queue, kevent=lambda *_: None)
+    kqueue.KQ_FILTER_PROC = kqueue.KQ_EV_ADD = kqueue.KQ_NOTE_EXIT = 0
+    monkeypatch.setattr(witness, "select", kqueue)
+    monkeypatch.setattr(witness, "sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setattr(witness, "started", when)
+    with trio.fail_after(20):
+        assert await watch(Process("machine", 1, "then")) == (began == "then")
+    assert asked_in != [threading.current_thread()]
 
 
 async def test_a_process_that_is_gone_already_gives_no_testimony() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import AsyncExitStack
 from math import inf
 from typing import TYPE_CHECKING
@@ -10,14 +11,16 @@ import msgspec
 import pytest
 import trio
 
-from meshfleet.errors import ConfigError, JoinError
-from meshfleet.fleet.names import Address
+from meshfleet.errors import ConfigError, JoinError, StateDirError
+from meshfleet.fleet.names import Address, Epoch
 from meshfleet.fleet.presence import Presence
 from meshfleet.node.opening import open_node
+from meshfleet.node.store import StateDir
 from tests.node.meshing import config, counted, owner, see, state
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from meshfleet.fleet.zone import ZoneView
     from meshfleet.node.config import NodeConfig
@@ -175,6 +178,28 @@ async def test_a_node_that_can_not_listen_above_goes_on_and_says_so(caplog: pyte
                 await counted(n1, "above_not_bound", 1)
                 assert not n1.zoning.delegates()
                 assert "is in use" in caplog.text
+
+
+@pytest.mark.parametrize("full", ["state dir", "temporary files"])
+async def test_a_node_whose_disk_is_full_when_it_is_to_speak_for_its_zone_goes_on_and_says_so(
+    full: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("meshfleet.node.zoning.BOUND_AGAIN", 0.0)
+    with trio.fail_after(PATIENCE), monkeypatch.context() as machine:
+        async with open_node(of("eu", owner("n1", state_dir=tmp_path))) as n1:
+            if full == "state dir":
+
+                def refuse(*_: object) -> Epoch:
+                    raise StateDirError("no space left")
+
+                machine.setattr(StateDir, "next_epoch", refuse)
+            else:
+                machine.setattr(tempfile, "tempdir", str(tmp_path / "not there"))
+            await counted(n1, "above_not_bound", 2)
+            assert not n1.zoning.delegates()
+            assert "can't speak for its zone" in caplog.text
+            machine.undo()
+            await counted(n1, "became_delegate", 1)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ class Outbox:
         self._late: deque[tuple[_Place, Message, int]] = deque()
         """State traffic beyond the budget: it goes when there is room, in its order."""
         self._late_bytes = 0
-        self._measure = measure
+        self.measure = measure
+        """Bytes of a message."""
         self._overhead = overhead
         self._datagram_room = DATAGRAM_BYTES - overhead
         self._rumors = rumors
@@ -75,7 +76,7 @@ class Outbox:
         host, port = address
         room = self._datagram_room - (RELAY_HEAD + self._overhead if self.ways.is_hidden(to) else 0)
         for message in messages:
-            size = self._measure(message)
+            size = self.measure(message)
             via = Via.DATAGRAM if size <= room else Via.STREAM
             self._put((host, port, to, via), message, size)
 
@@ -90,7 +91,7 @@ class Outbox:
     def stream_to(self, address: Address, to: NodeName | None, *messages: Message) -> None:
         """Send over a stream to an address."""
         for message in messages:
-            self._put((address.host, address.port, to, Via.STREAM), message, self._measure(message))
+            self._put((address.host, address.port, to, Via.STREAM), message, self.measure(message))
 
     def connect(self, record: Record) -> None:
         """Find out whether its kernel accepts a connection."""
@@ -140,10 +141,10 @@ class Outbox:
         answers = any([type(message) is RollAnswer for message in packed])  # its receiver has said what it lacks
         if are_hot and not answers and (table := self._beats.take(room - took, at)) is not None:
             packed.append(table)
-            took += self._measure(table)
+            took += self.measure(table)
         if self._beats.are_late and (asks := self._beats.ask(room - took, at)) is not None:
             packed.append(asks)
-            took += self._measure(asks)
+            took += self.measure(asks)
         return took
 
     def _put(self, place: _Place, message: Message, size: int) -> None:

@@ -201,13 +201,13 @@ class Spread:
 
     def tell_all(self, record: Record) -> None:
         """Tell one member all that is held: it was behind a cut, and each side lacks what the other said meanwhile."""
-        entries = self.everything().entries
+        entries = self.everything()
         for i in range(0, len(entries), HAVES):
-            self._outbox.datagram(record, Digest(entries[i : i + HAVES]))
+            self._outbox.datagram(record, Digest(tuple(entries[i : i + HAVES])))
 
-    def everything(self) -> Digest:
+    def everything(self) -> list[Have]:
         """The whole digest, for push-pull."""
-        return Digest(tuple(self._replica.have()))
+        return self._replica.have()
 
     def on_digest(
         self, digest: Digest, source: Address, sender: NodeName, now: float, *, at_once: bool = False

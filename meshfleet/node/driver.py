@@ -6,7 +6,7 @@ so every input passes through `_with_member`.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,11 @@ if TYPE_CHECKING:
     from meshfleet.node.trust import MeshTrust
 
 FAULTS = 100
-"""Errors of our own while handling inputs that a node survives. At it the node ends: better gone than wrong."""
+"""Errors of our own while handling inputs that a node survives within FAULTS_WITHIN. At it the node ends: better gone
+than wrong. Over months so many may come together of a defect that does no harm."""
+
+FAULTS_WITHIN = 3_600.0
+"""Seconds, see there."""
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at whose kernels acknowledge, while anybody is silent."""
@@ -105,6 +109,8 @@ class Driver:
         self._lag = 0.0
         self._suspend = SuspendWatch(machine.asleep)
         self._looked_at = 0.0
+        self._faults: deque[float] = deque(maxlen=FAULTS)
+        """When the last ones were."""
         self._watched: dict[NodeName, trio.CancelScope] = {}
         """Whose processes are watched, each that of a node's newest life."""
         self._blocked: frozenset[NodeName] = frozenset()
@@ -331,8 +337,8 @@ class Driver:
         """The datagram that carries `messages`; None where it would have more than `most` bytes."""
         try:
             return self._sealer.seal(self.encode(messages), most=most)
-        except TooBig as error:
-            self._fault(error)  # the core packs by size: a bug of ours, and no reason to stop
+        except TooBig:
+            self.counts["datagram_too_big"] += 1  # the core packs by size: a bug of ours, and no reason to stop
             return None
 
     def encode(self, messages: tuple[Message, ...]) -> bytes:
@@ -367,9 +373,11 @@ class Driver:
     def _fault(self, error: Exception) -> None:
         self.counts["fault"] += 1
         log.error("an input could not be handled; the node goes on", faults=self.counts["fault"], exc_info=error)
-        if self.counts["fault"] >= FAULTS:
+        now = self._machine.now()
+        self._faults.append(now)
+        if len(self._faults) == FAULTS and now - self._faults[0] < FAULTS_WITHIN:
             raise MeshfleetError(
-                f"{FAULTS} inputs could not be handled, the last because of {error!r}. This node ends."
+                f"{FAULTS} inputs in an hour could not be handled, the last because of {error!r}. This node ends."
             ) from error
 
 

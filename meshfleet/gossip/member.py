@@ -207,7 +207,7 @@ class Member:
             self.outbox.datagram_to(source, sender, record.alive)
             return
         self.vouching.brought_by(sender, via, at)
-        self.asked.begin()
+        self.asked.begin(sender, via, at)
         if record is not None and via is Via.DATAGRAM:
             record.delivery.received(source, at)
             self.ways.datagram_at = at

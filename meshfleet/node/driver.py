@@ -193,27 +193,29 @@ class Driver:
 
     def _without_forgeries(self, packet: Packet, via: Via) -> Packet:
         """The packet with those revocations alone that the owner made: the core believes what it is told."""
+        self.member.vouching.brought_by(packet.source, via, self.member.listening.at(self._machine.now()))
         messages: list[Message] = []
         for message in packet.messages:
-            if isinstance(message, Revoked) and not self._trust.is_genuine(message):
-                self._caught(packet, message, via)
+            if isinstance(message, Revoked) and not self._is_genuine(message):
                 continue
             if isinstance(message, Sync) and message.revoked:
-                genuine: list[Revoked] = []
-                for each in message.revoked:
-                    if self._trust.is_genuine(each):
-                        genuine.append(each)
-                    else:
-                        self._caught(packet, each, via)
-                message = msgspec.structs.replace(message, revoked=tuple(genuine))
+                genuine = tuple([each for each in message.revoked if self._is_genuine(each)])
+                message = msgspec.structs.replace(message, revoked=genuine)
             messages.append(message)
         return msgspec.structs.replace(packet, messages=tuple(messages))
 
-    def _caught(self, packet: Packet, revoked: Revoked, via: Via) -> None:
+    def _is_genuine(self, revoked: Revoked) -> bool:
+        """Whether the owner said so. Looked at as signatures of members are: not where it is known already, nor for a
+        while where too much of what the same peer brought proved forged."""
+        if self.member.outcasts.holds(revoked):
+            return True
+        if not self.member.vouching.may_look():
+            return False
+        if self._trust.is_genuine(revoked):
+            return True
         self.counts["drop_forged"] += 1
-        now = self._machine.now()
-        self.member.vouching.brought_by(packet.source, via, self.member.listening.at(now))
         self.member.vouching.caught("revoked", revoked.name)
+        return False
 
     async def entered(self, hello: Hello, source: Address) -> None:
         """Somebody came to the entrance."""

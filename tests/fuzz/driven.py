@@ -51,7 +51,7 @@ class _Port(Datagrams):
         pass
 
 
-class _Nowhere:
+class Nowhere:
     """Whoever is dialled refuses."""
 
     async def dial(self, address: Address) -> Stream:
@@ -84,7 +84,7 @@ def drive(data: bytes) -> None:
 async def _drive(packets: list[tuple[int, Packet]]) -> None:
     member = member_of(NOTARIES["n0"])
     driver = Driver(
-        member, cast("Network", _Nowhere()), _Port(), _TRUST, enter=_nobody, machine=Virtual(),
+        member, cast("Network", Nowhere()), _Port(), _TRUST, enter=_nobody, machine=Virtual(),
         wall_ms=lambda: int(NOW * 1000), on_events=lambda events: None,
     )  # fmt: skip
     async with trio.open_nursery() as nursery:

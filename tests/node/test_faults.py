@@ -13,7 +13,7 @@ from meshfleet.gossip.messages import PathProbe
 from meshfleet.node.driver import FAULTS, FAULTS_WITHIN, Driver
 from meshfleet.node.network import Datagrams
 from meshfleet.node.trust import Trust
-from tests.fuzz.driven import Virtual
+from tests.fuzz.driven import Nowhere, Virtual
 from tests.fuzz.members import BEGAN, HERE, member_of
 from tests.fuzz.oaths import IDENTITIES, NOTARIES, NOW
 
@@ -48,11 +48,11 @@ async def nobody(*_: object) -> None:
     """Nobody enters."""
 
 
-def driver() -> tuple[Driver, Port]:
-    port = Port()
+def driver(trust: Trust | None = None) -> tuple[Driver, Port]:
+    port, trust = Port(), trust or Trust(IDENTITIES["n0"], lambda: NOW)
     return Driver(
-        member_of(NOTARIES["n0"]), cast("Network", None), port, Trust(IDENTITIES["n0"], lambda: NOW), enter=nobody,
-        machine=Virtual(), wall_ms=lambda: int(NOW * 1000), on_events=lambda events: None,
+        member_of(NOTARIES["n0"]), cast("Network", Nowhere()), port, trust, enter=nobody, machine=Virtual(),
+        wall_ms=lambda: int(NOW * 1000), on_events=lambda events: None,
     ), port  # fmt: skip
 
 

@@ -59,7 +59,8 @@ HEAD = 8
 """Bytes of a table without entries."""
 
 ENTRY = 18
-"""Bytes of an entry, in a fleet that has been up for years (see wire.beattable)."""
+"""Bytes of an entry, in a fleet that has been up for years (see wire.beattable). All of a table are as wide as its
+widest, up to 24, and how wide that is its member chooses: whoever has to fit a table in measures it."""
 
 
 class Heartbeats:
@@ -264,7 +265,7 @@ class Heartbeats:
         mine, self._mine_hot = self._mine_hot, max(0, self._mine_hot - 1)
         entries: list[Beat] = []
         most = min(ENTRIES, (room - HEAD) // ENTRY)
-        since = -inf if self.is_at_odds(at) else at - PUSHED * self._timing.beat_interval
+        since = self._pushed_since(at)
         for hot in (self._hot, self._rode):
             for _ in range(len(hot)):
                 if len(entries) >= most:
@@ -279,6 +280,20 @@ class Heartbeats:
                         self._hot.append(record)  # behind the others, so that all get their turn
         self._took += bool(entries or mine)
         return Beats(tuple(entries), at) if entries or (alone and mine) else None
+
+    def put_back(self, entries: tuple[Beat, ...], at: float) -> None:
+        """There was no room for these after all, which were just taken: they stay to be told, before others."""
+        since = self._pushed_since(at)
+        for beat in reversed(entries):
+            if (record := self._roster.tags.get(beat.tag)) is None:
+                continue
+            record.hot += 1
+            if record.hot == 1:  # else it is in line already; too old for the first line, it came from the second
+                (self._rode if record.beat_at < since else self._hot).appendleft(record)
+
+    def _pushed_since(self, at: float) -> float:
+        """What was raised before is pushed on no more."""
+        return -inf if self.is_at_odds(at) else at - PUSHED * self._timing.beat_interval
 
     def at_odds(self, at: float) -> None:
         """Somebody's roll is another than mine."""

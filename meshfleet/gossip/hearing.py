@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from meshfleet.fleet.presence import Presence
-from meshfleet.gossip.asked import A_ROLL, ALL_OF_IT
+from meshfleet.gossip.asked import A_ROLL
 from meshfleet.gossip.events import Arrived, Synced
 from meshfleet.gossip.messages import (
     Ack,
@@ -143,12 +143,14 @@ class Hearing:
                 member.counts["snapshots_in"] += len(message.snapshots)
                 for snapshot in member.spread.on_delta(message, at):
                     member.emit(Arrived(snapshot))
+            case Sync() | Sum() if via is Via.DATAGRAM:
+                member.counts["stray_sync"] += 1  # push-pull takes streams: whose word it is, a datagram can't say
             case Sync():
                 self._on_sync(message, source, sender, via, at, now)
             case Got():
                 member.spread.on_got(message, now)
             case Sum():
-                if member.asked.may_have(ALL_OF_IT):
+                if member.asked.may_have_all():
                     member.sums.on_sum(message, source, sender, at)
             case Row():
                 self._hear_row(message, at)
@@ -237,7 +239,7 @@ class Hearing:
 
     def _on_sync(self, sync: Sync, source: Address, sender: NodeName, via: Via, at: float, now: float) -> None:
         member = self._member
-        answers = sync.reply and member.asked.may_have(ALL_OF_IT)
+        answers = sync.reply and member.asked.may_have_all()
         for record in member.membership.on_sync(sync, source, sender, at, TRANSPORT[via], now, answers=answers):
             member.judging.judge(record, now)
         for row in sync.rows:

@@ -70,6 +70,7 @@ class Judging:
         self.refused_since: float | None = None
         """Since when my own network stack has refused to send, with nothing heard since."""
         self.loop_lag = 0.0
+        """Seconds by which the driver's timers came late of late."""
         self.last_calls: list[Record] = []
         """Who will be presumed down within a heartbeat's time, if nobody knows better."""
 

@@ -92,8 +92,12 @@ the rest waits until it is told again: `put_off_beat`."""
 WITHDRAWN = 64
 """Tombstones of withdrawn agents that an origin keeps; then it raises its floor and publishes older states anew."""
 
-BESIDES = 40
-"""Snapshots of a node that are no agent's: what it and others have used, whom it told what needs attention."""
+ZONES = 128
+"""Other zones of which a delegate tells its own, each as a snapshot. Of further ones nothing is shown."""
+
+BESIDES = 40 + ZONES
+"""Snapshots of a node that are no agent's: what it and others have used, whom it told what needs attention, and what it
+says of other zones. Beyond it, agents and what was withdrawn: `refused_snapshot`."""
 
 EVENTS = 1_024
 """Events not fetched yet. The oldest go: `dropped_event`."""
@@ -109,8 +113,22 @@ INCARNATION_LEAP = 1 << 16
 """How far an incarnation may jump: above it the claim is a forgery that would leave no number to refute with."""
 
 ASKED = 4
-"""How often one packet is answered about the same: what one node's agents do, all that is known, a roll. Beyond it:
-`refused_repeat`. One that means well asks for it once or twice (see asked)."""
+"""How often one packet is answered about the same: what one node's agents do, a roll. Beyond it: `refused_repeat`. One
+that means well asks for it once or twice (see asked)."""
+
+TOLD_ALL = 2
+"""How often one peer is compared with all that is known in TOLD_ALL_WITHIN seconds, and told it where that differs, in
+one packet or in many. Beyond it, the same. Twice, since a push-pull of its own may cross one of mine."""
+
+TOLD_ALL_WITHIN = 1.0
+"""Seconds, see there."""
+
+TOLD_ALL_PEERS = 1_024
+"""Peers of whom that is remembered. The longest silent goes; so many have streams here at no time."""
+
+ANSWER_BYTES = 36_000
+"""Bytes of snapshots in answer to one datagram, 26 times what it holds at most. What is beyond is left out, and asked
+for again: `refused_rest`."""
 
 CONNECTS = 256
 """Connection attempts awaiting their outcome. At it, no further one is asked for: `refused_connect`."""

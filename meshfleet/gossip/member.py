@@ -207,7 +207,7 @@ class Member:
             self.outbox.datagram_to(source, sender, record.alive)
             return
         self.vouching.brought_by(sender, via, at)
-        self.asked.begin()
+        self.asked.begin(sender, via, at)
         if record is not None and via is Via.DATAGRAM:
             record.delivery.received(source, at)
             self.ways.datagram_at = at
@@ -349,19 +349,11 @@ class Member:
         self.listening.resume(now)
         self._resumed(now)
 
-    def silent(self) -> list[NodeName]:
-        """Members of whom any sign of life would matter: the driver looks whether their kernels still acknowledge."""
-        return [r.name for r in self.roster if r.presence in (Presence.STALE, Presence.UNREACHABLE)]
-
     def send_refused(self, now: float) -> None:
         """My own network stack refused to send: evidence about me, never about the receiver."""
         self.counts["own_send_error"] += 1
         if self.judging.refused_since is None:
             self.judging.refused_since = self.listening.at(now)
-
-    def loop_lagged(self, seconds: float) -> None:
-        """How late the driver's timers came of late."""
-        self.judging.loop_lag = seconds
 
     # Inside
 

@@ -17,9 +17,7 @@ from meshfleet.gossip.limits import INCARNATION_LEAP, Counts
 from meshfleet.gossip.messages import (
     CAST_OUT,
     Alive,
-    Beats,
     Claim,
-    Digest,
     Left,
     NodeInfo,
     Obituary,
@@ -28,10 +26,11 @@ from meshfleet.gossip.messages import (
     Suspect,
     Sync,
 )
+from meshfleet.gossip.pushpull import Everything
 from meshfleet.gossip.suspicion import Suspicion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from random import Random
 
     from meshfleet.fleet.timing import Timing
@@ -50,17 +49,9 @@ LEAVING = "left"
 ASLEEP = "asleep"
 """Why a member says goodbye: for good, or because its machine is suspended."""
 
-CLAIMS_PER_SYNC = 120
-"""Claims in one push-pull frame: some 360 bytes each."""
 URGENT = 6
 """Members to whom the first proof of a death is passed on at once by everybody: all but one in 400 have it after three
 or four steps."""
-ROWS_PER_SYNC = 3
-"""Rows in one push-pull frame, of up to 256 names of up to 64 bytes each."""
-REVOKED_PER_SYNC = 200
-"""Revocations in one push-pull frame: some 150 bytes each."""
-ENTRIES_PER_SYNC = 1_000
-"""Heartbeats, and digest entries, in one push-pull frame."""
 
 
 class Membership:
@@ -360,30 +351,16 @@ class Membership:
     # Push-pull
 
     def everything(self, at: float, *, reply: bool, but: tuple[Claim, ...] = ()) -> list[Sync]:
-        """All that I know, in frames: the first asks for the other side's. Who is there comes before what is said of
-        them, so that whose word it is can be told. Of those thrown out the revocation says it all. Claims that the
-        other side just told itself, `but`, are not told back."""
+        """All that I know, in frames (see pushpull): the first asks for the other side's. Of those thrown out the
+        revocation says it all. Claims that the other side just told itself, `but`, are not told back."""
         gone_since, outcasts = at - self._timing.tombstone / 2, self._outcasts.by_name
         told = [record for record in self._roster.worth_telling(gone_since) if record.name not in outcasts]
         known = [claim for record in told for claim in record.known.claims()]
         told_to_me = frozenset(but)
-        claims: Sequence[Claim] = [c for c in (self.me, *sorted(known, key=_comes_later)) if c not in told_to_me]
-        beats, digest = self._beats.of(told), self._spread.everything().entries
-        frames: list[Sync] = []
-        while claims or beats or digest or not frames:
-            now, claims = tuple(claims[:CLAIMS_PER_SYNC]), claims[CLAIMS_PER_SYNC:]
-            some_beats, beats = beats[:ENTRIES_PER_SYNC], beats[ENTRIES_PER_SYNC:]
-            some_haves, digest = digest[:ENTRIES_PER_SYNC], digest[ENTRIES_PER_SYNC:]
-            frames.append(Sync(now, Beats(some_beats, at), Digest(some_haves), reply and not frames))
-        revoked = self._outcasts.all()
-        while revoked:
-            thrown_out, revoked = revoked[:REVOKED_PER_SYNC], revoked[REVOKED_PER_SYNC:]
-            frames.append(Sync((), Beats(()), Digest(()), False, (), thrown_out))
-        rows = self._rows.all()
-        while rows:
-            some, rows = rows[:ROWS_PER_SYNC], rows[ROWS_PER_SYNC:]
-            frames.append(Sync((), Beats(()), Digest(()), False, some))
-        return frames
+        claims = [claim for claim in (self.me, *known) if claim not in told_to_me]
+        beats, haves = self._beats.of(told), self._spread.everything()
+        revoked, rows = self._outcasts.all(), self._rows.all()
+        return Everything(claims, beats, haves, revoked, rows, at, self._outbox.measure).frames(reply=reply)
 
     def said(self, at: float) -> list[Claim | Row | Revoked]:
         """What of it is said of members. Rows of earlier lives and of the gone some have, and some don't."""
@@ -408,7 +385,3 @@ class Membership:
         # After it: a newcomer knows nobody yet.
         self._spread.on_digest(sync.digest, source, sender, at, now, at_once=True)
         return [record for record in told if record is not None] + heard
-
-
-def _comes_later(claim: Claim) -> bool:
-    return not isinstance(claim, Alive)

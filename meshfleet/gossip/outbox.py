@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from meshfleet.fleet.names import Address, NodeName
 from meshfleet.gossip.budget import Budget
 from meshfleet.gossip.limits import CONNECTS, DATAGRAM_BYTES, FRAME_BYTES, OUTBOX, STATE_OUTBOX, Counts
-from meshfleet.gossip.messages import Delta, Message, RollAnswer, SnapshotMessage, Via
+from meshfleet.gossip.messages import Beats, Delta, Message, RollAnswer, SnapshotMessage, Via
 from meshfleet.gossip.orders import DropStream, KeepStream, Outgoing, SendPacket, TryConnect
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Outbox:
         self._late: deque[tuple[_Place, Message, int]] = deque()
         """State traffic beyond the budget: it goes when there is room, in its order."""
         self._late_bytes = 0
-        self._measure = measure
+        self.measure = measure
+        """Bytes of a message."""
         self._overhead = overhead
         self._datagram_room = DATAGRAM_BYTES - overhead
         self._rumors = rumors
@@ -77,7 +78,7 @@ class Outbox:
         host, port = address
         room = self._datagram_room - (RELAY_HEAD + self._overhead if self.ways.is_hidden(to) else 0)
         for message in messages:
-            size = self._measure(message)
+            size = self.measure(message)
             via = Via.DATAGRAM if size <= room else Via.STREAM
             self._put((host, port, to, via), message, size)
 
@@ -92,7 +93,7 @@ class Outbox:
     def stream_to(self, address: Address, to: NodeName | None, *messages: Message) -> None:
         """Send over a stream to an address."""
         for message in messages:
-            self._put((address.host, address.port, to, Via.STREAM), message, self._measure(message))
+            self._put((address.host, address.port, to, Via.STREAM), message, self.measure(message))
 
     def connect(self, record: Record) -> None:
         """Find out whether its kernel accepts a connection, unless very many are being asked: each is a socket, and any
@@ -131,10 +132,13 @@ class Outbox:
                 (host, port), relay, head = by.address, by.name, head + RELAY_HEAD + self._overhead
                 room -= RELAY_HEAD + self._overhead
             for packed, size in _pack(messages, room if rides else FRAME_BYTES):
-                if rides:
+                goes = via
+                if rides and size > room:  # since this was put its receiver said that it has relays
+                    goes = Via.STREAM
+                elif rides:
                     self.datagrams += 1
                     size += self._take_along(packed, room - size, members, at)
-                out.append(SendPacket(host, port, to, via, tuple(packed), size + head, relay))
+                out.append(SendPacket(host, port, to, goes, tuple(packed), size + head, relay))
         return out
 
     def _take_along(self, packed: list[Message], room: int, members: int, at: float) -> int:
@@ -146,12 +150,24 @@ class Outbox:
             packed += claims
         answers = any([type(message) is RollAnswer for message in packed])  # its receiver has said what it lacks
         if are_hot and not answers and (table := self._beats.take(room - took, at)) is not None:
-            packed.append(table)
-            took += self._measure(table)
+            if (size := self.measure(table)) > room - took:
+                table, size = self._fitting(table, size, room - took, at)
+            if table.entries:
+                packed.append(table)
+                took += size
         if self._beats.are_late and (asks := self._beats.ask(room - took, at)) is not None:
             packed.append(asks)
-            took += self._measure(asks)
+            took += self.measure(asks)
         return took
+
+    def _fitting(self, table: Beats, size: int, room: int, at: float) -> tuple[Beats, int]:
+        """What fits of a table that is larger than was reckoned, and its bytes; the rest stays to be told."""
+        fits = table.entries
+        while fits and size > room:
+            fits = fits[: min(len(fits) - 1, len(fits) * max(room, 0) // size)]
+            size = self.measure(Beats(fits, at))
+        self._beats.put_back(table.entries[len(fits) :], at)
+        return Beats(fits, at), size
 
     def _put(self, place: _Place, message: Message, size: int) -> None:
         if isinstance(message, _STATE):

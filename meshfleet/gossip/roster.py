@@ -237,6 +237,10 @@ class Roster:
         """Members that are tried again now and then: silent or down, but not those who said goodbye."""
         return [r for r in self._records.values() if r.presence in (Presence.UNREACHABLE, Presence.DOWN)]
 
+    def silent(self) -> list[NodeName]:
+        """Members of whom any sign of life would matter: the driver looks whether their kernels still acknowledge."""
+        return [r.name for r in self._records.values() if r.presence in (Presence.STALE, Presence.UNREACHABLE)]
+
     def worth_telling(self, gone_since: float) -> list[Record]:
         """Whom push-pull tells of: all but those that were gone by `gone_since` already. Half a tombstone's time ago
         everybody heard of that; who has forgotten them since must not be taught them anew."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from meshfleet.gossip.limits import DATAGRAM_BYTES, FRAME_BYTES, PENDING_DIGESTS
+from meshfleet.gossip.limits import ANSWER_BYTES, DATAGRAM_BYTES, FRAME_BYTES, PENDING_DIGESTS
 from meshfleet.gossip.messages import Beat, Delta, Digest, Got, Have, SnapshotMessage, Via, Want
 from meshfleet.gossip.steps import Steps
 from meshfleet.gossip.sums import held_sum
@@ -201,13 +201,13 @@ class Spread:
 
     def tell_all(self, record: Record) -> None:
         """Tell one member all that is held: it was behind a cut, and each side lacks what the other said meanwhile."""
-        entries = self.everything().entries
+        entries = self.everything()
         for i in range(0, len(entries), HAVES):
-            self._outbox.datagram(record, Digest(entries[i : i + HAVES]))
+            self._outbox.datagram(record, Digest(tuple(entries[i : i + HAVES])))
 
-    def everything(self) -> Digest:
+    def everything(self) -> list[Have]:
         """The whole digest, for push-pull."""
-        return Digest(tuple(self._replica.have()))
+        return self._replica.have()
 
     def on_digest(
         self, digest: Digest, source: Address, sender: NodeName, at: float, now: float, *, at_once: bool = False
@@ -262,20 +262,22 @@ class Spread:
             delta = self._replica.delta(have)
             if delta is None or not self._asked.may_have(have.node):
                 continue
-            for part in self._parts(delta):
+            for part in self._parts(delta, FRAME_BYTES if via is Via.STREAM else ANSWER_BYTES):
+                if via is not Via.STREAM and not self._asked.may_take(self._outbox.measure(part)):
+                    break  # a part behind one that is lacking would be of no use
                 self._send(address, sender, part, via)
 
-    def _parts(self, delta: Delta) -> list[Delta]:
-        """`delta` in pieces that fit a stream frame: each covers its stretch of seqs, the last up to the end."""
+    def _parts(self, delta: Delta, most: int) -> list[Delta]:
+        """`delta` in pieces of about so many bytes: each covers its stretch of seqs, the last up to the end."""
         parts: list[Delta] = []
         taken: list[Snapshot] = []
-        after, room = delta.after, FRAME_BYTES
+        after, room = delta.after, most
         for snapshot in delta.snapshots:
             size = len(snapshot.body) + 270
             if taken and size > room:
                 upto = min(taken[-1].seq, delta.upto)  # what came ahead of order proves nothing about the gap before it
                 parts.append(Delta(delta.node, delta.epoch, after, max(after, upto), tuple(taken)))
-                after, taken, room = max(after, upto), [], FRAME_BYTES
+                after, taken, room = max(after, upto), [], most
             taken.append(snapshot)
             room -= size
         return [*parts, Delta(delta.node, delta.epoch, after, delta.upto, tuple(taken))]

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from meshfleet.gossip.messages import Alive, Claim, Have, Left, Obituary, Revoked, Row, Sum
+from meshfleet.gossip.pushpull import digests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +48,7 @@ class Sums:
         if theirs.said != mine.said:
             self._outbox.stream_to(source, sender, *self._membership.everything(at, reply=True))
         elif theirs.held != mine.held:
-            self._outbox.stream_to(source, sender, self._spread.everything())
+            self._outbox.stream_to(source, sender, *digests(self._spread.everything(), self._outbox.measure))
 
     def _mine(self, at: float) -> Sum:
         return Sum(said_sum(self._membership.said(at)), self._spread.sum())

@@ -115,8 +115,7 @@ class Vouching:
     def holds(self, statement: Statement, signer: Alive | None) -> bool:
         """Whether `statement`, which would be news, is its signer's. If not, that is counted, and kept for whoever asks
         who sent it."""
-        if self._caught and self._is_overdone():
-            self._counts["unexamined"] += 1
+        if not self.may_look():
             return False
         finding = self._notary.examine(statement, signer)
         if finding is Finding.GENUINE:
@@ -129,6 +128,13 @@ class Vouching:
         self._counts[f"forged_{kind if isinstance(statement, Snapshot | Row) else 'claim'}"] += 1
         self.caught(kind, name)
         return False
+
+    def may_look(self) -> bool:
+        """Whether a signature is looked at that was brought now. If not, that is counted."""
+        if self._caught and self._is_overdone():
+            self._counts["unexamined"] += 1
+            return False
+        return True
 
     def anchored(self, record: Record, beat: int) -> tuple[int, bytes] | None:
         """The newest heartbeat that is known to be the member's and of the same chain as its `beat`, with its proof.

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from meshfleet.gossip.member import Member
 
-DROPS = ("drop_", "dropped_", "endpoint_bad", "endpoint_refused", "fault", "forged_", "no_address",
-         "old_life", "own_name", "refused_", "revoked_", "undecodable_contacts", "unexamined",
-         "unvouched", "unknown_message")  # fmt: skip
+DROPS = ("datagram_too_big", "drop_", "dropped_", "endpoint_bad", "endpoint_refused", "fault", "forged_",
+         "frame_too_big", "no_address", "old_life", "own_name", "refused_", "revoked_", "undecodable_contacts",
+         "unexamined", "unvouched", "unknown_message")  # fmt: skip
 """How the names of counters begin whose growth means that something was not taken as it came."""
 
 

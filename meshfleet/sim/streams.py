@@ -163,7 +163,7 @@ class Streams:
 
     def acknowledge(self, here: Host, member: Member, clock: float) -> None:
         """Tell of silent peers whose kernels answer the keepalives of a standing stream: a stopped process has one."""
-        for name in member.silent():
+        for name in member.roster.silent():
             peer = self._world.hosts[number_of(name)]
             life, _ = self._ends.get(here.streams.get(peer.number, -1), {}).get(peer.number, (-1, peer.address))
             if life == peer.epoch and peer.running and self.passes(here, peer):

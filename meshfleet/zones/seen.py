@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from meshfleet.errors import WireError
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.zone import ZoneView, ZoneWord
+from meshfleet.gossip.limits import ZONES
 from meshfleet.wire.zones import UPPER, WORD, decode_upper, decode_word
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.state import Snapshot
     from meshfleet.gossip.member import Member
 
-ZONES_LIMIT = 128
+ZONES_LIMIT = ZONES
 """Zones of which a node shows anything."""
 
 WORSE = (Presence.FRESH, Presence.STALE, Presence.UNREACHABLE, Presence.DOWN, Presence.LEFT)

@@ -51,14 +51,14 @@ class _Port(Datagrams):
         pass
 
 
-class _Nowhere:
+class Nowhere:
     """Whoever is dialled refuses."""
 
     async def dial(self, address: Address) -> Stream:
         raise ConnectionRefusedError(111, "refused")
 
 
-class _Virtual(Machine):
+class Virtual(Machine):
     """Its clock is Trio's, from BEGAN on."""
 
     def now(self) -> float:
@@ -84,7 +84,7 @@ def drive(data: bytes) -> None:
 async def _drive(packets: list[tuple[int, Packet]]) -> None:
     member = member_of(NOTARIES["n0"])
     driver = Driver(
-        member, cast("Network", _Nowhere()), _Port(), _TRUST, enter=_nobody, machine=_Virtual(),
+        member, cast("Network", Nowhere()), _Port(), _TRUST, enter=_nobody, machine=Virtual(),
         wall_ms=lambda: int(NOW * 1000), on_events=lambda events: None,
     )  # fmt: skip
     async with trio.open_nursery() as nursery:

@@ -14,7 +14,7 @@ def test_kernels_that_acknowledge_keep_a_stopped_process_from_being_presumed_dea
     for _ in range(120):
         world.run(1)
         for name in ("n0", "n1", "n2", "n3"):
-            for silent in member(world, name).silent():
+            for silent in member(world, name).roster.silent():
                 member(world, name).stream_acknowledged(silent, 0.5, world.now)
     assert world.says("n0", "n1", "n2", "n3", of="n4") == {Presence.UNREACHABLE}
 

@@ -65,7 +65,7 @@ def test_beyond_the_budget_snapshots_wait_and_a_probe_does_not() -> None:
     member.outbox.datagram_to(HERE, NodeName("n1"), Ping(7, "n1"))
     first = sent(member, world.now)
     assert Ping(7, "n1") in first
-    size = member.outbox._measure(shot(1))
+    size = member.outbox.measure(shot(1))
     at_once = [m.snapshot.seq for m in first if isinstance(m, SnapshotMessage)]
     assert at_once == list(range(1, len(at_once) + 1))
     assert DEPTH * TIMES * RATE <= len(at_once) * size < DEPTH * TIMES * RATE + size
@@ -83,7 +83,7 @@ def test_what_would_wait_too_long_is_dropped_and_so_are_answers_for_they_are_ask
     _, member = crowded()
     for seq in range(1, 201):
         member.outbox.datagram_to(HERE, NodeName("n1"), shot(seq))
-    waiting = member.counts["late_state"] * member.outbox._measure(shot(1))
+    waiting = member.counts["late_state"] * member.outbox.measure(shot(1))
     assert waiting <= PATIENCE * TIMES * RATE
     assert member.counts["dropped_state"] > 0
     before = member.outbox.waiting

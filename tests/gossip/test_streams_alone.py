@@ -7,7 +7,7 @@ import pytest
 from meshfleet.fleet.names import Address, AgentId, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.events import Judged
-from meshfleet.gossip.messages import Via
+from meshfleet.gossip.messages import Digest, Via
 from tests.gossip.world import World
 
 
@@ -91,7 +91,9 @@ def test_what_comes_by_a_stream_from_another_port_is_answered_where_its_sender_l
     world.run(10)
     here = world.hosts["n0"].member
     world.hosts["n1"].member.publish(AgentId("n1/a"), b"news", world.now)
-    packet = world.hosts["n1"].member.envelope((world.hosts["n1"].member.spread.everything(),), world.now, 0)
+    packet = world.hosts["n1"].member.envelope(
+        (Digest(tuple(world.hosts["n1"].member.spread.everything())),), world.now, 0
+    )
     here.outgoing(world.now)
     here.receive(packet, Address("10.0.0.1", 50_123), Via.STREAM, world.now)
     world.run(0)

@@ -200,7 +200,7 @@ def test_push_pull_says_who_is_there_before_what_is_said_of_them() -> None:
     told = [claim for frame in member.membership.everything(0.0, reply=False) for claim in frame.claims]
     assert [type(claim) for claim in told] == [Alive] * 5 + [Suspect] * 2
     fleet.world.start("n5", join=None)
-    fleet.tell("n5", "n0", Sync(tuple(told), Beats(()), Digest(()), reply=False))
+    fleet.tell("n5", "n0", Sync(tuple(told), Beats(()), Digest(()), reply=False), via=Via.STREAM)
     record = fleet.world.hosts["n5"].member.roster.get("n1")
     assert record is not None
     assert record.known.accusers == {"n3", "n4"}

@@ -69,8 +69,8 @@ MUTANTS = (
     Mutant(
         "half and half: both sides are partitioned",
         "fleet/standing.py",
-        "if 2 * len(group) >= len(group) + len(fresh) + 1:",
-        "if 2 * len(group) > len(group) + len(fresh) + 1:",
+        "if 2 * lost_now >= lost_now + len(fresh) + 1:",
+        "if 2 * lost_now > lost_now + len(fresh) + 1:",
     ),
     Mutant("a group is of at least two hosts", "fleet/standing.py", "and len({p.host for p in group}) > 1", "and True"),
     Mutant(
@@ -106,7 +106,7 @@ MUTANTS = (
     Mutant(
         "who was in a lost group has 2T to follow",
         "gossip/judging.py",
-        "if at - record.grouped_at < follow:",
+        "if at - record.grouped_at < follow and not given_up:",
         "if False:",
     ),
     Mutant(
@@ -134,8 +134,8 @@ MUTANTS = (
     Mutant(
         "at equal numbers the worse news wins",
         "gossip/claims.py",
-        "return number > NEVER and number >= self.number and not settled",
-        "return number > NEVER and number > self.number and not settled",
+        "(self.alive is None or number == self.number) and not settled",
+        "(self.alive is None or number > self.number) and not settled",
     ),
     Mutant(
         "a goodbye is final for its epoch",
@@ -332,6 +332,30 @@ MUTANTS = (
         "gossip/rumors.py",
         "return rumor.sent >= times or",
         "return False and",
+    ),
+    Mutant(
+        "who was given up is no side of the fleet",
+        "fleet/standing.py",
+        "len([peer for peer in group if not peer.given_up])",
+        "len(group)",
+    ),
+    Mutant(
+        "nothing is held against a word that was never said",
+        "gossip/claims.py",
+        "(self.alive is None or number == self.number) and not settled",
+        "(self.alive is None or number >= self.number) and not settled",
+    ),
+    Mutant(
+        "of each host one accuser is kept",
+        "gossip/claims.py",
+        "if self.host_of(said.by) == host), None)",
+        "if said.by == claim.by), None)",
+    ),
+    Mutant(
+        "of who was gone when it was told of the last heartbeat counts",
+        "gossip/record.py",
+        "return self.judged_since if self.beat_at > self.met_at else min(self.judged_since, self.beat_at)",
+        "return self.judged_since",
     ),
     Mutant(
         "of what waits for its turn the newest wins",

@@ -102,7 +102,7 @@ def assess(me: Self, peers: Sequence[Peer], timing: Timing) -> Assessment:
     for group in groups:
         # Myself counts as one that is still there: of five, two that lost three are the smaller side. Who was given up
         # is no side: three hosts that died are not half of a fleet whose others went home.
-        lost_now = sum(not peer.given_up for peer in group)
+        lost_now = len([peer for peer in group if not peer.given_up])
         if 2 * lost_now >= lost_now + len(fresh) + 1:
             return Assessment(Standing.PARTITIONED, (_fell_silent(group, len(fresh) + 1),), names)
     if groups:

@@ -242,7 +242,7 @@ def test_a_delta_too_large_for_a_frame_comes_in_parts_that_add_up() -> None:
     world.cut(["n0"], ["n1"])
     for i in range(40):
         world.publish("n0", f"n0/a{i}", bytes(3_900))
-    answers = [m for m in tell(world, "n0", Want((Have("n0", 1, 0),))) if isinstance(m, Delta)]
+    answers = [m for m in tell(world, "n0", Want((Have("n0", 1, 0),)), via=Via.STREAM) if isinstance(m, Delta)]
     assert len(answers) > 3
     assert [a.after for a in answers] == [0, *[a.upto for a in answers[:-1]]]
     assert sum(len(a.snapshots) for a in answers) == 40

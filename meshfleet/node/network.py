@@ -94,9 +94,12 @@ OWN = frozenset(
         errno.EPERM,
         errno.EACCES,
         errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EMFILE,
+        errno.ENFILE,
     }
 )
-"""Errors that say something about my own network only."""
+"""Errors that say something about my own network only, or my own process: no file left for one more socket."""
 
 
 def whose_error(error: OSError) -> Connect:

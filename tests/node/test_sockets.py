@@ -14,6 +14,7 @@ import trio
 from meshfleet.fleet.names import Address
 from meshfleet.gossip.messages import Connect
 from meshfleet.node.links import knock
+from meshfleet.node.network import whose_error
 from meshfleet.node.sockets import GIVEN_UP_S, RXT_CONNDROPTIME, RealNetwork, TcpStream
 
 if TYPE_CHECKING:
@@ -92,3 +93,18 @@ async def test_a_listener_goes_on_where_a_stream_takes_no_options(number: int, m
             async with await trio.open_tcp_stream(*there):
                 await taken.wait()
             nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("number", "whose"),
+    [
+        (errno.ECONNREFUSED, Connect.REFUSED),
+        (errno.EHOSTUNREACH, Connect.NO_ROUTE),
+        (errno.ETIMEDOUT, Connect.SILENT),
+        (errno.ENETDOWN, Connect.OWN_ERROR),
+        (errno.EMFILE, Connect.OWN_ERROR),
+        (errno.ENFILE, Connect.OWN_ERROR),
+    ],
+)
+def test_an_error_speaks_about_whom_it_is_of(number: int, whose: Connect) -> None:
+    assert whose_error(OSError(number, "")) is whose

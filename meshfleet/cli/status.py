@@ -12,6 +12,7 @@ import msgspec
 from rich.console import Group
 from rich.live import Live
 from rich.padding import Padding
+from rich.styled import Styled
 from rich.text import Text
 
 from meshfleet import plain
@@ -21,6 +22,7 @@ from meshfleet.cli.outcome import NO_ANSWER, complain
 from meshfleet.cli.picking import Wanted, in_order, picked, read_filter, read_order
 from meshfleet.cli.saying import print_plain
 from meshfleet.cli.status_line import one_line
+from meshfleet.cli.watching import RETRY_SECONDS, moments, warning
 from meshfleet.errors import ConfigError, NoAnswer
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from meshfleet.cli.watching import Moment
     from meshfleet.client import Reader
 
 ENOUGH = 200
@@ -38,9 +41,6 @@ ENOUGH = 200
 
 ATTENTION = 12
 """Lines of what needs attention."""
-
-RETRY_SECONDS = 1.0
-"""How long `--watch` waits before it asks again where a node stopped answering."""
 
 CUT_OFF = 3
 
@@ -243,12 +243,21 @@ def _watch_live(node: Reader, shown: How, console: Console) -> int:
     code = 0
     with Live(console=console, auto_refresh=False, vertical_overflow="crop", screen=True) as live:
         try:
-            for view in _changes(node):
-                code = verdict(view)
-                live.update(render(shown.apply(view), console.width, shown, of=len(view.agents)), refresh=True)
+            for moment in moments(node):
+                if moment.view is not None:
+                    code = verdict(moment.view)
+                live.update(render_moment(moment, node.url, console.width, shown), refresh=True)
         except KeyboardInterrupt:
             pass
     return code
+
+
+def render_moment(moment: Moment, url: str, width: int, shown: How) -> RenderableType:
+    """The view; below a warning, and dim, while its node is not heard: then all its ages are of the past."""
+    if moment.view is None:
+        return warning(moment, url)
+    there = render(shown.apply(moment.view), width, shown, of=len(moment.view.agents))
+    return Group(warning(moment, url), Text(), Styled(there, "dim")) if moment.is_silent else there
 
 
 def _changes(node: Reader) -> Iterator[FleetView]:

@@ -12,7 +12,7 @@ from meshfleet.client import Client, Reader
 from meshfleet.client.http import There
 from meshfleet.client.session import Cache, Session
 from meshfleet.errors import ConfigError, NoAnswer
-from meshfleet.fleet.names import parse_address
+from meshfleet.fleet.names import node_url
 from meshfleet.node.keyfile import KeyFile, read_local_key
 from meshfleet.node.settings import CERTIFICATE, HTTP_PORT, Given, default_state_base, load, machine_name
 from meshfleet.wire import apikeys
@@ -123,7 +123,7 @@ def _whom(node: str | None, state_dir: str | None) -> tuple[str, Path | None]:
 
 def _named(node: str, where: str, state_dir: Path | None) -> tuple[str, Path | None]:
     """The same for a node that was named. One that runs here is known by its address, whatever its scheme."""
-    url = _url(node, where)
+    url = node_url(node, where, HTTP_PORT)
     if state_dir is not None:
         return url, state_dir
     found = _here(url)
@@ -155,7 +155,7 @@ def socket_dir(node: str | None, state_dir: str | None) -> Path:
             here = running_here()
             return here[0][0] if len(here) == 1 else usual
         return usual
-    found = _here(_url(node, "--node"))
+    found = _here(node_url(node, "--node", HTTP_PORT))
     if found is not None:
         return found[0]
     raise ConfigError(
@@ -180,18 +180,6 @@ def url_of(node: str | None) -> str:
 def path_of(prefix: str, name: str) -> str:
     """`prefix` and a name that may have any characters in it."""
     return f"{prefix}/{quote(name, safe='/:@')}"
-
-
-def _url(node: str, where: str) -> str:
-    """`--node` as a base URL: `http://127.0.0.1:7879`, `https://box:7879`, or just `127.0.0.1:7879`."""
-    scheme, separator, rest = node.partition("://")
-    if separator and scheme not in ("http", "https"):
-        raise ConfigError(f"{where} {node}: nodes are asked over http or https, not {scheme}. Write http://HOST:PORT.")
-    try:
-        address = parse_address((rest if separator else node).rstrip("/"), HTTP_PORT)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    return f"{scheme if separator else 'http'}://{address}"
 
 
 def elsewhere() -> str:

@@ -16,7 +16,7 @@ from rich.styled import Styled
 from rich.text import Text
 
 from meshfleet import plain
-from meshfleet.cli import showing, tables
+from meshfleet.cli import showing, spending, tables
 from meshfleet.cli.asking import Asked, reader
 from meshfleet.cli.outcome import NO_ANSWER, complain
 from meshfleet.cli.picking import Wanted, in_order, picked, read_filter, read_order
@@ -117,12 +117,17 @@ def _print(view: FleetView, shown: How, console: Console) -> None:
 
 
 def verdict(view: FleetView) -> int:
-    """0 all as it should be; 1 something is stale, unreachable or down, or this node is not well; 3 it is cut off."""
+    """0 all as it should be; 1 something is stale, unreachable or down, in whatever zone, or this node is not well; 3
+    it is cut off."""
     if view.served_by.standing in (Standing.ISOLATED, Standing.PARTITIONED):
         return CUT_OFF
     judged: list[Presence] = [node.presence for node in view.nodes]
     judged += [agent.presence for agent in view.agents]
     judged += [zone.presence for zone in view.zones]
+    for zone in view.zones:  # what is wrong there is told as numbers
+        judged += [
+            presence for presence in Presence if zone.sums.nodes.get(presence, 0) + zone.sums.agents.get(presence, 0)
+        ]
     well = all(presence in (Presence.FRESH, Presence.LEFT) for presence in judged)
     return 0 if well and view.served_by.standing is Standing.CONNECTED else 1
 
@@ -196,12 +201,8 @@ def _itself(view: FleetView) -> Iterator[RenderableType]:
     if totals.cost_usd is not None:
         sums.append(showing.money(totals.cost_usd))
     if sums:
-        yield Text("; ".join(sums))
-    period = totals.period
-    if period.cost_usd is not None:
-        today = None if totals.today is None else totals.today.cost_usd
-        of_today = "" if today is None else f", {showing.money(today)} of it today"
-        yield Text(f"{showing.money(period.cost_usd)} in the fleet since {period.start}{of_today}")
+        yield Text(f"of these agents: {'; '.join(sums)}")
+    yield from map(Text, spending.in_line(view))
 
 
 def _attention(view: FleetView) -> Iterator[RenderableType]:

@@ -18,10 +18,11 @@ from rich.text import Text
 from meshfleet import plain
 from meshfleet.cli import showing, spending, tables
 from meshfleet.cli.asking import Asked, reader
-from meshfleet.cli.outcome import NO_ANSWER, complain
+from meshfleet.cli.outcome import NO_ANSWER, Trouble
 from meshfleet.cli.picking import Wanted, in_order, picked, read_filter, read_order
 from meshfleet.cli.saying import print_plain
 from meshfleet.cli.status_line import one_line
+from meshfleet.cli.unknown import in_words
 from meshfleet.cli.watching import RETRY_SECONDS, moments, warning
 from meshfleet.errors import ConfigError, NoAnswer
 from meshfleet.fleet.presence import Presence
@@ -88,7 +89,7 @@ def status(asked: Asked, shown: How, *, watch: bool, zone: str | None = None) ->
         node = reader(asked)
         if watch:
             return _watch(node, shown)
-        body = node.get("/v1/fleet" if zone is None else f"/v1/zones/{quote(zone, safe='')}")
+        body = _body(node, zone)
     except NoAnswer:
         if shown.form != "line":
             raise
@@ -100,6 +101,21 @@ def status(asked: Asked, shown: How, *, watch: bool, zone: str | None = None) ->
     else:
         _print(view, shown, showing.console())
     return verdict(view)
+
+
+def _body(node: Reader, zone: str | None) -> bytes:
+    """The view as the node gives it: of its own zone by whichever name."""
+    if zone is None:
+        return node.get("/v1/fleet")
+    try:
+        with in_words(node):
+            return node.get(f"/v1/zones/{quote(zone, safe='')}")
+    except ConfigError:
+        body = node.get("/v1/fleet")
+        nodes = node.understood(body, FleetView).nodes
+        if nodes and all(each.zone == zone for each in nodes):
+            return body
+        raise
 
 
 def _print(view: FleetView, shown: How, console: Console) -> None:
@@ -263,9 +279,12 @@ def render_moment(moment: Moment, url: str, width: int, shown: How) -> Renderabl
 
 def _changes(node: Reader) -> Iterator[FleetView]:
     """Each view that is told, over as many connections as that takes."""
+    trouble = Trouble()
     while True:
         try:
-            yield from node.views()
+            for view in node.views():
+                trouble.over()
+                yield view
         except NoAnswer as error:
-            complain(f"{error} Asking again ...")
+            trouble.tell(f"{error} Asking again ...")
         time.sleep(RETRY_SECONDS)

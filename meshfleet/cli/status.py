@@ -169,8 +169,8 @@ def _first_steps(view: FleetView) -> Iterator[RenderableType]:
         hints.append("No agents yet. Claude Code and Codex sessions show up by themselves; a Python")
         hints.append('program reports itself with `meshfleet.Agent("name")`.')
     if len(view.nodes) == 1:
-        hints.append("No other nodes yet. One joins from another machine with")
-        hints.append("`meshfleet up --invite LINE`.")
+        hints.append("No other nodes yet. `meshfleet invite` prints a LINE here; one joins with it from")
+        hints.append("another machine: `meshfleet up --invite LINE`.")
     if hints:
         yield Text()
     for hint in hints:

@@ -237,7 +237,7 @@ def test_an_empty_fleet_says_what_to_do_and_a_full_one_does_not() -> None:
     assert not any("yet" in line for line in text_of(full))
     alone = text_of(msgspec.structs.replace(full, nodes=full.nodes[:1], agents=()))
     assert any(line.startswith("No agents yet") for line in alone)
-    assert any(line.startswith("No other nodes yet") for line in alone)
+    assert any(line.startswith("No other nodes yet. `meshfleet invite` prints a LINE") for line in alone)
     assert max(map(len, alone)) <= 80
 
 

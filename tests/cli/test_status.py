@@ -334,3 +334,29 @@ def test_on_two_levels_a_cost_is_told_of_each_zone_and_of_all() -> None:
 
 def test_sums_of_sessions_and_of_the_period_say_which_they_are() -> None:
     assert "of these agents: 1.9M tokens in, - out; $7.31" in text_of(a_view(a_node("n1")))
+
+
+def test_an_agent_that_exited_is_as_old_as_its_end_and_says_how_it_ended() -> None:
+    view = a_view(a_node("n1"))
+    agent = view.agents[0]
+
+    def line(presence: Presence, ended: str, **fields: object) -> tuple[str, list[str]]:
+        state = msgspec.structs.replace(agent.state, status=Status.EXITED, active_tool=None, timestamp=ended, **fields)
+        reasons = ("its process exited",)
+        gone = msgspec.structs.replace(agent, presence=presence, age_s=0.0, reasons=reasons, state=state)
+        lines = text_of(msgspec.structs.replace(view, agents=(gone,)))
+        return next(each for each in lines if "exited" in each), lines
+
+    ended, lines = line(Presence.LEFT, SINCE, exit_code=7)
+    assert "exited 7" in ended
+    assert ended.endswith("2 min")
+    assert not any("its process" in each for each in lines)
+    assert line(Presence.LEFT, "soon")[0].endswith("0.0 s")
+    assert line(Presence.LEFT, "2026-11-23T20:13:05")[0].endswith("0.0 s")
+    assert " exited  " in line(Presence.FRESH, SINCE)[0]
+
+
+def test_who_said_goodbye_needs_no_reason_and_who_was_thrown_out_does() -> None:
+    for reason, told in (("left", False), ("revoked by the fleet's owner", True)):
+        lines = text_of(a_view(a_node("n1"), a_node("n2", Presence.LEFT, reason)))
+        assert (f"n2 left: {reason}" in lines) is told

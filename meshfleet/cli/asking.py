@@ -12,7 +12,7 @@ from meshfleet.client import Client, Reader
 from meshfleet.client.http import There
 from meshfleet.client.session import Cache, Session
 from meshfleet.errors import ConfigError, NoAnswer
-from meshfleet.fleet.names import node_url
+from meshfleet.fleet.names import Address, node_url
 from meshfleet.node.keyfile import KeyFile, read_local_key
 from meshfleet.node.settings import CERTIFICATE, HTTP_PORT, Given, default_state_base, load, machine_name
 from meshfleet.wire import apikeys
@@ -173,8 +173,20 @@ def running_here() -> list[tuple[Path, Running]]:
 
 
 def url_of(node: str | None) -> str:
-    """The base URL of the node that `--node`, the environment or the state dirs here name. It need not run."""
+    """The base URL of the node that `--node`, the environment or the state dirs here name. It need not run; where
+    nobody named one, and the usual one does not, it is the only one that runs here."""
+    if node is None and not os.environ.get("MESHFLEET_NODE"):
+        settings = load(Given(), os.environ)
+        here = [running.http for _, running in running_here()]
+        was_told = settings.http != Address("127.0.0.1", HTTP_PORT)
+        if not was_told and running_in(settings.state_dir) is None and len(here) == 1:
+            return here[0]
     return _whom(node, None)[0]
+
+
+def not_running(url: str) -> str | None:
+    """Who runs here instead, where no node runs here at `url`; None where one does, or none at all."""
+    return elsewhere() if running_here() and _here(url) is None else None
 
 
 def path_of(prefix: str, name: str) -> str:

@@ -166,8 +166,8 @@ def _first_steps(view: FleetView) -> Iterator[RenderableType]:
     """What to do where there is nothing to see yet."""
     hints: list[str] = []
     if not view.agents:
-        hints.append("No agents yet. Claude Code and Codex sessions show up by themselves; a Python")
-        hints.append('program reports itself with `meshfleet.Agent("name")`.')
+        hints.append("No agents yet. Claude Code, Codex and Gemini CLI sessions show up by themselves;")
+        hints.append('a Python program reports itself with `meshfleet.Agent("name")`.')
     if len(view.nodes) == 1:
         hints.append("No other nodes yet. `meshfleet invite` prints a LINE here; one joins with it from")
         hints.append("another machine: `meshfleet up --invite LINE`.")

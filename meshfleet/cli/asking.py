@@ -12,7 +12,7 @@ from meshfleet.client import Client, Reader
 from meshfleet.client.http import There
 from meshfleet.client.session import Cache, Session
 from meshfleet.errors import ConfigError, NoAnswer
-from meshfleet.fleet.names import parse_address
+from meshfleet.fleet.names import Address, node_url
 from meshfleet.node.keyfile import KeyFile, read_local_key
 from meshfleet.node.settings import CERTIFICATE, HTTP_PORT, Given, default_state_base, load, machine_name
 from meshfleet.wire import apikeys
@@ -123,7 +123,7 @@ def _whom(node: str | None, state_dir: str | None) -> tuple[str, Path | None]:
 
 def _named(node: str, where: str, state_dir: Path | None) -> tuple[str, Path | None]:
     """The same for a node that was named. One that runs here is known by its address, whatever its scheme."""
-    url = _url(node, where)
+    url = node_url(node, where, HTTP_PORT)
     if state_dir is not None:
         return url, state_dir
     found = _here(url)
@@ -155,7 +155,7 @@ def socket_dir(node: str | None, state_dir: str | None) -> Path:
             here = running_here()
             return here[0][0] if len(here) == 1 else usual
         return usual
-    found = _here(_url(node, "--node"))
+    found = _here(node_url(node, "--node", HTTP_PORT))
     if found is not None:
         return found[0]
     raise ConfigError(
@@ -173,25 +173,25 @@ def running_here() -> list[tuple[Path, Running]]:
 
 
 def url_of(node: str | None) -> str:
-    """The base URL of the node that `--node`, the environment or the state dirs here name. It need not run."""
+    """The base URL of the node that `--node`, the environment or the state dirs here name. It need not run; where
+    nobody named one, and the usual one does not, it is the only one that runs here."""
+    if node is None and not os.environ.get("MESHFLEET_NODE"):
+        settings = load(Given(), os.environ)
+        here = [running.http for _, running in running_here()]
+        was_told = settings.http != Address("127.0.0.1", HTTP_PORT)
+        if not was_told and running_in(settings.state_dir) is None and len(here) == 1:
+            return here[0]
     return _whom(node, None)[0]
+
+
+def not_running(url: str) -> str | None:
+    """Who runs here instead, where no node runs here at `url`; None where one does, or none at all."""
+    return elsewhere() if running_here() and _here(url) is None else None
 
 
 def path_of(prefix: str, name: str) -> str:
     """`prefix` and a name that may have any characters in it."""
     return f"{prefix}/{quote(name, safe='/:@')}"
-
-
-def _url(node: str, where: str) -> str:
-    """`--node` as a base URL: `http://127.0.0.1:7879`, `https://box:7879`, or just `127.0.0.1:7879`."""
-    scheme, separator, rest = node.partition("://")
-    if separator and scheme not in ("http", "https"):
-        raise ConfigError(f"{where} {node}: nodes are asked over http or https, not {scheme}. Write http://HOST:PORT.")
-    try:
-        address = parse_address((rest if separator else node).rstrip("/"), HTTP_PORT)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    return f"{scheme if separator else 'http'}://{address}"
 
 
 def elsewhere() -> str:

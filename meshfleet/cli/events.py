@@ -10,9 +10,10 @@ import msgspec
 from rich.text import Text
 
 from meshfleet.cli import showing
-from meshfleet.cli.asking import Asked, reader
-from meshfleet.cli.outcome import complain
+from meshfleet.cli.asking import Asked, path_of, reader
+from meshfleet.cli.outcome import Trouble
 from meshfleet.cli.saying import print_plain
+from meshfleet.cli.unknown import in_words
 from meshfleet.errors import NoAnswer
 from meshfleet.fleet.happening import Happened, Happening
 from meshfleet.serve.history import Happenings
@@ -43,6 +44,8 @@ def events(asked: Asked, *, subject: str | None, kinds: Sequence[str], limit: in
     console = showing.console()
     wanted = [("kind", kind) for kind in kinds] + ([("subject", subject)] if subject else [])
     told = _ask(node, [*wanted, ("limit", str(limit))])
+    if subject and not told.events and not follow:
+        _must_be_known(node, subject)
     if not told.events and not as_json and not follow:
         console.print(Text(f"Nothing happened yet that {node.url} knows of.", style="dim"))
     try:
@@ -66,15 +69,25 @@ def render(line: Happening) -> Text:
     return Text.assemble(at, "  ", (line.subject, "bold"), " ", what, where)
 
 
+def _must_be_known(node: Reader, name: str) -> None:
+    """ConfigError, with names near it, where there is none such: nothing else would tell a slip from a quiet name. Who
+    was forgotten long ago is no member, and may still have lines. Whoever follows may wait for one who is to come."""
+    if not _ask(node, [("subject", name), ("limit", "1")]).events:
+        with in_words(node, elsewhere=True):
+            node.get(path_of("/v1/why", name))
+
+
 def _lines(node: Reader, told: Happenings, wanted: list[tuple[str, str]], *, follow: bool) -> Iterator[Happening]:
     yield from told.events
+    trouble = Trouble()
     while follow:
         time.sleep(ASK_EVERY)
         try:
             told = _ask(node, [*wanted, ("after", str(told.last))])
         except NoAnswer as error:
-            complain(f"{error} Asking again ...")
+            trouble.tell(f"{error} Asking again ...")
             continue
+        trouble.over()
         yield from told.events
 
 

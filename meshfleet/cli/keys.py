@@ -35,6 +35,7 @@ def rotate(node: NodeUrl = None, state_dir: StateDir = None, as_json: AsJson = F
 @app.command()
 def revoke(
     name: Annotated[str, typer.Argument(metavar="NODE", help="The node to throw out. For good: its name too.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask first, as is done on a terminal.")] = False,
     node: NodeUrl = None,
     state_dir: StateDir = None,
     as_json: AsJson = False,
@@ -42,7 +43,7 @@ def revoke(
     """Throw a node out everywhere: its certificate, its streams, and, with a new key, its datagrams."""
     from meshfleet.cli.trusting import revoke as run_revoke
 
-    run_revoke(name, node=node, state_dir=state_dir, as_json=as_json)
+    run_revoke(name, sure=yes, node=node, state_dir=state_dir, as_json=as_json)
 
 
 @app.command("export-ca")

@@ -12,7 +12,7 @@ from meshfleet.cli.flags import AsJson, Ca, KeyFile, NodeUrl, StateDir
 def status(
     node: NodeUrl = None,
     state_dir: StateDir = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Show each change until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show each change until Ctrl-C.")] = False,
     wanted: Annotated[
         str | None,
         typer.Option("--filter", metavar="TEXT", help="Only agents that fit: 'opus state:waiting -node:n3'."),

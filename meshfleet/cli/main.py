@@ -53,6 +53,10 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(sim_app, name="sim")
 
 
+NOT_BY_LETTERS = ("stop", "leave")
+"""What people type, and what the command is called: by its letters `stop` is near `top`, which ends nothing."""
+
+
 def _version_and_out(wanted: bool) -> None:
     if wanted:
         _print_version(as_json=False)
@@ -280,11 +284,18 @@ def run(arguments: list[str]) -> int:
     try:
         return run_to_exit_code(command)
     except typer.TyperException as error:  # the operator's words don't fit
-        said = error.format_message().rstrip(".")
+        said = _said(error.format_message().rstrip("."))
         complain(f"{said}{'' if said.endswith('?') else '.'} See `{_meant(error, arguments)} --help`.")
         return WRONG_USAGE
     except typer.Abort:
         return INTERRUPTED
+
+
+def _said(message: str) -> str:
+    """The parser's words. What it finds near a word by its letters is not always what is meant."""
+    wrong, right = NOT_BY_LETTERS
+    begin = f"No such command '{wrong}'."
+    return f"{begin} Did you mean '{right}'?" if message.startswith(begin.rstrip(".")) else message
 
 
 def _meant(error: typer.TyperException, arguments: list[str]) -> str:

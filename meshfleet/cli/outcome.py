@@ -54,6 +54,23 @@ def complain(text: str) -> None:
     print_plain(f"meshfleet: {' '.join(text.split())}", file=sys.stderr)
 
 
+class Trouble:
+    """What a command that goes on complains of: once, and again where it is another, or comes back."""
+
+    def __init__(self) -> None:
+        self._told: str | None = None
+
+    def tell(self, text: str) -> None:
+        """Something does not work."""
+        if text != self._told:
+            complain(text)
+        self._told = text
+
+    def over(self) -> None:
+        """It works."""
+        self._told = None
+
+
 def _trace_plainly(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
     """A traceback as Python prints it. An error may quote what a peer said."""
     print_plain("".join(traceback.format_exception(kind, error, at)), end="", file=sys.stderr)

@@ -12,15 +12,18 @@ import msgspec
 from rich.console import Group
 from rich.live import Live
 from rich.padding import Padding
+from rich.styled import Styled
 from rich.text import Text
 
 from meshfleet import plain
-from meshfleet.cli import showing, tables
+from meshfleet.cli import showing, spending, tables
 from meshfleet.cli.asking import Asked, reader
-from meshfleet.cli.outcome import NO_ANSWER, complain
+from meshfleet.cli.outcome import NO_ANSWER, Trouble
 from meshfleet.cli.picking import Wanted, in_order, picked, read_filter, read_order
 from meshfleet.cli.saying import print_plain
 from meshfleet.cli.status_line import one_line
+from meshfleet.cli.unknown import in_words
+from meshfleet.cli.watching import RETRY_SECONDS, moments, warning
 from meshfleet.errors import ConfigError, NoAnswer
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from meshfleet.cli.watching import Moment
     from meshfleet.client import Reader
 
 ENOUGH = 200
@@ -38,9 +42,6 @@ ENOUGH = 200
 
 ATTENTION = 12
 """Lines of what needs attention."""
-
-RETRY_SECONDS = 1.0
-"""How long `--watch` waits before it asks again where a node stopped answering."""
 
 CUT_OFF = 3
 
@@ -88,7 +89,7 @@ def status(asked: Asked, shown: How, *, watch: bool, zone: str | None = None) ->
         node = reader(asked)
         if watch:
             return _watch(node, shown)
-        body = node.get("/v1/fleet" if zone is None else f"/v1/zones/{quote(zone, safe='')}")
+        body = _body(node, zone)
     except NoAnswer:
         if shown.form != "line":
             raise
@@ -100,6 +101,21 @@ def status(asked: Asked, shown: How, *, watch: bool, zone: str | None = None) ->
     else:
         _print(view, shown, showing.console())
     return verdict(view)
+
+
+def _body(node: Reader, zone: str | None) -> bytes:
+    """The view as the node gives it: of its own zone by whichever name."""
+    if zone is None:
+        return node.get("/v1/fleet")
+    try:
+        with in_words(node):
+            return node.get(f"/v1/zones/{quote(zone, safe='')}")
+    except ConfigError:
+        body = node.get("/v1/fleet")
+        nodes = node.understood(body, FleetView).nodes
+        if nodes and all(each.zone == zone for each in nodes):
+            return body
+        raise
 
 
 def _print(view: FleetView, shown: How, console: Console) -> None:
@@ -117,12 +133,17 @@ def _print(view: FleetView, shown: How, console: Console) -> None:
 
 
 def verdict(view: FleetView) -> int:
-    """0 all as it should be; 1 something is stale, unreachable or down, or this node is not well; 3 it is cut off."""
+    """0 all as it should be; 1 something is stale, unreachable or down, in whatever zone, or this node is not well; 3
+    it is cut off."""
     if view.served_by.standing in (Standing.ISOLATED, Standing.PARTITIONED):
         return CUT_OFF
     judged: list[Presence] = [node.presence for node in view.nodes]
     judged += [agent.presence for agent in view.agents]
     judged += [zone.presence for zone in view.zones]
+    for zone in view.zones:  # what is wrong there is told as numbers
+        judged += [
+            presence for presence in Presence if zone.sums.nodes.get(presence, 0) + zone.sums.agents.get(presence, 0)
+        ]
     well = all(presence in (Presence.FRESH, Presence.LEFT) for presence in judged)
     return 0 if well and view.served_by.standing is Standing.CONNECTED else 1
 
@@ -145,11 +166,11 @@ def _first_steps(view: FleetView) -> Iterator[RenderableType]:
     """What to do where there is nothing to see yet."""
     hints: list[str] = []
     if not view.agents:
-        hints.append("No agents yet. Claude Code and Codex sessions show up by themselves; a Python")
-        hints.append('program reports itself with `meshfleet.Agent("name")`.')
+        hints.append("No agents yet. Claude Code, Codex and Gemini CLI sessions show up by themselves;")
+        hints.append('a Python program reports itself with `meshfleet.Agent("name")`.')
     if len(view.nodes) == 1:
-        hints.append("No other nodes yet. One joins from another machine with")
-        hints.append("`meshfleet up --invite LINE`.")
+        hints.append("No other nodes yet. `meshfleet invite` prints a LINE here; one joins with it from")
+        hints.append("another machine: `meshfleet up --invite LINE`.")
     if hints:
         yield Text()
     for hint in hints:
@@ -196,12 +217,8 @@ def _itself(view: FleetView) -> Iterator[RenderableType]:
     if totals.cost_usd is not None:
         sums.append(showing.money(totals.cost_usd))
     if sums:
-        yield Text("; ".join(sums))
-    period = totals.period
-    if period.cost_usd is not None:
-        today = None if totals.today is None else totals.today.cost_usd
-        of_today = "" if today is None else f", {showing.money(today)} of it today"
-        yield Text(f"{showing.money(period.cost_usd)} in the fleet since {period.start}{of_today}")
+        yield Text(f"of these agents: {'; '.join(sums)}")
+    yield from map(Text, spending.in_line(view))
 
 
 def _attention(view: FleetView) -> Iterator[RenderableType]:
@@ -243,19 +260,31 @@ def _watch_live(node: Reader, shown: How, console: Console) -> int:
     code = 0
     with Live(console=console, auto_refresh=False, vertical_overflow="crop", screen=True) as live:
         try:
-            for view in _changes(node):
-                code = verdict(view)
-                live.update(render(shown.apply(view), console.width, shown, of=len(view.agents)), refresh=True)
+            for moment in moments(node):
+                if moment.view is not None:
+                    code = verdict(moment.view)
+                live.update(render_moment(moment, node.url, console.width, shown), refresh=True)
         except KeyboardInterrupt:
             pass
     return code
 
 
+def render_moment(moment: Moment, url: str, width: int, shown: How) -> RenderableType:
+    """The view; below a warning, and dim, while its node is not heard: then all its ages are of the past."""
+    if moment.view is None:
+        return warning(moment, url)
+    there = render(shown.apply(moment.view), width, shown, of=len(moment.view.agents))
+    return Group(warning(moment, url), Text(), Styled(there, "dim")) if moment.is_silent else there
+
+
 def _changes(node: Reader) -> Iterator[FleetView]:
     """Each view that is told, over as many connections as that takes."""
+    trouble = Trouble()
     while True:
         try:
-            yield from node.views()
+            for view in node.views():
+                trouble.over()
+                yield view
         except NoAnswer as error:
-            complain(f"{error} Asking again ...")
+            trouble.tell(f"{error} Asking again ...")
         time.sleep(RETRY_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -10,13 +11,15 @@ from rich.text import Text
 
 from meshfleet.cli import showing
 from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.state import Status
+from meshfleet.fleet.view import NodeView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import JustifyMethod, RenderableType
 
-    from meshfleet.fleet.view import AgentView, FleetView, NodeView
+    from meshfleet.fleet.view import AgentView, FleetView
 
 WIDE = 110
 """Columns from which there is room for an agent's node, project and tokens."""
@@ -26,6 +29,9 @@ SHORTENED = ("NODE", "REACH", "HOST", "ZONE", "AGENT", "STATUS", "MODEL", "PROJE
 
 MOST_WHERE_NARROW = {"STATUS": 13, "MODEL": 16}
 """Columns that these take at most of 80, so that the agent's id, which `why` is asked with, is left whole."""
+
+GOODBYE = "left"
+"""The reason of a node that went without giving another."""
 
 LEAST_WHERE_NARROW = 8
 """Columns below which neither of them makes way for a long id."""
@@ -118,7 +124,39 @@ def reasons(view: FleetView) -> Iterator[RenderableType]:
 
 
 def _wants_reason(judged: NodeView | AgentView) -> bool:
+    """Whether the reason says more than the table: not of who is there, nor of who went as one goes."""
+    if judged.presence is Presence.LEFT:
+        plainly = judged.reasons == (GOODBYE,) if isinstance(judged, NodeView) else _just_exited(judged)
+        return bool(judged.reasons) and not plainly
     return judged.presence is not Presence.FRESH and bool(judged.reasons)
+
+
+def _just_exited(agent: AgentView) -> bool:
+    """Whether that is all there is to say: not that two nodes claim it besides."""
+    return has_exited(agent) and len(agent.reasons) == 1
+
+
+def has_exited(agent: AgentView) -> bool:
+    """Whether it ended, and was seen or heard to, by a node that was there then."""
+    return agent.state.status is Status.EXITED and agent.presence in (Presence.FRESH, Presence.LEFT)
+
+
+def age_of(agent: AgentView, now: str) -> float:
+    """Seconds since it was heard of; of one that exited, since it did: its node, which goes on telling, is no news."""
+    if not has_exited(agent):
+        return agent.age_s
+    try:
+        ended = datetime.fromisoformat(now) - datetime.fromisoformat(agent.state.timestamp)
+    except (ValueError, TypeError):  # an agent's own word, in whatever form
+        return agent.age_s
+    return max(agent.age_s, ended.total_seconds())
+
+
+def _doing(agent: AgentView) -> str:
+    state = agent.state
+    if state.status is Status.EXITED and state.exit_code is not None:
+        return f"{state.status.value} {state.exit_code}"
+    return f"{state.status.value} {state.active_tool}" if state.active_tool else state.status.value
 
 
 def _reason(name: str, judged: NodeView | AgentView) -> RenderableType:
@@ -133,7 +171,7 @@ def _leave_room(table: Table, view: FleetView, width: int) -> None:
         for agent in view.agents
     ]
     whole = sum(max(map(len, column)) for column in zip(*rows, strict=True))
-    age = max(len(showing.age(agent.age_s)) for agent in view.agents)
+    age = max(len(showing.age(age_of(agent, view.now))) for agent in view.agents)
     left = width - whole - max(age, 3) - len("100%") - 2 * (len(table.columns) - 1)
     status = min(MOST_WHERE_NARROW["STATUS"], max(left // 2, LEAST_WHERE_NARROW))
     model = min(MOST_WHERE_NARROW["MODEL"], max(left - status, LEAST_WHERE_NARROW))
@@ -151,15 +189,14 @@ def _agents(view: FleetView, width: int, *, wide: bool) -> Table:
         _leave_room(table, view, width)
     for agent in view.agents:
         state = agent.state
-        doing = f"{state.status.value} {state.active_tool}" if state.active_tool else state.status.value
         cells: list[RenderableType] = [
             _short(agent.agent_id),
             showing.presence(agent.presence),
-            _short(doing),
+            _short(_doing(agent)),
             _short(state.model or "-"),
             "-" if state.context_pct is None else f"{state.context_pct:.0f}%",
             showing.money(state.cost_usd),
-            showing.age(agent.age_s),
+            showing.age(age_of(agent, view.now)),
         ]
         if wide:
             cells[1:1] = [_short(agent.node), _short(state.project or "-")]

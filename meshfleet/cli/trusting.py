@@ -13,7 +13,7 @@ import msgspec
 from meshfleet.cli.asking import elsewhere, socket_dir
 from meshfleet.cli.local import administer
 from meshfleet.cli.saying import print_plain
-from meshfleet.errors import ConfigError, StateDirError
+from meshfleet.errors import ConfigError, Refused, StateDirError
 from meshfleet.fleet.names import node_name, parse_address
 from meshfleet.node.admin import Invite, Keys, Reply, Request, Revoke, Rotate
 from meshfleet.node.invites import read_invite
@@ -67,9 +67,12 @@ def rotate(*, node: str | None, state_dir: str | None, as_json: bool) -> None:
     _tell(reply, "A new key goes round; `meshfleet keys list` shows how far it is.", as_json)
 
 
-def revoke(name: str, *, node: str | None, state_dir: str | None, as_json: bool) -> None:
-    """Throw a node out."""
-    reply = _ask(Revoke(node_name(name)), node, state_dir)
+def revoke(name: str, *, sure: bool, node: str | None, state_dir: str | None, as_json: bool) -> None:
+    """Throw a node out. Whoever types it is asked first, unless `sure`: nothing takes it back."""
+    request = Revoke(node_name(name))
+    if not sure and sys.stdin.isatty() and not _confirmed(name):
+        raise Refused(f"{name} was not thrown out. Nothing was changed.")
+    reply = _ask(request, node, state_dir)
     _tell(reply, f"{name} is thrown out, for good, and a new key goes round to all others.", as_json)
 
 
@@ -122,6 +125,14 @@ def _write_new(path: Path, content: bytes) -> None:
 def _ask(request: Request, node: str | None, state_dir: str | None) -> Reply:
     folder = socket_dir(node, state_dir)
     return administer(folder, request, f"no node runs in {folder}. {elsewhere()}")
+
+
+def _confirmed(name: str) -> bool:
+    """Whether who sits at the terminal says yes."""
+    print_plain(
+        f"Throw {name} out of the fleet? For good, its name included. [y/N] ", end="", file=sys.stderr, flush=True
+    )
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _tell(reply: Reply, said: str, as_json: bool) -> None:

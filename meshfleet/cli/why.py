@@ -9,13 +9,15 @@ from rich.text import Text
 from meshfleet.cli import showing
 from meshfleet.cli.asking import Asked, path_of, reader
 from meshfleet.cli.saying import print_plain
+from meshfleet.cli.unknown import in_words
 from meshfleet.serve.answers import Story
 
 
 def why(name: str, asked: Asked, *, as_json: bool) -> int:
     """Print what the node that is asked knows about `name`, a node or an agent; returns the exit code."""
     node = reader(asked)
-    body = node.get(path_of("/v1/why", name))
+    with in_words(node, elsewhere=True):
+        body = node.get(path_of("/v1/why", name))
     story = node.understood(body, Story)
     if as_json:
         print_plain(body.decode())

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import platformdirs
 
-DEFAULT = "http://127.0.0.1:7879"
+from meshfleet.errors import ConfigError
+from meshfleet.fleet.names import node_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PORT = 7879
+DEFAULT = f"http://127.0.0.1:{PORT}"
 """Where a node that was told nothing serves."""
 
 
@@ -24,11 +31,23 @@ class Found(NamedTuple):
 def find(given: str | None) -> Found:
     """The node. Looked for anew at each connection: nodes come and go."""
     named = given or os.environ.get("MESHFLEET_NODE")
-    return Found(named) if named else _running() or Found(DEFAULT)
+    return _named(named) if named else next(_running(), Found(DEFAULT))
 
 
-def _running() -> Found | None:
-    """What the youngest `running.json` in the usual state dirs says; nodes remove theirs when they end."""
+def _named(text: str) -> Found:
+    """The node at an address. `HOST:PORT` alone has no scheme: a node that runs here says which is its."""
+    try:
+        url = node_url(text, "node", PORT)
+    except ConfigError:
+        return Found(text)  # who asks there says what is wrong with it
+    if "://" not in text:
+        place = url.partition("://")[2]
+        return next((found for found in _running() if found.url.partition("://")[2] == place), Found(url))
+    return Found(url)
+
+
+def _running() -> Iterator[Found]:
+    """What `running.json` in the usual state dirs says, the youngest first; nodes remove theirs when they end."""
     base = Path(platformdirs.user_state_path("meshfleet", appauthor=False))
     try:
         files = sorted(base.glob("*/running.json"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -38,7 +57,6 @@ def _running() -> Found | None:
             said = json.loads(file.read_bytes()[:65_536])
             url = said.get("http") if isinstance(said, dict) else None
             if isinstance(url, str):
-                return Found(url, certificate if certificate.exists() else None)
+                yield Found(url, certificate if certificate.exists() else None)
     except (OSError, ValueError, RecursionError):
-        return None
-    return None
+        return

@@ -82,6 +82,19 @@ def parse_address(text: str, default_port: int | None = None) -> Address:
     return Address(host, int(port))
 
 
+def node_url(text: str, where: str, default_port: int) -> str:
+    """Where a node is asked, as people write it, as a base URL: `http://127.0.0.1:7879`, `https://box:7879`, or just
+    `127.0.0.1:7879`. ConfigError where it is neither; `where` says what is wrong."""
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme not in ("http", "https"):
+        raise ConfigError(f"{where} {text}: nodes are asked over http or https, not {scheme}. Write http://HOST:PORT.")
+    try:
+        address = parse_address((rest if separator else text).rstrip("/"), default_port)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return f"{scheme if separator else 'http'}://{address}"
+
+
 def is_ip(text: str) -> bool:
     """Whether it is an IP address, and no name."""
     try:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 log = get_logger("meshfleet.node")
 
 
-def write(event: Event, me: NodeName) -> None:
-    """A line, for those events that an operator wants to look up later."""
+def write(event: Event, me: NodeName, epoch: int) -> None:
+    """A line, for those events that an operator wants to look up later. `epoch`: when this life began, in Unix
+    milliseconds: who was thrown out before that is no news, though each life hears of it again."""
     match event:
         case Relayed(relays):
             log.info("relays", names=",".join(relays) or "none")
@@ -34,6 +35,8 @@ def write(event: Event, me: NodeName) -> None:
             log.error("another process speaks under this node's name; rename one of them", name=me, at=event.where)
         case CastOut() if event.revoked.name == me:
             log.error("this node was thrown out of its fleet by the owner; nobody listens to it any more")
+        case CastOut(revoked) if revoked.at_ms < epoch:
+            log.info("thrown out by the fleet's owner, before this start", node=revoked.name)
         case CastOut():
             log.warning("thrown out by the fleet's owner", node=event.revoked.name)
         case _:

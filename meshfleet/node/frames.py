@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 LENGTH_BYTES = 4
 
+_OTHER_AUTHORITY = frozenset({18, 19, 20, 21})
+"""X509_V_ERR_* (openssl/x509_vfy.h) of a certificate that no authority known here has signed; nameless in Python."""
+
+_TO_ENTER = (
+    "This node is not in that one: run `meshfleet invite` there, and start this one with --invite LINE and a new "
+    "--state-dir"
+)
+
 
 class Frames:
     """Frames on one stream: each a length, four bytes, big-endian, and that many bytes."""
@@ -89,10 +97,14 @@ def broken_because(errors: BaseExceptionGroup[trio.BrokenResourceError]) -> str 
             return broken_because(error)
         cause = error.__cause__
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"it belongs to another fleet ({cause.verify_message})"
+            if cause.verify_code in _OTHER_AUTHORITY:
+                return f"it belongs to another fleet. {_TO_ENTER}"
+            return f"its certificate is not good here ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError):
             reason = (cause.reason or str(cause)).lower().replace("_", " ")
-            if "unknown ca" in reason or "certificate" in reason:
-                return f"it refuses this node's certificate, so it belongs to another fleet ({reason})"
+            if "unknown ca" in reason:
+                return f"it refuses this node's certificate, so it belongs to another fleet. {_TO_ENTER}"
+            if "certificate" in reason:
+                return f"it refuses this node's certificate ({reason})"
             return f"TLS with it failed ({reason}), so it can't show that it belongs to this fleet"
     return None

@@ -318,7 +318,7 @@ class Node:
     def on_events(self, events: list[Event]) -> None:
         """What changed in the member: logged, remembered, told to whoever waits."""
         for event in events:
-            write(event, self.name)
+            write(event, self.name, self.epoch)
             for watcher in self._watchers:
                 watcher(event)
             match event:

@@ -1,4 +1,4 @@
-"""Where agents' states come from: the files that Claude Code and Codex write anyway.
+"""Where agents' states come from: the files that Claude Code, Codex and Gemini CLI write anyway.
 
     watch.py        which files there are, and which of them changed
     tail.py         one file: bytes -> whole lines, bounded

@@ -15,6 +15,7 @@ import pytest
 from meshfleet.cli.connect import telling
 from meshfleet.cli.connect.command import connect, connections, scripts
 from meshfleet.errors import ConfigError
+from meshfleet.node.settings import default_state_base
 from tests.cli.processes import PATIENCE, node, one_line_of, run, seen
 from tests.interop.model_api import ModelApi
 
@@ -229,6 +230,36 @@ def test_a_large_hook_arrives_whole(home: Path, api: ModelApi) -> None:
     said = {"session_id": "s", "tool_response": "%s\\n'" * 400_000}
     shell(hook, json.dumps(said).encode())
     assert kept(api) == ("/hooks/claude", said)
+
+
+def running_node(home: Path, name: str, port: int) -> None:
+    folder = default_state_base() / name
+    folder.mkdir(parents=True)
+    told = {"name": name, "http": f"http://127.0.0.1:{port}", "gossip": "127.0.0.1:1", "pid": os.getpid()}
+    (folder / "running.json").write_text(json.dumps(told))
+
+
+def test_without_a_word_hooks_tell_the_only_node_that_runs_here(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(node: str | None) -> tuple[str, str]:
+        connect("claude", undo=False, dry_run=True, node=node, as_json=True)
+        done = json.loads(capsys.readouterr().out)
+        return done["node"], " ".join(done["notes"])
+
+    usual = "http://127.0.0.1:7879"
+    assert told(None)[0] == usual
+    assert "No node runs here" not in told(None)[1]  # it may be started later
+    running_node(home, "n1", 7900)
+    assert told(None)[0] == "http://127.0.0.1:7900"
+    assert f"No node runs here at {usual}. Running here: n1" in told(usual)[1]
+    with monkeypatch.context() as other:
+        other.setenv("MESHFLEET_HTTP", "127.0.0.1:7950")
+        assert told(None)[0] == "http://127.0.0.1:7950"
+    running_node(home, "n2", 7901)
+    assert told(None)[0] == usual
+    assert "n2 (--node http://127.0.0.1:7901)" in told(None)[1]
+    assert "No node runs here" not in told("127.0.0.1:7901")[1]
 
 
 @pytest.mark.processes

@@ -23,6 +23,7 @@ from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AgentState, Status
 from meshfleet.fleet.view import AgentView, FleetView, NodeView, Period, ServedBy, Totals
 from meshfleet.serve.answers import Story, ToldFact
+from tests.cli.top.fleet import on_two_levels
 
 NOW = "2026-11-23T20:15:05.123Z"
 SINCE = "2026-11-23T20:13:05.123Z"
@@ -236,7 +237,7 @@ def test_an_empty_fleet_says_what_to_do_and_a_full_one_does_not() -> None:
     assert not any("yet" in line for line in text_of(full))
     alone = text_of(msgspec.structs.replace(full, nodes=full.nodes[:1], agents=()))
     assert any(line.startswith("No agents yet") for line in alone)
-    assert any(line.startswith("No other nodes yet") for line in alone)
+    assert any(line.startswith("No other nodes yet. `meshfleet invite` prints a LINE") for line in alone)
     assert max(map(len, alone)) <= 80
 
 
@@ -265,7 +266,7 @@ def spent(usd: float | None, tokens: int) -> Spent:
     return Spent(cost_usd=usd, tokens_in=tokens, tokens_out=tokens // 10)
 
 
-def cost_text(by: By) -> str:
+def cost_text(by: By, view: FleetView | None = None) -> str:
     here = Here(
         node=NodeName("n1"),
         total=spent(2.0, 1_000),
@@ -281,7 +282,7 @@ def cost_text(by: By) -> str:
         other_billing_day=(NodeName("n7"),),
     )  # fmt: skip
     out = io.StringIO()
-    Console(file=out, width=100, highlight=False).print(cost_of(report, by))
+    Console(file=out, width=100, highlight=False).print(cost_of(report, by, view))
     return out.getvalue()
 
 
@@ -297,3 +298,65 @@ def test_a_cost_says_whose_it_is() -> None:
     assert "2026-11-25" in by_day
     assert " - " in cost_text(By.MODEL), "a cost that is not known is no 0"
     assert "n1 has counted nothing." in cost_text(By.AGENT)
+
+
+def test_what_is_wrong_in_another_zone_is_in_the_exit_code_too() -> None:
+    eu, _ = on_two_levels().zones
+    view = msgspec.structs.replace(a_view(a_node("n1")), zones=(eu,))
+    assert verdict(view) == 1
+    for nodes, agents, code in (
+        ({"fresh": 3, "left": 1}, {"fresh": 5}, 0),
+        ({"fresh": 3, "stale": 1}, {}, 1),
+        ({"fresh": 3, "unreachable": 1}, {}, 1),
+        ({"fresh": 3}, {"fresh": 5, "down": 1}, 1),
+        ({"fresh": 3, "down": 0}, {}, 0),
+    ):
+        sums = msgspec.structs.replace(eu.sums, nodes=nodes, agents=agents)
+        assert verdict(msgspec.structs.replace(view, zones=(msgspec.structs.replace(eu, sums=sums),))) == code
+
+
+def test_on_two_levels_a_cost_is_told_of_each_zone_and_of_all() -> None:
+    plain = a_view(a_node("n1"))
+    totals = msgspec.structs.replace(plain.totals, period=Period(start="2026-11-01", cost_usd=5.0))
+    view = msgspec.structs.replace(plain, zones=on_two_levels().zones, totals=totals)
+    told = cost_text(By.NODE, view)
+    assert "Zone east used $5.00" in told
+    assert "Zone eu-2 used $2,031.50." in told
+    assert "Zone us-1 used an unknown amount (unreachable: as of 41 s ago)." in told
+    assert "$2,036.50 in all, of the 2 of 3 zones that tell." in told
+    assert "The fleet used $5.00" in cost_text(By.NODE, plain)
+    lines = text_of(view)
+    at = lines.index("$5.00 in zone east since 2026-11-01")
+    assert lines[at + 1] == "$2,031.50 in zone eu-2; $2,036.50 in all, of the 2 of 3 zones that tell"
+    before = msgspec.structs.replace(totals, period=Period(start="2026-12-01", cost_usd=5.0))
+    assert "of the period that runs" in cost_text(By.NODE, msgspec.structs.replace(view, totals=before))
+
+
+def test_sums_of_sessions_and_of_the_period_say_which_they_are() -> None:
+    assert "of these agents: 1.9M tokens in, - out; $7.31" in text_of(a_view(a_node("n1")))
+
+
+def test_an_agent_that_exited_is_as_old_as_its_end_and_says_how_it_ended() -> None:
+    view = a_view(a_node("n1"))
+    agent = view.agents[0]
+
+    def line(presence: Presence, ended: str, **fields: object) -> tuple[str, list[str]]:
+        state = msgspec.structs.replace(agent.state, status=Status.EXITED, active_tool=None, timestamp=ended, **fields)
+        reasons = ("its process exited",)
+        gone = msgspec.structs.replace(agent, presence=presence, age_s=0.0, reasons=reasons, state=state)
+        lines = text_of(msgspec.structs.replace(view, agents=(gone,)))
+        return next(each for each in lines if "exited" in each), lines
+
+    ended, lines = line(Presence.LEFT, SINCE, exit_code=7)
+    assert "exited 7" in ended
+    assert ended.endswith("2 min")
+    assert not any("its process" in each for each in lines)
+    assert line(Presence.LEFT, "soon")[0].endswith("0.0 s")
+    assert line(Presence.LEFT, "2026-11-23T20:13:05")[0].endswith("0.0 s")
+    assert " exited  " in line(Presence.FRESH, SINCE)[0]
+
+
+def test_who_said_goodbye_needs_no_reason_and_who_was_thrown_out_does() -> None:
+    for reason, told in (("left", False), ("revoked by the fleet's owner", True)):
+        lines = text_of(a_view(a_node("n1"), a_node("n2", Presence.LEFT, reason)))
+        assert (f"n2 left: {reason}" in lines) is told

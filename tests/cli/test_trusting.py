@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import socket
 import stat
@@ -12,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meshfleet.cli import local
+from meshfleet.cli import local, trusting
 from meshfleet.cli.trusting import export_ca, seconds
-from meshfleet.errors import ConfigError, StateDirError
-from meshfleet.node.admin import Status
+from meshfleet.errors import ConfigError, Refused, StateDirError
+from meshfleet.fleet.names import NodeName
+from meshfleet.node.admin import Revoke, Status
 from tests.cli.processes import PATIENCE, invitation, node, one_line_of, presences, run, seen
 from tests.node.test_store import full_disk
 
@@ -117,3 +120,42 @@ def test_times_are_written_with_their_unit(text: str, wanted: float) -> None:
 def test_what_is_no_time_is_told(text: str) -> None:
     with pytest.raises(ConfigError, match="not a time such as"):
         seconds(text)
+
+
+class Typed(io.StringIO):
+    """What somebody types; a terminal, or a script's input."""
+
+    def __init__(self, text: str, *, terminal: bool) -> None:
+        super().__init__(text)
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+@pytest.mark.parametrize(
+    ("typed", "terminal", "sure", "asked", "done"),
+    [
+        ("y\n", True, False, True, True),
+        ("\n", True, False, True, False),
+        ("", True, False, True, False),
+        ("", True, True, False, True),
+        ("", False, False, False, True),
+    ],
+)
+def test_who_throws_a_node_out_at_a_terminal_is_asked_first(
+    typed: str,
+    terminal: bool,
+    sure: bool,
+    asked: bool,
+    done: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    requests: list[object] = []
+    monkeypatch.setattr(trusting, "_ask", lambda request, *_: requests.append(request))
+    monkeypatch.setattr(sys, "stdin", Typed(typed, terminal=terminal))
+    with contextlib.nullcontext() if done else pytest.raises(Refused, match="n2 was not thrown out"):
+        trusting.revoke("n2", sure=sure, node=None, state_dir=None, as_json=False)
+    assert requests == ([Revoke(NodeName("n2"))] if done else [])
+    assert ("For good, its name included" in capsys.readouterr().err) is asked

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from meshfleet.cli.asking import url_of
+from meshfleet.cli.asking import not_running, url_of
 from meshfleet.cli.connect import files, telling
 from meshfleet.cli.connect.jsontext import Text
 from meshfleet.cli.connect.plan import RUNTIMES, Plan, connecting, undoing
@@ -173,7 +173,9 @@ def _target(node: str | None) -> Target:
 def _notes(found: Runtime, plan: Plan, target: Target | None) -> list[str]:
     if target is None:
         return []
-    return found.notes(Text(files.text_of(plan.then, plan.path), str(plan.path)), target)
+    others = not_running(target.url)
+    warning = [] if others is None else [f"No node runs here at {target.url}. {others}"]
+    return warning + found.notes(Text(files.text_of(plan.then, plan.path), str(plan.path)), target)
 
 
 def _told(done: Done, found: Runtime, *, undo: bool) -> str:

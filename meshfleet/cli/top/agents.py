@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 GROUPS = (None, "node", "host", "zone", "project", "model", "runtime", "status", "key")
 """What rows can be grouped by, in turn."""
 
-NO_AGENTS = """No agents yet. Claude Code and Codex sessions show up by themselves,
-seconds after they start on a machine that runs a node.
+NO_AGENTS = """No agents yet. Claude Code, Codex and Gemini CLI sessions show up by
+themselves, seconds after they start on a machine that runs a node.
 A Python program reports itself: meshfleet.Agent("name")
 
 Other machines join with `meshfleet invite`, and a whole mesh to look at

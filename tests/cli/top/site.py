@@ -11,7 +11,7 @@ import trio
 from msgspec.structs import replace
 
 from meshfleet.client import Client
-from meshfleet.errors import JoinError
+from meshfleet.errors import ConfigError, JoinError
 from meshfleet.fleet.access import Scope
 from meshfleet.fleet.evidence import Fact, Kind
 from meshfleet.fleet.happening import Happened, Happening
@@ -46,7 +46,9 @@ class Still(SampleFeed):
     async def zone(self, name: str) -> FleetView:
         """Of a zone that is heard all is told: it looks as this one does."""
         zone = next((zone for zone in self.given.zones if zone.zone == name), None)
-        if zone is None or zone.presence is not Presence.FRESH:
+        if zone is None:
+            raise ConfigError(f"no zone {name!r} is known here.")
+        if zone.presence is not Presence.FRESH:
             raise JoinError("None of 3 delegates answered.")
         return replace(self.given, zones=())
 

@@ -295,6 +295,13 @@ MUTANTS = (
         "        elif False and now - self._lacking",
     ),
     Mutant("of a zone cut in two the larger part counts", "zones/bridge.py", "-one[1].there", "one[1].there"),
+    Mutant("of a zone that is not heard the newest sums count", "zones/bridge.py", "(-one[2],", "(-one[1].there,"),
+    Mutant(
+        "what a delegate's last life told is not fresh",
+        "zones/seen.py",
+        "return shelf.epoch >= record.epoch",
+        "return True",
+    ),
     Mutant(
         "that all who spoke for a zone died does not make it down",
         "zones/bridge.py",

@@ -17,6 +17,7 @@ from meshfleet.cli.files import running_in
 from meshfleet.cli.local import administer
 from meshfleet.cli.saying import print_plain
 from meshfleet.fleet.notice import Severity
+from meshfleet.fleet.standing import Standing
 from meshfleet.node.admin import Doctor
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def doctor(*, node: str | None, state_dir: str | None, as_json: bool, tries: boo
 
 
 def verdict(told: Diagnosis) -> int:
-    """1 where something is wrong; what is merely worth knowing is not."""
+    """1 where something is wrong; what is merely worth knowing is not. A node of a version that finds nothing in how it
+    stands tells that apart."""
+    if told.standing is not Standing.CONNECTED:
+        return 1
     return int(any(finding.severity is not Severity.INFO for finding in told.findings))
 
 
@@ -59,7 +63,7 @@ def of_findings(told: Diagnosis) -> RenderableType:
         parts += [Padding(Text.assemble(("Do: ", "bold"), finding.do), (0, 0, 0, 2), expand=False), Text()]
     if not told.peers:
         return Group(*parts[:-1])
-    if not told.findings:
+    if not verdict(told) and not told.findings:
         parts.append(Text("Nothing is wrong with addresses, clocks and names."))
     return Group(*parts, _looked(told))
 

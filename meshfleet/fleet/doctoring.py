@@ -5,6 +5,7 @@ Anything that was not tried is left out: no finding comes of not knowing.
 
 from __future__ import annotations
 
+from meshfleet.fleet.ailing import of_itself
 from meshfleet.fleet.findings import (
     ACCEPTED,
     CLOCK_FAR_OFF,
@@ -25,7 +26,7 @@ def find(seen: Seen) -> tuple[Finding, ...]:
         found = [_alone(seen)]
     else:
         found = [*_own_address(seen), *_udp(seen), *_mtu(seen), *_peers_address(seen), *_clock(seen)]
-    found += [*_name(seen), *_overload(seen)]
+    found += [*of_itself(seen), *_name(seen), *_overload(seen)]
     return tuple(sorted(found, key=lambda f: -f.severity.rank))
 
 
@@ -39,8 +40,12 @@ def _alone(seen: Seen) -> Finding:
     do = "Let another machine in: `meshfleet invite` here, `meshfleet up --invite LINE` there."
     if loopback:
         do = f"Start it with --gossip and the address of this machine: `--gossip 10.0.0.5:{_port(seen.address)}`."
-    evidence = tuple(line for line in (seen.why_alone, bound if loopback else None) if line is not None)
-    severity = Severity.WARNING if seen.why_alone is not None else Severity.INFO
+    elif seen.unjoined:
+        do = "Mend what is told there. Into another fleet a machine comes by an invitation: `meshfleet invite` there, "
+        do += "`meshfleet up --invite LINE` here, with a state dir that is new."
+    why = (*seen.unjoined, *(line for line in (seen.why_alone,) if line is not None))
+    evidence = (*why, bound) if loopback else why
+    severity = Severity.WARNING if why else Severity.INFO
     return Finding(what=Ailment.ALONE, severity=severity, text=text, evidence=evidence, do=do)
 
 

@@ -11,6 +11,7 @@ from enum import Enum
 import msgspec
 
 from meshfleet.fleet.notice import Severity
+from meshfleet.fleet.standing import Standing
 
 SIZES = (200, 1_200, 1_400)
 """Bytes of the datagrams of a path test. The second passes wherever IPv6 does (1,280 with its headers); the third is
@@ -41,6 +42,9 @@ class Ailment(str, Enum):
     CLOCK = "clock"
     NAME = "name"
     OVERLOAD = "overload"
+    STANDING = "standing"
+    DISK = "disk"
+    REVOKED = "revoked"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +119,16 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     usurper: str | None = None
     """Where a later life of this node's name listens."""
     why_alone: str | None = None
+    """Of addresses that discovery found."""
+    unjoined: tuple[str, ...] = ()
+    """Addresses that this node was told of or remembers, and could not join by, with why."""
+    standing: Standing = Standing.CONNECTED
+    reasons: tuple[str, ...] = ()
+    """Of that."""
+    unwritten: tuple[str, ...] = ()
+    """What of the state dir can't be written now, with why."""
+    revoked: bool = False
+    """Whether this node knows that the fleet's owner threw it out."""
     slowed: float = 1.0
     """How many times as seldom as usual snapshots of its agents go."""
     state_rate: float = 0.0

@@ -68,7 +68,8 @@ class ZoneWord(msgspec.Struct, frozen=True, gc=False):
     presence: Presence
     """Of the zone: the best of what its delegates are, but not fresh where another one made these sums."""
     last_seen_ms: int | None = None
-    """When one of its delegates was heard last, in Unix time by the clock of who says this; None while it is fresh."""
+    """When who made these sums was last heard to stand by them, in Unix time by the clock of who says this; None while
+    it is fresh."""
 
 
 class ZoneView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -77,7 +78,7 @@ class ZoneView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     zone: str
     presence: Presence
     age_s: float
-    """Since when nothing has been heard of it, as far as the serving node can tell."""
+    """How old these sums are: since they were made, or last said to be so by a delegate that lived."""
     by: NodeName
     """Who of this zone says so."""
     reasons: tuple[str, ...]

@@ -115,7 +115,8 @@ class Accounting:
         self._marks: dict[bytes, Usage] = {}
         self._marks_seq = 0
         self._applied: dict[tuple[str, bytes], int] = {}
-        self._complained = False
+        self.unwritten: str | None = None
+        """Why the ledger can't be written, while it can't."""
         self._warned: set[str] = set()
         self._loaded = False
         self._tidied = ""
@@ -204,6 +205,7 @@ class Accounting:
             self._woken = trio.Event()
             try:
                 await self._round(is_settled=trio.current_time() - begun >= self.settle)
+                self.unwritten = None
             except sqlite3.Error as error:
                 await self._disk_failed(error)
             await trio.sleep(SPACING)
@@ -257,7 +259,6 @@ class Accounting:
         except BaseException:
             self._pending = {**batch, **self._pending}  # also where it was cancelled: the same figures count once
             raise
-        self._complained = False
         for each in seen:
             self._last.pop(each.key, None)
             self._last[each.key] = each.said.over(NOTHING)
@@ -284,9 +285,9 @@ class Accounting:
             with suppress(sqlite3.Error):
                 await self._on_disk(partial(self._ledger.raise_marks, self._last, today))
             return
-        if not self._complained:
+        if self.unwritten is None:
             log.error("the ledger can't be written; what was used is counted once it can be", why=error)
-        self._complained = True
+        self.unwritten = f"{path or 'the ledger'}: {error}"
         await trio.sleep(DISK_PAUSE)
 
     async def _tidy(self) -> None:

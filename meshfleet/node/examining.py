@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import trio
@@ -26,9 +26,16 @@ AT_MOST = 8
 """Peers whose paths are tested: what is wrong with all shows in any, and what is wrong with one is tested first."""
 
 
-async def examine(
-    member: Member, paths: Paths, diagnosis: Diagnosis, why_alone: str | None, *, tries: bool
-) -> Diagnosis:
+class Inside(NamedTuple):
+    """What the node knows beside its member."""
+
+    why_alone: str | None = None
+    unjoined: tuple[str, ...] = ()
+    unwritten: tuple[str, ...] = ()
+    revoked: bool = False
+
+
+async def examine(member: Member, paths: Paths, diagnosis: Diagnosis, inside: Inside, *, tries: bool) -> Diagnosis:
     """The diagnosis, with what was found."""
     tested = await _tested(member, paths) if tries else {}
     heard = [record for record in member.roster if not record.is_gone]
@@ -40,7 +47,12 @@ async def examine(
         relays=tuple(me.relays),
         peers=tuple([_peer(member, record, tested.get(record.name)) for record in heard]),
         usurper=None if usurper is None else _address(*usurper),
-        why_alone=why_alone,
+        why_alone=inside.why_alone,
+        unjoined=inside.unjoined,
+        standing=diagnosis.standing,
+        reasons=diagnosis.reasons,
+        unwritten=inside.unwritten,
+        revoked=inside.revoked,
         slowed=member.pacing.told,
         state_rate=member.timing.state_rate,
     )

@@ -23,7 +23,7 @@ from meshfleet.node.diagnosis import Diagnosis, diagnose
 from meshfleet.node.endpoints import Endpoints
 from meshfleet.node.entrance import Entrance
 from meshfleet.node.eventlog import write
-from meshfleet.node.examining import examine
+from meshfleet.node.examining import Inside, examine
 from meshfleet.node.heeding import heeding
 from meshfleet.node.invites import Book
 from meshfleet.node.office import Office
@@ -198,7 +198,14 @@ class Node:
     async def examine(self, *, tries: bool = True) -> Diagnosis:
         """The same, with what is wrong in the network around it; paths to some peers are tested for that, if it
         `tries`."""
-        return await examine(self._member, self._driver.paths, self.diagnosis(), self.seeking.why_alone(), tries=tries)
+        disk = None if self._store is None else await trio.to_thread.run_sync(self._store.why_unwritable)
+        inside = Inside(
+            self.seeking.why_alone(),
+            self.seeking.unjoined(),
+            tuple(why for why in (disk, self.accounting.unwritten) if why is not None),
+            self.tending.trust.is_revoked(self.name),
+        )
+        return await examine(self._member, self._driver.paths, self.diagnosis(), inside, tries=tries)
 
     def why(self, name: str) -> tuple[Fact, ...]:
         """The facts known of a node, oldest first."""

@@ -52,6 +52,7 @@ async def join_seeds(node: Node, network: Network, store: StateDir | None) -> No
             where = await network.resolve(seed)
         except OSError as error:
             log.warning("a seed can't be resolved", seed=str(seed), why=error.strerror or str(error))
+            node.seeking.failed(seed, f"can't be resolved: {error.strerror or error}")
             continue
         if where != node.address and where not in addresses:
             addresses.append(where)
@@ -107,5 +108,6 @@ async def _try_join(node: Node, where: Address, was_asked_for: bool) -> None:
     except JoinError as error:
         tell = log.warning if was_asked_for else log.info
         tell("could not join; this is tried again", why=str(error))
+        node.seeking.failed(where, str(error))
     else:
         log.info("joined", by=name, at=str(where))

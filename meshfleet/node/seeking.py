@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from meshfleet.errors import JoinError
+from meshfleet.gossip.events import Event, Joined
 from meshfleet.logs import get_logger
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 10.0, 300.0
 SEEDS_LIMIT = 64
 """Of them that the member itself tries when it sees too few."""
 
+UNJOINED_TOLD = 8
+"""Addresses that could not be joined by, as they are told: as many as are tried at the start."""
+
 log = get_logger("meshfleet.node")
 
 
@@ -49,7 +53,10 @@ class Seeking:
         """Of addresses that were tried: the pause, and when they may be tried again. Also of those that answered: their
         nodes may be known by other addresses."""
         self._last_failure: str | None = None
+        self._unjoined: dict[Address, str] = {}
+        """Of addresses that the node was told of or remembers, tried as it started: why nobody was joined there."""
         self._news = trio.Event()
+        node.watch(self._met)
 
     def keep(self, own: tuple[Address, ...]) -> None:
         """Addresses that the node was told of and remembers: its member tries them, too."""
@@ -68,6 +75,22 @@ class Seeking:
         if others or not self._there or self._last_failure is None:
             return None
         return f"Nobody could be joined at the addresses that were found. The last one: {self._last_failure}"
+
+    def _met(self, event: Event) -> None:
+        """Whoever is met may have been behind an address that failed at first."""
+        if isinstance(event, Joined):
+            self._unjoined.clear()
+
+    def failed(self, address: Address, why: str) -> None:
+        """Nobody was joined at an address that the node was told of, or remembers."""
+        self._unjoined[address] = why
+
+    def unjoined(self) -> tuple[str, ...]:
+        """Those addresses, with why; none where somebody is there after all, in this zone or another."""
+        others = any(not record.is_gone for record in self._node.member.roster)
+        if others or self._node.zoning.views():
+            return ()
+        return tuple(f"{address}: {why}" for address, why in [*self._unjoined.items()][:UNJOINED_TOLD])
 
     async def run(self) -> None:
         """Until cancelled."""

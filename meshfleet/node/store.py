@@ -38,6 +38,9 @@ LOCK = "node.lock"
 NODE = "node.json"
 PEERS = "peers.json"
 
+TRIAL, TRIAL_BYTES = "trial", 16_384
+"""Written and removed again to see whether there is room: as much as the largest file that a small fleet needs."""
+
 PEERS_LIMIT = 256
 """Peers kept for rejoining. One that answers is enough; 256 outlast any outage that leaves somebody."""
 
@@ -211,6 +214,17 @@ class StateDir:
         """Replace a file, whole and on the disk on return. StateDirError where that fails; then the old one stays."""
         with self._writing:  # one process has the folder, and one of its threads at a time
             replace_file(self.path / name, data)
+
+    def why_unwritable(self) -> str | None:
+        """Why nothing can be written now, by trying; None where it can. Blocks for a moment."""
+        try:
+            self.write(TRIAL, bytes(TRIAL_BYTES))
+            (self.path / TRIAL).unlink()
+        except StateDirError as error:
+            return str(error)
+        except OSError as error:
+            return str(_unusable(self.path / TRIAL, error))
+        return None
 
     def _set_aside(self, name: str, reason: Exception) -> None:
         damaged = next(

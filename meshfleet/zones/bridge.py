@@ -19,7 +19,7 @@ from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.rendezvous import ranked
 from meshfleet.wire.zones import SUMS, UPPER, WORD, decode_sums, encode_sums, encode_upper, encode_word
 from meshfleet.zones.delegates import delegates_seen
-from meshfleet.zones.seen import WORSE, ZONES_LIMIT, Words
+from meshfleet.zones.seen import WORSE, ZONES_LIMIT, Vouched, Words, is_of_this_life
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class FromAbove(NamedTuple):
     of: NodeName
     presence: Presence
     heard_at: float
-    """When one of its delegates was heard last, in listening seconds of the upper member."""
+    """When who made these sums was last heard to stand by them, in listening seconds of the upper member."""
     sums: bytes
 
 
@@ -95,6 +95,8 @@ class Bridge:
         self._lacking: dict[str, float] = {}
         """What nobody tells as well as I could: since when."""
         self._read: dict[NodeName, Sums] = {}
+        self._vouched = Vouched()
+        """In the upper mesh."""
 
     # Whether
 
@@ -102,6 +104,7 @@ class Bridge:
         """Whether this node is to be in the upper mesh now."""
         member = self._inner
         self.delegates = delegates_seen(self.zone, member)
+        self.words.of_zones(member.listening.at(now), self._wall())
         hold = PATIENCE * member.timing.heartbeat
         if member.membership.leaving:
             return False
@@ -123,6 +126,7 @@ class Bridge:
             self._fall_silent(zone, now)
         self._lacking.clear()
         self._read.clear()
+        self._vouched = Vouched()
         self._inner.publish(AgentId(UPPER), b"", now)
 
     # What
@@ -139,7 +143,7 @@ class Bridge:
         if now - self._sums_at < self._inner.timing.heartbeat:
             return
         lacking = not any(
-            record.presence is Presence.FRESH and self._sums_of(record, upper) is not None
+            self._is_fresh(record, upper) and self._sums_of(record, upper) is not None
             for record in upper.roster
             if record.info.zone == self.zone
         )
@@ -154,7 +158,7 @@ class Bridge:
 
     def _bring_down(self, upper: Member, now: float) -> None:
         """What the upper mesh shows of other zones."""
-        shown, heard = self._from_above(upper), self.words.of_zones(self._inner.listening.at(now))
+        shown, heard = self._from_above(upper), self.words.of_zones(self._inner.listening.at(now), self._wall())
         for zone, above in shown.items():
             best = next((one for one in heard.get(zone, ()) if one.by != self._inner.name), None)
             lacking = (
@@ -224,22 +228,42 @@ class Bridge:
                 found[zone] = above
         for name in self._read.keys() - {record.name for record in upper.roster}:
             del self._read[name]
+        self._vouched.keep(upper)
         return found
 
     def _best(self, records: list[Record], upper: Member) -> FromAbove | None:
         """Of what several delegates of one zone tell, what counts: that of one who is heard, and of a zone that is cut
-        in two, of the larger part."""
-        told = [(record, sums) for record in records if (sums := self._sums_of(record, upper)) is not None]
+        in two, of the larger part. Where none is heard, the newest: what the first of them to die had told was so
+        before it died."""
+        told = [
+            (record, sums, until)
+            for record in records
+            if (sums := self._sums_of(record, upper)) is not None
+            and (until := self._stood_by(record, upper)) is not None
+        ]
         if not told:
             return None
-        record, sums = min(told, key=lambda one: (WORSE.index(one[0].presence), -one[1].there, one[0].name))
-        presence = record.presence
-        if presence is not Presence.FRESH and any(one.presence is Presence.FRESH for one in records):
-            presence = Presence.STALE  # the zone is there, but these sums are those of one who is not
+        fresh = [one for one in told if self._is_fresh(one[0], upper)]
+        if fresh:
+            record, sums, until = min(fresh, key=lambda one: (-one[1].there, one[0].name))
+            return FromAbove(record.name, Presence.FRESH, until, sums.body)
+        record, sums, until = min(told, key=lambda one: (-one[2], one[0].name))
+        presence = min((one[0].presence for one in told), key=WORSE.index)
+        if any(one.presence is Presence.FRESH for one in records):
+            presence = Presence.STALE  # the zone is there, but nobody who is heard has told these sums
         if presence is Presence.DOWN:
             presence = Presence.UNREACHABLE  # that who spoke for it died tells nothing of the zone
-        heard_at = max(one.beat_at for one in records)
-        return FromAbove(record.name, presence, heard_at, sums.body)
+        return FromAbove(record.name, presence, until, sums.body)
+
+    def _is_fresh(self, record: Record, upper: Member) -> bool:
+        """Whether a delegate is heard, and what is held of it was told by this life of it."""
+        shelf = upper.replica.shelf(record.name)
+        return record.presence is Presence.FRESH and shelf is not None and is_of_this_life(record, shelf)
+
+    def _stood_by(self, record: Record, upper: Member) -> float | None:
+        """Until when a delegate stood by what is held of it; None where that is not known."""
+        shelf = upper.replica.shelf(record.name)
+        return None if shelf is None else self._vouched.until(record, shelf)
 
     def _sums_of(self, record: Record, upper: Member) -> Sums | None:
         """What a delegate tells of its own zone; None where that is nothing, or makes no sense."""

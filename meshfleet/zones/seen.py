@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from meshfleet.fleet.names import Address, AgentId, NodeName
     from meshfleet.fleet.state import Snapshot
     from meshfleet.gossip.member import Member
+    from meshfleet.gossip.record import Record
+    from meshfleet.gossip.replica import Shelf
 
 ZONES_LIMIT = ZONES
 """Zones of which a node shows anything."""
@@ -30,16 +32,44 @@ class Heard(NamedTuple):
     by: NodeName
     carrier: Presence
     """What this node thinks of who says it."""
-    silent_s: float
-    """Since when nothing of the delegate has come."""
-    wall_off_s: float
-    """How far its clock is ahead."""
+    age_s: float
+    """How long ago the sums were made, or last said to be so, by a delegate that lived."""
     word: ZoneWord
 
-    @property
-    def rank(self) -> tuple[int, int, int, str]:
-        """The least is the best: who is heard, who hears them, and of a zone that is cut in two the larger part."""
-        return WORSE.index(self.carrier), WORSE.index(self.word.presence), -self.word.sums.there, self.by
+    def rank(self, margin: float) -> tuple[bool, float, str]:
+        """The least is the best: what is fresh, and of a zone that is cut in two the larger part; else the newest sums,
+        for the larger part of the past is a zone in which nobody had died yet. Two delegates may have heard another
+        zone `margin` s apart: by so much has the word of one who is silent to be newer than that of one who is not."""
+        if self.carrier is Presence.FRESH and self.word.presence is Presence.FRESH:
+            return False, -self.word.sums.there, self.by
+        return True, self.age_s + (0.0 if self.carrier is Presence.FRESH else margin), self.by
+
+
+class Vouched:
+    """Until when a node stood by what is held of it: up to the last heartbeat of the life that said it.
+
+    A life that has told nothing yet leaves what the one before it told on its shelf, and is heard itself."""
+
+    def __init__(self) -> None:
+        self._until: dict[NodeName, tuple[int, float]] = {}
+
+    def until(self, record: Record, shelf: Shelf) -> float | None:
+        """That heartbeat, in listening seconds; None where nobody here heard that life."""
+        if is_of_this_life(record, shelf):
+            self._until[record.name] = (shelf.epoch, record.beat_at)
+            return record.beat_at
+        epoch, at = self._until.get(record.name, (-1, 0.0))
+        return at if epoch == shelf.epoch else None
+
+    def keep(self, member: Member) -> None:
+        """Forget who is not known any more."""
+        for gone in [name for name in self._until if member.roster.get(name) is None]:
+            del self._until[gone]
+
+
+def is_of_this_life(record: Record, shelf: Shelf) -> bool:
+    """Whether what is held of a node was told by the life of it that is heard."""
+    return shelf.epoch >= record.epoch
 
 
 class Words:
@@ -49,12 +79,14 @@ class Words:
         self._member = member
         self._zone = zone
         self._read: dict[tuple[NodeName, str], tuple[bytes, ZoneWord | None]] = {}
+        self._vouched = Vouched()
         self.undecodable = 0
         """Words that are authentic and make no sense to this version."""
 
-    def of_zones(self, at: float) -> dict[str, list[Heard]]:
+    def of_zones(self, at: float, wall: float) -> dict[str, list[Heard]]:
         """Every zone that anybody tells of, with all that is said of it, the best first. `at` is in listening
-        seconds."""
+        seconds, `wall` the same moment in Unix time. To be asked now and then: how long the last life of who tells was
+        heard is known by having looked."""
         found: dict[str, list[Heard]] = {}
         seen: set[tuple[NodeName, str]] = set()
         for name, carrier, silent_s, off_s, snapshots in self._shelves(at):
@@ -62,11 +94,15 @@ class Words:
                 seen.add((name, snapshot.agent))
                 word = self._word(name, snapshot)
                 if word is not None and (word.sums.zone in found or len(found) < ZONES_LIMIT):
-                    found.setdefault(word.sums.zone, []).append(Heard(name, carrier, silent_s, off_s, word))
+                    age_s = silent_s
+                    if word.last_seen_ms is not None:
+                        age_s = max(age_s, wall + off_s - word.last_seen_ms / 1000)
+                    found.setdefault(word.sums.zone, []).append(Heard(name, carrier, age_s, word))
         for gone in self._read.keys() - seen:
             del self._read[gone]
+        self._vouched.keep(self._member)
         for heard in found.values():
-            heard.sort(key=lambda one: one.rank)
+            heard.sort(key=lambda one: one.rank(self._member.timing.heartbeat))
         return found
 
     def _shelves(self, at: float) -> Iterator[tuple[NodeName, Presence, float, float, list[Snapshot]]]:
@@ -76,8 +112,11 @@ class Words:
             record = member.roster.get(name)
             if words and name == member.name:
                 yield member.name, Presence.FRESH, 0.0, 0.0, words
-            elif words and record is not None:
-                yield record.name, record.presence, max(0.0, at - record.beat_at), record.clock_offset or 0.0, words
+            elif words and record is not None and (until := self._vouched.until(record, shelf)) is not None:
+                carrier = record.presence
+                if carrier is Presence.FRESH and not is_of_this_life(record, shelf):
+                    carrier = Presence.STALE
+                yield record.name, carrier, max(0.0, at - until), record.clock_offset or 0.0, words
 
     def _word(self, name: NodeName, snapshot: Snapshot) -> ZoneWord | None:
         known = self._read.get((name, snapshot.agent))
@@ -97,27 +136,24 @@ class Words:
 
     def views(self, at: float, wall: float) -> tuple[ZoneView, ...]:
         """All other zones, in order of name, at a moment that is `wall` in Unix time."""
-        return tuple(_view(zone, heard[0], wall) for zone, heard in sorted(self.of_zones(at).items()))
+        return tuple(_view(zone, heard[0]) for zone, heard in sorted(self.of_zones(at, wall).items()))
 
 
-def _view(zone: str, best: Heard, wall: float) -> ZoneView:
+def _view(zone: str, best: Heard) -> ZoneView:
     """What is shown of a zone. It is never said to be better than who tells of it."""
     word, presence = best.word, best.word.presence
     reasons = [f"{best.by} hears {word.of}, who speaks for {zone}"]
     if word.presence is not Presence.FRESH:
         reasons = [f"{best.by} says so: it hears none of those who speak for {zone}"]
         if word.presence is Presence.STALE:
-            reasons = [f"{best.by} says so: {word.of}, who made these sums, was not heard a moment ago"]
+            reasons = [f"{best.by} says so: {word.of}, who made these sums, has not stood by them since"]
         if word.presence is Presence.LEFT:
             reasons = [f"{best.by} says so: all who spoke for {zone} said goodbye"]
     if best.carrier is not Presence.FRESH and word.presence is not Presence.LEFT:
         presence = max(presence, min(best.carrier, Presence.UNREACHABLE, key=WORSE.index), key=WORSE.index)
         reasons.append(f"{best.by} itself is {best.carrier.value} here")
-    age = best.silent_s
-    if word.last_seen_ms is not None:
-        age = max(age, wall + best.wall_off_s - word.last_seen_ms / 1000)
     return ZoneView(
-        zone=zone, presence=presence, age_s=round(age, 1), by=best.by, reasons=tuple(reasons), sums=word.sums
+        zone=zone, presence=presence, age_s=round(best.age_s, 1), by=best.by, reasons=tuple(reasons), sums=word.sums
     )
 
 

@@ -98,6 +98,12 @@ def test_the_exit_code_says_whether_anything_is_wrong() -> None:
     assert [verdict(found()), verdict(found(worth_knowing)), verdict(found(BLOCKED))] == [0, 0, 1]
 
 
+def test_who_is_not_connected_is_not_well_whatever_was_found() -> None:
+    cut_off = msgspec.structs.replace(found(), standing=Standing.ISOLATED)
+    assert verdict(cut_off) == 1
+    assert "Nothing is wrong" not in shown(cut_off)
+
+
 EXPORTS = ExportTold(
     endpoint="http://127.0.0.1:4318/v1/metrics", mode="fleet", interval_s=60.0, exporter="n1", last_s=None,
     failing=None, exports=0, failed=0, missed=0, rejected=0,

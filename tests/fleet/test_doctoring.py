@@ -10,6 +10,7 @@ import pytest
 from meshfleet.fleet.doctoring import find
 from meshfleet.fleet.findings import CLOCK_FAR_OFF, CLOCK_OFF, Ailment, Path, Peer, Rivalry, Seen
 from meshfleet.fleet.notice import Severity
+from meshfleet.fleet.standing import Standing
 
 if TYPE_CHECKING:
     from meshfleet.fleet.findings import Finding
@@ -60,6 +61,34 @@ def test_who_is_alone_is_told_how_others_come_and_why_none_did() -> None:
     finding = only(seen(address="127.0.0.1:7878"))
     assert "--gossip 10.0.0.5:7878" in finding.do
     assert "listens on loopback alone (127.0.0.1:7878)" in finding.evidence[0]
+
+
+def test_who_was_told_where_to_join_and_could_not_is_told_why() -> None:
+    finding = only(seen(unjoined=("10.0.0.9:7878: it belongs to another fleet",)))
+    assert (finding.what, finding.severity) == (Ailment.ALONE, Severity.WARNING)
+    assert finding.evidence == ("10.0.0.9:7878: it belongs to another fleet",)
+    assert "meshfleet up --invite LINE" in finding.do
+
+
+@pytest.mark.parametrize("standing", [each for each in Standing if each is not Standing.CONNECTED])
+def test_a_standing_that_is_not_connected_is_told_with_its_reasons_and_what_to_do(standing: Standing) -> None:
+    finding = only(seen(peer(2), standing=standing, reasons=("nothing heard from anyone for 33 s",)))
+    assert (finding.what, finding.severity) == (Ailment.STANDING, Severity.WARNING)
+    assert finding.text.startswith(f"n1 is {standing.value}: ")
+    assert finding.evidence == ("nothing heard from anyone for 33 s",)
+    assert "{" not in finding.do
+
+
+def test_a_state_dir_that_can_not_be_written_is_told_with_why() -> None:
+    finding = only(seen(peer(2), unwritten=("/s/trial can't be used: No space left on device",)))
+    assert (finding.what, finding.severity) == (Ailment.DISK, Severity.CRITICAL)
+    assert "No space left" in finding.evidence[0]
+
+
+def test_who_was_thrown_out_and_knows_it_is_told() -> None:
+    finding = only(seen(peer(2), revoked=True))
+    assert (finding.what, finding.severity) == (Ailment.REVOKED, Severity.CRITICAL)
+    assert "remove its state dir" in finding.do
 
 
 def test_a_fleet_that_says_too_much_is_told_by_how_much_and_what_to_do() -> None:

@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from meshfleet.gossip.messages import Packet, Relay, Via
 from meshfleet.node.diagnosis import diagnose
 from meshfleet.node.driver import Driver
-from meshfleet.node.examining import examine
+from meshfleet.node.examining import Inside, examine
 from meshfleet.node.machine import Machine
 from meshfleet.node.network import Datagrams
 from meshfleet.node.paths import PATIENCE
@@ -108,7 +108,7 @@ async def _pass(seconds: float) -> None:
 async def _examine(driver: Driver) -> None:
     while True:
         diagnosis = diagnose(driver.member, driver.member.counts, BEGAN + trio.current_time())
-        msgspec.json.encode(await examine(driver.member, driver.paths, diagnosis, None, tries=True))
+        msgspec.json.encode(await examine(driver.member, driver.paths, diagnosis, Inside(), tries=True))
 
 
 async def _nobody(*_: object) -> None:

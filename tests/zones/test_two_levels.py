@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meshfleet.fleet.names import AgentId
+from meshfleet.fleet.names import AgentId, Epoch, NodeName
 from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.rendezvous import ranked
 from meshfleet.fleet.timing import PRESETS
+from meshfleet.fleet.zone import ZoneSums, ZoneWord
 from meshfleet.gossip.events import Event, Judged
 from meshfleet.sim.network import Barrier
 from meshfleet.sim.zoned import ZonedFleet
 from meshfleet.wire.zones import WORD, encode_sums, encode_word
-from meshfleet.zones.seen import uppers
+from meshfleet.zones.seen import Heard, Words, uppers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meshfleet.fleet.zone import ZoneSums
     from meshfleet.sim.host import Host
     from meshfleet.sim.zoned import Seat
 
@@ -173,6 +174,74 @@ def test_of_a_zone_that_is_cut_in_two_the_larger_part_is_shown() -> None:
     assert sum(seat.is_delegate for seat in zone[:3]) == 3
     assert {sums.there for sums in fleet.sums("z001")} == {5}
     assert fleet.presences("z001") == {Presence.FRESH}
+
+
+def test_a_zone_that_dies_one_by_one_never_looks_as_it_did_before_and_its_age_is_that_of_its_sums() -> None:
+    fleet = Fleet(zones=2, size=2)
+    left, right = fleet.zones[1]
+    fleet.kill(left)
+    fleet.pass_(20)
+    fleet.until(lambda: all(sums.nodes == {"down": 1, "fresh": 1} for sums in fleet.sums("z001")), 10)
+    fleet.kill(right)
+    died = fleet.now
+    while fleet.now < died + 60:
+        fleet.pass_(0.5)
+        views = [fleet.seen(seat)["z001"] for seat in fleet.zones[0]]
+        assert {view.sums.there for view in views} == {1}
+        assert all(view.age_s >= round(fleet.now - died, 1) for view in views if view.presence is not Presence.FRESH)
+    assert fleet.presences("z001") == {Presence.UNREACHABLE}
+
+
+def test_what_the_last_life_of_a_delegate_told_is_not_fresh_though_this_one_is_heard() -> None:
+    fleet = Fleet(zones=2, size=4)
+    seats = {seat.host.name: seat for seat in fleet.zones[1]}
+    first, second, *others = ranked("z001", [NodeName(name) for name in seats])
+    fleet.kill(seats[first])
+    fleet.pass_(30)
+    assert {sums.there for sums in fleet.sums("z001")} == {3}, "it is the second that tells now"
+    for name in (second, *others):
+        fleet.kill(seats[name])
+    died = fleet.now
+    fleet.pass_(30)
+    for name in (first, second):
+        fleet.restart(seats[name])
+    while fleet.now < died + 90:
+        fleet.pass_(0.25)
+        old = [view for view in (fleet.seen(seat)["z001"] for seat in fleet.zones[0]) if view.sums.there == 3]
+        assert all(view.presence is not Presence.FRESH and view.age_s > fleet.now - died - 1 for view in old)
+    assert fleet.presences("z001") == {Presence.FRESH}
+    assert {sums.there for sums in fleet.sums("z001")} == {2}
+
+
+def test_what_the_last_life_of_who_tells_of_a_zone_said_is_as_old_as_that_life() -> None:
+    fleet = Fleet(zones=2, size=3)
+    reader = next(seat for seat in fleet.zones[0] if fleet.seen(seat)["z001"].by != seat.host.name)
+    record = reader.member.roster.get(fleet.seen(reader)["z001"].by)
+    assert record is not None
+    record.epoch, record.beat_at = Epoch(record.epoch + 1), record.beat_at + 100
+    fleet.pass_(0.1)
+    view = fleet.seen(reader)["z001"]
+    assert (view.presence, view.by) == (Presence.STALE, record.name)
+    assert 0 < view.age_s < 10
+    record.epoch = Epoch(record.epoch + 1)
+    assert reader.bridge is not None
+    reader.bridge.words = Words(reader.member, reader.zone)
+    assert "z001" not in fleet.seen(reader), "who began to look now can't tell how old it is"
+
+
+def heard(age_s: float, there: int, *, carrier: Presence = Presence.FRESH, presence: Presence) -> Heard:
+    sums = ZoneSums(zone="z001", nodes={"fresh": there}, agents={}, by_status={})
+    return Heard(NodeName(f"n{there}"), carrier, age_s, ZoneWord(sums, NodeName("x1"), presence))
+
+
+def test_the_larger_part_decides_among_fresh_words_alone_and_among_others_the_newest() -> None:
+    fresh = [heard(age, there, presence=Presence.FRESH) for age, there in ((0.0, 3), (4.0, 5))]
+    silent = [heard(age, there, presence=Presence.UNREACHABLE) for age, there in ((30.0, 2), (90.0, 8))]
+    dead = [heard(age, 9, carrier=Presence.DOWN, presence=Presence.FRESH) for age in (20.0, 28.0)]
+    best = sorted([*silent, *dead, *fresh], key=lambda one: one.rank(5.0))
+    assert [(one.word.sums.there, one.age_s) for one in best] == [
+        (5, 4.0), (3, 0.0), (9, 20.0), (2, 30.0), (9, 28.0), (8, 90.0)
+    ]  # fmt: skip
 
 
 def test_a_zone_that_says_goodbye_has_left() -> None:

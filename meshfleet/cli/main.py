@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -53,8 +54,15 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(sim_app, name="sim")
 
 
-NOT_BY_LETTERS = ("stop", "leave")
-"""What people type, and what the command is called: by its letters `stop` is near `top`, which ends nothing."""
+OF_THE_PARSER = (
+    (r"Value error, ", ""),
+    (r"Input should be greater than or equal to (\S+)", r"it must be at least \1"),
+    (r"Input should be less than or equal to (\S+)", r"it must be at most \1"),
+    (r"Input should be a valid integer, .*", "it must be a whole number"),
+    (r"Input should be a valid number, .*", "it must be a number"),
+    (r"(No such command 'stop')\..*", r"\1. Did you mean 'leave'?"),
+)
+"""How the parser says what is wrong, and how we do. By its letters `stop` is near `top`, which ends nothing."""
 
 
 def _version_and_out(wanted: bool) -> None:
@@ -292,10 +300,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _said(message: str) -> str:
-    """The parser's words. What it finds near a word by its letters is not always what is meant."""
-    wrong, right = NOT_BY_LETTERS
-    begin = f"No such command '{wrong}'."
-    return f"{begin} Did you mean '{right}'?" if message.startswith(begin.rstrip(".")) else message
+    """The parser's words, in ours. What it finds near a word by its letters is not always what is meant."""
+    for its, ours in OF_THE_PARSER:
+        message = re.sub(its, ours, message)
+    return message
 
 
 def _meant(error: typer.TyperException, arguments: list[str]) -> str:

@@ -78,7 +78,9 @@ class Office:
         if role not in ROLES:
             raise ConfigError(f"{role!r} is not a role. There are: {', '.join(ROLES)}.")
         if not 0 < seconds <= LONGEST_INVITE:
-            raise ConfigError(f"an invitation lasts up to {LONGEST_INVITE / 86_400:.0f} days, not {seconds:g} s.")
+            raise ConfigError(
+                f"an invitation lasts up to {LONGEST_INVITE / 86_400:.0f} days, not {seconds / 86_400:g}."
+            )
         if not 1 <= uses <= MOST_USES:
             raise ConfigError(f"an invitation is good for 1 to {MOST_USES} machines, not {uses}.")
         if len(at) > MOST_ADDRESSES:

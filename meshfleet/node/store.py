@@ -335,7 +335,7 @@ def _json(file: _NodeFile | _PeersFile) -> bytes:
 
 
 def _unusable(path: Path, error: OSError) -> StateDirError:
-    why = error.strerror or str(error)
+    why = "it is a file, not a folder" if isinstance(error, FileExistsError) else error.strerror or str(error)
     return StateDirError(
         f"{path} can't be used: {why}. A state dir must be writable for this user, with room on the disk."
     )

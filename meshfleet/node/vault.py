@@ -177,6 +177,6 @@ class Vault:
 
     def _damaged(self, name: str, why: str) -> StateDirError:
         return StateDirError(
-            f"{self._store.path / name} is damaged: {why}. Put back a copy of it, or remove the folder and have the "
-            "node invited anew."
+            f"{self._store.path / name} is damaged: {why.rstrip('.')}. Put back a copy of it, or remove "
+            "the folder and have the node invited anew."
         )

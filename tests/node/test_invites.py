@@ -54,6 +54,12 @@ async def test_who_is_invited_becomes_a_member_that_all_believe() -> None:
         assert [told.name for told in n1.office.keys().nodes] == ["n1", "n2"]
 
 
+async def test_an_invitation_that_would_last_too_long_is_told_in_days() -> None:
+    async with open_node(owner("n1")) as n1:
+        with pytest.raises(ConfigError, match="an invitation lasts up to 30 days, not 400\\."):
+            await n1.office.invite("agent", 400 * 86_400.0, 1)
+
+
 async def test_the_role_of_the_invitation_is_in_the_certificate() -> None:
     async with open_node(owner("n1")) as n1:
         identity = await entered(await n1.office.invite("observer", 60.0, 1), "n2")

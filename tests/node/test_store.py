@@ -266,7 +266,7 @@ def test_a_state_dir_that_can_not_be_made_is_refused_with_path_and_reason(tmp_pa
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StateDirError, match=r"file/state can't be used: Not a directory"):
         StateDir.open(tmp_path / "file" / "state")
-    with pytest.raises(StateDirError, match=r"file can't be used: File exists"):
+    with pytest.raises(StateDirError, match=r"file can't be used: it is a file, not a folder"):
         StateDir.open(tmp_path / "file")
 
 

@@ -280,9 +280,10 @@ async def _watch_agents(node: Node, settings: Settings, told: _Told) -> None:
 
 
 async def _make_up_agents(node: Node, settings: Settings, count: int) -> None:
+    from meshfleet.node.hosting import MadeUp
     from meshfleet.runtimes.sample import sample_agents
 
-    await sample_agents(node, host=settings.host, count=count)
+    await sample_agents(MadeUp(node), host=settings.host, count=count)
 
 
 async def _tell_what_was_found(node: Node) -> None:

@@ -294,7 +294,7 @@ def _clock(seen: Seen) -> list[Finding]:
             what=Ailment.CLOCK,
             severity=severity,
             text=text,
-            evidence=tuple(f"{name}: {_ahead(offset)} of this machine's" for name, offset in told.items()),
+            evidence=tuple(f"{name}: {_ahead(offset)}, by this machine's" for name, offset in told.items()),
             do="Set it by NTP. Linux: `timedatectl set-ntp true`; macOS: `sudo sntp -sS time.apple.com`. "
             "No verdict hangs on it, and no node needs a restart.",
             nodes=wrong,

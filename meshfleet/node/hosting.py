@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     from meshfleet.node.node import Node
 
 
+class MadeUp:
+    """Satisfies `meshfleet.runtimes.sink.Sink` for agents that nobody pays for: they are shown, and no ledger has what
+    they say that they used, or a try of five minutes would stand in the fleet's sums for 13 months."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def publish(self, state: AgentState) -> None:
+        """Carry this state. PublishError where it can't travel."""
+        self._node.publish(state, counts=False)
+
+    def withdraw(self, agent_id: AgentId) -> None:
+        """Stop carrying an agent."""
+        self._node.withdraw(agent_id)
+
+
 class Hosting:
     """Satisfies `meshfleet.runtimes.sink.Host`."""
 

@@ -220,14 +220,16 @@ class Node:
         """Have `watcher` called with each event of the member. It must be quick, and must not raise."""
         self._watchers.append(watcher)
 
-    def publish(self, state: AgentState) -> None:
-        """Spread an agent's state. PublishError when it is over 4 KiB encoded, or one agent too many."""
+    def publish(self, state: AgentState, *, counts: bool = True) -> None:
+        """Spread an agent's state. PublishError when it is over 4 KiB encoded, or one agent too many. Whether
+        what it has used `counts`: the ledger has it then."""
         refuse_observer(self._info.role, self.name)
         held = self._member.replica.shelf(self.name)
         assert held is not None
         agent, body = AgentId(state.agent_id), encoded(state, held, self.keyring)
         self._driver.tell(lambda member, now: member.publish(agent, body, now))
-        self.accounting.observe(state)
+        if counts:
+            self.accounting.observe(state)
         self._notify()
 
     def withdraw(self, agent_id: AgentId) -> None:

@@ -1,4 +1,5 @@
-"""Agents made up for the demo: plausible figures that change every second or two. Each state says so in its note.
+"""Agents made up for the demo: plausible figures that change every second or two. Each says so in its note, and in its
+id, which every list of agents shows.
 
 The same `random.Random` gives the same agents doing the same things, whatever the clock says.
 """
@@ -74,7 +75,7 @@ class SampleAgent:
             for window, at in zip(kind.limits, (now + 3 * 3600, now + 4 * 86_400), strict=False)
         )
         self.state = AgentState(
-            agent_id=AgentId(f"{host}/{kind.short}-{session}"),
+            agent_id=AgentId(f"{host}/{NOTE}-{kind.short}-{session}"),
             timestamp=rfc3339(now),
             status=Status.STARTING,
             runtime=kind.runtime,

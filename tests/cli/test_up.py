@@ -6,12 +6,15 @@ import json
 import os
 import platform
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from meshfleet.cli.up import _names
+from meshfleet.node.ledger import LEDGER
 from meshfleet.node.settings import Given, load, machine_name
 from tests.cli.processes import (
     COMMAND,
@@ -129,8 +132,11 @@ def test_join_and_forget_are_asked_of_the_running_node(tmp_path: Path) -> None:
 
 def test_made_up_agents_are_carried_on_request(tmp_path: Path) -> None:
     with node(tmp_path, "--sample", "2") as (_, told):
-        view = seen(told["http"], lambda view: len(view.agents) == 2)
+        view = seen(told["http"], lambda view: len(view.agents) == 2 and bool(view.totals.tokens_in))
         assert run("status", "--node", str(told["http"])).stdout.count(view.agents[0].agent_id[:12]) >= 1
+        assert all("/sample-" in agent.agent_id for agent in view.agents)
+    with closing(sqlite3.connect(tmp_path / LEDGER)) as ledger:
+        assert not [line for line in ledger.iterdump() if "/sample-" in line], "nobody pays for them"
 
 
 def test_a_node_leaves_with_whoever_started_it(tmp_path: Path) -> None:

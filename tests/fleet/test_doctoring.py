@@ -244,7 +244,7 @@ def test_the_majority_says_whose_clock_is_wrong() -> None:
     finding = only(with_clocks(0.1, -7_200.0, 0.2))
     assert finding.text.startswith("The clock of n3 is off: 3 of 4 nodes agree")
     assert finding.nodes == ("n3",)
-    assert finding.evidence[1] == "n3: 2.0 h behind of this machine's"
+    assert finding.evidence[1] == "n3: 2.0 h behind, by this machine's"
 
 
 @pytest.mark.parametrize("offsets", [(500.0,), (500.0, -500.0), (0.0, 500.0, 500.0)])

@@ -16,7 +16,7 @@ from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.state import AgentState, Status
 from meshfleet.fleet.usage import Figures, Moment
 from meshfleet.node.billing import Billing
-from meshfleet.node.hosting import Hosting
+from meshfleet.node.hosting import Hosting, MadeUp
 from meshfleet.node.ledger import LEDGER
 from meshfleet.node.opening import open_node
 from tests.node.meshing import config, see, sees, state
@@ -71,6 +71,21 @@ async def test_every_node_shows_what_all_agents_used_and_each_counts_once() -> N
             assert period.start.endswith("-01")
             assert [agent.agent_id for agent in n2.fleet().agents] == ["n1/a", "n2/a"]
             assert n2.counters()["undecodable_state"] == 0
+
+
+async def test_what_made_up_agents_seem_to_use_is_shown_and_in_no_ledger(tmp_path: Path) -> None:
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n1", state_dir=tmp_path)) as n1:
+            made_up = MadeUp(n1)
+            for cost in (300.0, 320.11):
+                made_up.publish(used("n1/sample-a", cost))
+            n1.publish(used("n1/a", 1.5))
+            await costs(n1, 1.5)
+            assert n1.fleet().totals.cost_usd == 321.61
+            made_up.withdraw(AgentId("n1/sample-a"))
+            assert [agent.agent_id for agent in n1.fleet().agents] == ["n1/a"]
+        with closing(sqlite3.connect(tmp_path / LEDGER)) as ledger:
+            assert not [line for line in ledger.iterdump() if "sample" in line]
 
 
 async def test_where_nobody_has_used_anything_the_cost_is_not_known() -> None:

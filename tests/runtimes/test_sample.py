@@ -24,7 +24,9 @@ def test_the_same_random_numbers_make_the_same_life() -> None:
 
 
 def test_every_state_says_that_it_is_made_up() -> None:
-    assert {state.note for number in range(5) for state in life(1, number)} == {NOTE}
+    told = [state for number in range(5) for state in life(1, number)]
+    assert {state.note for state in told} == {NOTE}
+    assert all(state.agent_id.startswith("box/sample-") for state in told)
 
 
 def test_a_made_up_life_is_possible() -> None:

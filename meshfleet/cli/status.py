@@ -169,8 +169,8 @@ def _first_steps(view: FleetView) -> Iterator[RenderableType]:
         hints.append("No agents yet. Claude Code, Codex and Gemini CLI sessions show up by themselves;")
         hints.append('a Python program reports itself with `meshfleet.Agent("name")`.')
     if len(view.nodes) == 1 and not view.served_by.standing.is_cut_off:
-        hints.append("No other nodes yet. `meshfleet invite` prints a LINE here; one joins with it from")
-        hints.append("another machine: `meshfleet up --invite LINE`.")
+        hints.append("No other nodes yet. `meshfleet invite` prints a LINE here; with it one joins")
+        hints.append("from another machine: `meshfleet up --invite LINE`.")
     if hints:
         yield Text()
     for hint in hints:

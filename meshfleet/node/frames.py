@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 LENGTH_BYTES = 4
 
-_OTHER_AUTHORITY = frozenset({18, 19, 20, 21})
-"""X509_V_ERR_* (openssl/x509_vfy.h) of a certificate that no authority known here has signed; nameless in Python."""
+_OTHER_AUTHORITY = frozenset({7, 18, 19, 20, 21})
+"""X509_V_ERR_* (openssl/x509_vfy.h) of a certificate that no authority known here has signed, be it in the name of one
+(7: the signature is not that one's); nameless in Python."""
 
 _TO_ENTER = (
     "This node is not in that one: run `meshfleet invite` there, and start this one with --invite LINE and a new "

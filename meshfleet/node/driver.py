@@ -261,7 +261,7 @@ class Driver:
         self._looked_at = now
         for name in self.member.roster.silent():
             ago = self.links.acknowledged_ago(name)
-            if ago is not None:
+            if ago is not None and name not in self._blocked:  # by a demo's cut, through which no kernel would answer
                 self.member.stream_acknowledged(name, ago, now)
 
     @property

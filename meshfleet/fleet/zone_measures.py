@@ -28,7 +28,7 @@ def of_zones(view: FleetView) -> Iterator[Measured]:
     )  # fmt: skip
     yield Measured(presence, tuple(Point((z.zone, z.presence.value), 1) for z in zones))
     age = Family("meshfleet_zone_age_seconds", "meshfleet.zone.age", Kind.GAUGE,
-                 "Since when nothing has been heard of the zone.", (ZONE,), "s")  # fmt: skip
+                 "How old the sums of the zone are.", (ZONE,), "s")  # fmt: skip
     yield Measured(age, tuple(Point((z.zone,), z.age_s) for z in zones))
     nodes = Family("meshfleet_zone_nodes", "meshfleet.zone.nodes", Kind.GAUGE, "Nodes of the zone.",
                    (ZONE, PRESENCE), "{node}")  # fmt: skip

@@ -111,11 +111,8 @@ class Hearing:
             case Beats():
                 self._hear_beats(message, source, sender, via, at, now)
             case RollCall():
-                for answer in member.roll.answer(message, at) if member.asked.may_have(A_ROLL) else ():
-                    member.outbox.datagram_to(source, sender, answer)
-                if member.roll.differs(message, at):
-                    # Once the rest of its packet is heard: what I missed may ride along.
-                    member.timers.at(now, lambda t: self._compare_orders(message, sender, at + t - now))
+                if member.asked.may_have(A_ROLL):
+                    self._hear_call(message, source, sender, at, now)
             case RollAnswer():
                 if told := member.roll.read(message, at):
                     self._hear_beats(Beats(told, message.at), source, sender, via, at, now)
@@ -202,6 +199,14 @@ class Hearing:
         if newer_here:  # by the way that the question came: whoever asks over a stream may have no other
             send = member.outbox.stream_to if via is Via.STREAM else member.outbox.datagram_to
             send(source, sender, Beats(tuple(newer_here), at))
+
+    def _hear_call(self, call: RollCall, source: Address, sender: NodeName, at: float, now: float) -> None:
+        member = self._member
+        for answer in member.roll.answer(call, at):
+            member.outbox.datagram_to(source, sender, answer)
+        if member.roll.differs(call, at):
+            # Once the rest of its packet is heard: what I missed may ride along.
+            member.timers.at(now, lambda t: self._compare_orders(call, sender, at + t - now))
 
     def _compare_orders(self, call: RollCall, sender: NodeName, at: float) -> None:
         """One of us may have missed that somebody joined, or left. Where it is reached through others alone that would

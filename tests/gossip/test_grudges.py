@@ -214,3 +214,11 @@ def test_who_remembers_others_and_meets_nobody_is_cut_off_until_somebody_is_met(
     world.hosts["n1"].running = False
     world.run(30.0)
     assert standing(world) is Standing.CONNECTED, "who was met said goodbye"
+
+
+def test_a_packet_full_of_roll_calls_of_other_members_is_looked_into_as_often_as_it_is_answered() -> None:
+    world = fleet(4)
+    n0 = member(world, "n0")
+    before = len(n0.timers)
+    tell(world, "n0", *[RollCall(bytes([i % 256, i // 256, 1, 1]), b"") for i in range(1_000)])
+    assert 0 < len(n0.timers) - before <= limits.ASKED

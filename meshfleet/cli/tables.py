@@ -81,6 +81,17 @@ def nodes(view: FleetView) -> Table:
     return table
 
 
+def there(counts: dict[str, int]) -> int:
+    """How many of them have not left. `counts`: of each presence."""
+    return sum(counts.values()) - counts.get(Presence.LEFT.value, 0)
+
+
+def not_fresh(counts: dict[str, int]) -> str:
+    """`1 down, 2 stale`; nothing where all that have not left are fresh."""
+    well = (Presence.FRESH.value, Presence.LEFT.value)
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if word not in well and count)
+
+
 def zones(view: FleetView) -> Iterator[RenderableType]:
     """The other zones, of a fleet on two levels: what those tell who speak for them."""
     if not view.zones:
@@ -88,15 +99,14 @@ def zones(view: FleetView) -> Iterator[RenderableType]:
     table = _table("OTHER ZONE", "PRESENCE", "AGE", "NODES", "NOT FRESH", "AGENTS", "COST", "WORST")
     for zone in view.zones:
         nodes, agents = zone.sums.nodes, zone.sums.agents
-        gone = {word: count for word, count in nodes.items() if word not in (Presence.FRESH.value, Presence.LEFT.value)}
         worst = next(iter(zone.sums.attention), None)
         table.add_row(
             _short(zone.zone),
             showing.presence(zone.presence, None),
             showing.age(zone.age_s),
-            str(sum(nodes.values()) - nodes.get(Presence.LEFT.value, 0)),
-            ", ".join(f"{count} {word}" for word, count in gone.items()) or "-",
-            str(sum(agents.values()) - agents.get(Presence.LEFT.value, 0)),
+            str(there(nodes)),
+            not_fresh(nodes) or "-",
+            str(there(agents)),
             showing.money(zone.sums.cost_usd),
             _short("-" if worst is None else f"{worst.subject}: {worst.text}"),
         )

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from meshfleet.cli import showing
+from meshfleet.cli.tables import not_fresh, tables, there
 from meshfleet.cli.top.glance import GREY, glyph, short, word
 from meshfleet.cli.top.grid import Column, Row
 from meshfleet.cli.top.plainly import plainly
@@ -43,14 +44,9 @@ def _age(zone: ZoneView, reading: Reading, _width: int) -> Text:
     return Text(short(zone.age_s + reading.passed), colour)
 
 
-def _there(counts: dict[str, int]) -> int:
-    return sum(counts.values()) - counts.get(Presence.LEFT.value, 0)
-
-
 def _not_fresh(zone: ZoneView, _reading: Reading, _width: int) -> Text:
-    well = (Presence.FRESH.value, Presence.LEFT.value)
-    gone = [f"{count} {presence}" for presence, count in zone.sums.nodes.items() if presence not in well and count]
-    return Text(", ".join(gone), "yellow") if gone else Text("-", GREY)
+    gone = not_fresh(zone.sums.nodes)
+    return Text(gone, "yellow") if gone else Text("-", GREY)
 
 
 def _needs(zone: ZoneView, _reading: Reading, _width: int) -> Text:
@@ -65,9 +61,9 @@ COLUMNS: tuple[Column[ZoneView], ...] = (
     Column("zone", "ZONE", 8, 24, lambda z, _r, _w: Text(z.zone)),
     Column("presence", "PRESENCE", 13, 14, lambda z, _r, _w: word(z.presence)),
     Column("age", "AGE", 4, 5, _age, right=True),
-    Column("nodes", "NODES", 5, 6, lambda z, _r, _w: Text(str(_there(z.sums.nodes))), right=True),
+    Column("nodes", "NODES", 5, 6, lambda z, _r, _w: Text(str(there(z.sums.nodes))), right=True),
     Column("gone", "NOT FRESH", 9, 30, _not_fresh),
-    Column("agents", "AGENTS", 6, 6, lambda z, _r, _w: Text(str(_there(z.sums.agents))), right=True),
+    Column("agents", "AGENTS", 6, 6, lambda z, _r, _w: Text(str(there(z.sums.agents))), right=True),
     Column("cost", "COST", 7, 9, lambda z, _r, _w: Text(showing.money(z.sums.cost_usd)), right=True),
     Column("in", "IN", 6, 7, lambda z, _r, _w: Text(showing.count(z.sums.tokens_in)), rank=2, right=True),
     Column("out", "OUT", 6, 7, lambda z, _r, _w: Text(showing.count(z.sums.tokens_out)), rank=2, right=True),
@@ -114,9 +110,8 @@ def figures(zone: ZoneView, reading: Reading) -> Iterator[Text]:
 
 def in_full(reader: Reader, zone: str, width: int) -> RenderableType:
     """What a delegate of that zone answers when it is asked for all of it."""
-    # Both bring the server's types along, which nothing else here needs.
+    # They bring the server's types along, which nothing else here needs.
     from meshfleet.cli.asking import path_of
-    from meshfleet.cli.tables import tables
     from meshfleet.fleet.view import FleetView
 
     view = plainly(reader.get_as(path_of("/v1/zones", zone), FleetView))

@@ -127,8 +127,9 @@ class Entrance:
         match word:
             case Enter():
                 certificate = await self._let_in(word)
+                admitted = self._admitted(certificate)
                 log.info("let in by invitation", node=certificate.name, role=certificate.role, source=str(source))
-                return self._admitted(certificate)
+                return admitted
             case Renew():
                 known = self._trust.admit_late(hello.certificate)
                 return self._admitted(await self._issue(known.name, known.role, known.public))
@@ -150,6 +151,7 @@ class Entrance:
     async def _tell_all(self, hello: Hello) -> FleetPart:
         """Tell all parts of the view but the last; that is returned."""
         async with self._one_view_at_a_time:
+            self._trust.admit(hello.certificate)  # again, after its turn came
             packed = await trio.to_thread.run_sync(zlib.compress, self._directory.view(), 1)
         hello.frames.limit = FRAME_LIMIT
         parts = [packed[at : at + PART_BYTES] for at in range(0, len(packed), PART_BYTES)]
@@ -158,6 +160,10 @@ class Entrance:
         return FleetPart(parts[-1], more=False)
 
     def _admitted(self, certificate: Certificate) -> Admitted:
+        """The ring of this moment goes to nobody who was thrown out while the certificate was made and written down:
+        it is the one that was made to keep them out."""
+        if self._trust.is_revoked(certificate.name):
+            raise Refusal(f"{certificate.name} was revoked.")
         return Admitted(certificate.der, self._trust.ring.dump(), self._revoked())
 
     def _revoked(self) -> tuple[Revoked, ...]:

@@ -35,8 +35,8 @@ OPEN_LIMIT = 256
 ISSUED_LIMIT = 20_000
 """Names that were given out, twice what a roster holds. Those whose certificates ended long ago make room."""
 
-BOOK_BYTES = 16 * 1024 * 1024
-"""Of each file of the book that are read. 256 invitations that a thousand machines each used take 12 MB, 20,000 names
+BOOK_BYTES = 32 * 1024 * 1024
+"""Of each file of the book that are read. 256 invitations that a thousand machines each used take 29 MB, 20,000 names
 4 MB."""
 
 MOST_ADDRESSES = 4
@@ -110,8 +110,9 @@ class _Open(msgspec.Struct, frozen=True):
     role: str
     expires: float
     uses: int
-    keys: tuple[bytes, ...]
-    """Who used it. The same key again is an answer that was lost, and not another use."""
+    entered: dict[str, bytes] = {}
+    """Who used it: a public key by the name that it asked for. The same key again is an answer that was lost, and not
+    another use."""
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -149,7 +150,7 @@ class Book:
             if len(still) >= OPEN_LIMIT:
                 raise ConfigError(f"{OPEN_LIMIT} invitations are open already. Wait until some expire.")
             number, secret, expires = os.urandom(INVITE_ID_BYTES), os.urandom(SECRET_BYTES), int(now + seconds)
-            still[number] = _Open(number, sha256(secret).digest(), role, expires, uses, ())
+            still[number] = _Open(number, sha256(secret).digest(), role, expires, uses)
             self._save(still)
         return number, secret, expires
 
@@ -162,12 +163,24 @@ class Book:
             if now >= invite.expires:
                 raise Refusal("this invitation has expired. Ask for a new one.")
             self.check_free(who.name, who.public, now)
-            if who.public not in invite.keys:
-                if invite.uses <= 0:
-                    raise Refusal("this invitation was used already. Ask for a new one.")
-                used = msgspec.structs.replace(invite, uses=invite.uses - 1, keys=(*invite.keys, who.public))
+            used = self._used(invite, who)
+            if used != invite:
                 self._save({**self._open, number: used})
         return invite.role
+
+    def _used(self, invite: _Open, who: Requested) -> _Open:
+        """The invitation once `who` has used it. Of one key it makes one name: the same line again is no way round a
+        revocation, nor to any number of names."""
+        before = [name for name, public in invite.entered.items() if public == who.public]
+        others = {name: public for name, public in invite.entered.items() if public != who.public}
+        for name in before:
+            issued = self.issued.get(name)
+            if name != who.name and issued is not None and issued.public == who.public:
+                raise Refusal(f"this invitation was used already, by this node as {name}. Ask for a new one.")
+        if not before and invite.uses <= 0:
+            raise Refusal("this invitation was used already. Ask for a new one.")
+        uses = invite.uses if before else invite.uses - 1
+        return msgspec.structs.replace(invite, uses=uses, entered={**others, who.name: who.public})
 
     def check_free(self, name: NodeName, public: bytes, now: float) -> None:
         """Refusal where another key goes by that name, or may come back and be given a new certificate for it."""

@@ -26,6 +26,7 @@ from meshfleet.wire.identity import LIFETIME, Authority, NodeKey, Requested
 from tests.node.meshing import config, counted, owner, see
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from meshfleet.node.node import Node
@@ -81,6 +82,46 @@ async def test_who_did_not_get_the_answer_may_ask_again_with_the_same_key() -> N
         line = await n1.office.invite("agent", 60.0, 1)
         first, again = await entered(line, "n2", key), await entered(line, "n2", key)
     assert first.certificate.public == again.certificate.public == key.public
+
+
+async def test_the_same_line_and_key_make_no_second_name_not_even_for_whom_was_thrown_out() -> None:
+    key = NodeKey.new()
+    async with open_node(owner("n1")) as n1:
+        line = await n1.office.invite("agent", 60.0, 1)
+        await entered(line, "n2", key)
+        with pytest.raises(JoinError, match="this invitation was used already, by this node as n2"):
+            await entered(line, "n3", key)
+        await n1.office.revoke("n2")
+        with pytest.raises(JoinError, match="n2 was revoked"):
+            await entered(line, "n2", key)
+        with pytest.raises(JoinError, match="this invitation was used already, by this node as n2"):
+            await entered(line, "back", key)
+        assert [told.name for told in n1.office.keys().nodes] == ["n1", "n2"]
+
+
+async def test_another_invitation_is_another_name_for_the_same_key() -> None:
+    key = NodeKey.new()
+    async with open_node(owner("n1")) as n1:
+        await entered(await n1.office.invite("agent", 60.0, 1), "n2", key)
+        line = await n1.office.invite("agent", 60.0, 1)
+        for _ in range(2):  # the answer was lost
+            assert (await entered(line, "n3", key)).name == "n3"
+
+
+async def test_who_is_thrown_out_while_its_certificate_is_made_gets_no_ring() -> None:
+    async with open_node(owner("n1")) as n1:
+        line = await n1.office.invite("agent", 60.0, 1)
+        written = n1.entrance._written
+
+        async def late(write: Callable[[], object]) -> object:
+            told = await written(write)
+            if "n2" in {node.name for node in n1.office.keys().nodes} and not n1.tending.trust.is_revoked("n2"):
+                await n1.office.revoke("n2")
+            return told
+
+        n1.entrance._written = late  # type: ignore[method-assign,assignment]  # what else goes on while a disk writes
+        with pytest.raises(JoinError, match="refused: n2 was revoked"):
+            await entered(line, "n2")
 
 
 async def test_an_invitation_for_many_lets_so_many_in() -> None:
@@ -271,7 +312,7 @@ def test_invitations_that_are_made_and_used_at_once_are_all_kept(tmp_path: Path)
             made = set(threads.map(works, range(8)))
         kept = Book(store)._open
     assert set(kept) == made | {number}
-    assert (kept[number].uses, len(kept[number].keys)) == (0, 8), "a used one stays for answers that were lost"
+    assert (kept[number].uses, len(kept[number].entered)) == (0, 8), "a used one stays for answers that were lost"
 
 
 def test_a_book_that_is_full_can_be_read_again(tmp_path: Path) -> None:
@@ -279,7 +320,7 @@ def test_a_book_that_is_full_can_be_read_again(tmp_path: Path) -> None:
         book = Book(store)
         book.issued = {f"{i:064}": Issued(N2.public, "observer", 1e9) for i in range(invites.ISSUED_LIMIT)}
         book.record(Authority.begin(NodeKey.new(), 0.0).issue(N2.name, "agent", N2.public, 0.0))
-        used = tuple(i.to_bytes(32, "big") for i in range(MOST_USES))
+        used = {f"{i:064}": i.to_bytes(32, "big") for i in range(MOST_USES)}
         for i in range(invites.OPEN_LIMIT):
             number = i.to_bytes(8, "big")
             book._open[number] = _Open(number, bytes(32), "observer", 1e9, 0, used)

@@ -144,7 +144,10 @@ class Prober:
         ]
 
     def _next_round(self, now: float) -> None:
-        self._timers.at(now + self._timing.probe_interval * self._awareness.multiplier, self._next_round)
+        # Who hears nobody harms nobody by asking: at nine times the interval it would be presumed dead while it waits,
+        # though its network is back (plan 292).
+        stretch = self._awareness.multiplier if self._roster.hopeful else 1
+        self._timers.at(now + self._timing.probe_interval * stretch, self._next_round)
         record = self._roster.next_to_probe()
         if record is not None:
             self._begin(record, now)

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 LEFT_SHOWN = 3_600.0
 """Seconds for which a node that left, and its agents, are still shown."""
 
+LAST_LIFE_SHOWN = 4
+"""Times T for which agents are shown of which only their node's last life told. A node reads its agents' files within
+seconds of its start; whom it has not told of by then it does not know."""
+
+OF_LAST_LIFE = "its node began a new life, which has not told of it yet"
+
 
 def rfc3339(seconds: float) -> str:
     """Unix time as the API writes it: UTC, milliseconds, Z."""
@@ -184,28 +190,32 @@ class Viewing:
         shelf, now = member.replica.shelf(member.name), rfc3339(wall)
         since = rfc3339(wall - (at - member.started_at))  # as long as this node has been there to see them
         asks = self.asks(member.name)
-        for snapshot, said in self._living(member.name, shelf):
+        for snapshot, said in self._living(member.name, shelf, member.epoch):
             state = self._held(snapshot.agent) or said
             agent = _agent(snapshot, state, FRESH, age=0.0, transport="local", last_seen=now, since=since)
             yield self._through(agent, FRESH, wall) if asks else agent
 
     def _agents_of(self, record: Record, at: float, wall: float) -> Iterator[AgentView]:
-        shelf = self._member.replica.shelf(record.name)
+        shelf, verdict = self._member.replica.shelf(record.name), record.verdict
+        if shelf is not None and shelf.epoch < record.epoch:
+            if at - record.met_at > LAST_LIFE_SHOWN * self._member.timing.heartbeat:
+                return
+            verdict = _of_last_life(verdict)
         age = max(0.0, at - record.beat_at)
         # All of a node's are as old as it is: a thousand times told would be most of a view's cost.
         last_seen, since = rfc3339(wall - age), rfc3339(wall - (at - record.judged_since))
         asks, way = self.asks(record.name), record.way
-        for snapshot, state in self._living(record.name, shelf):
+        for snapshot, state in self._living(record.name, shelf, record.epoch):
             agent = _agent(
                 snapshot,
                 state,
-                record.verdict,
+                verdict,
                 age=age,
                 transport=way,
                 last_seen=last_seen,
                 since=since,
             )
-            yield self._through(agent, record.verdict, wall) if asks else agent
+            yield self._through(agent, verdict, wall) if asks else agent
 
     def _through(self, agent: AgentView, carrier: Verdict, wall: float) -> AgentView:
         """The same, where it is an agent that its node asks over HTTP: as far as the node has answers of it."""
@@ -239,9 +249,12 @@ class Viewing:
             shown += [min(rivals, key=credit)] if is_asked else rivals
         return shown
 
-    def _living(self, node: NodeName, shelf: Shelf | None) -> list[tuple[Snapshot, AgentState]]:
-        """Of each agent of a node that is there, and makes sense: what it said last. Those and no others are kept."""
+    def _living(self, node: NodeName, shelf: Shelf | None, epoch: int) -> list[tuple[Snapshot, AgentState]]:
+        """Of each agent of a node that is there, and makes sense: what it said last. Those and no others are kept.
+        What a life tells that was not introduced yet waits for that: what is known of its node is of the one before."""
         before, kept = self._states.get(node, {}), dict[AgentId, tuple[Snapshot, AgentState | None]]()
+        if shelf is not None and shelf.epoch > epoch:
+            kept, shelf = before, None
         for snapshot in _of_agents(shelf):
             known = before.get(snapshot.agent)
             if known is None or known[0].body is not snapshot.body:
@@ -283,6 +296,12 @@ def _of_agents(shelf: Shelf | None) -> Iterator[Snapshot]:
     for snapshot in shelf.living() if shelf is not None else ():
         if not snapshot.agent.startswith(RESERVED):
             yield snapshot
+
+
+def _of_last_life(verdict: Verdict) -> Verdict:
+    """What is shown of agents that a node's last life told of, and its present one has not told of yet."""
+    presence = Presence.STALE if verdict.presence is Presence.FRESH else verdict.presence
+    return msgspec.structs.replace(verdict, presence=presence, reasons=(OF_LAST_LIFE, *verdict.reasons))
 
 
 def _agent(

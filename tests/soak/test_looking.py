@@ -178,15 +178,15 @@ def test_at_any_moment_each_thing_that_can_not_be_is_found(
     scene: Scene, change: Callable[[FleetView], FleetView], said: str
 ) -> None:
     assert time.monotonic() - (scene.herds["a"].agents[0].told_at or 0.0) > PATIENCE
-    scene.watch.look(scene.view(), 0.01, 1)
+    scene.watch.look(scene.view(), 0.01, 1, scene.watch.carried())
     assert scene.findings == []
-    scene.watch.look(change(scene.view()), 0.01, 1)
+    scene.watch.look(change(scene.view()), 0.01, 1, scene.watch.carried())
     assert any(said in each for each in scene.findings)
 
 
 def test_in_another_life_of_its_node_an_agent_may_be_told_later(scene: Scene) -> None:
-    scene.watch.look(scene.view(), 0.01, 1)
+    scene.watch.look(scene.view(), 0.01, 1, scene.watch.carried())
     view = without_agent(scene.view(), "b")
     nodes = tuple(msgspec.structs.replace(n, epoch=EPOCH + (n.name == "b")) for n in view.nodes)
-    scene.watch.look(msgspec.structs.replace(view, nodes=nodes), 0.01, 1)
+    scene.watch.look(msgspec.structs.replace(view, nodes=nodes), 0.01, 1, scene.watch.carried())
     assert scene.findings == []

@@ -84,9 +84,10 @@ class Watch(threading.Thread):
             before = self._now()
             if not before.running or before.stopped or before.leaving:
                 continue
+            carried = self.carried()
             body, took = self._ask(before)
             if body is not None and self._now() == before:
-                self.look(msgspec.json.decode(body, type=FleetView), took, before.life)
+                self.look(msgspec.json.decode(body, type=FleetView), took, before.life, carried)
             rounds += 1
             if rounds % WEIGHED_EVERY == 0:
                 weight = weigh(self._fleet.pid(self.name_of_node), time.monotonic())
@@ -115,8 +116,12 @@ class Watch(threading.Thread):
             return None, 0.0
         return body, time.monotonic() - began
 
-    def look(self, view: FleetView, took: float, life: int) -> None:
-        """Whether this can be true, after what was shown before."""
+    def carried(self) -> dict[AgentId, str]:
+        """Who works now, and was told to the present life of which node."""
+        return {agent.id: herd.node for herd in self._herds.values() for agent in herd.living()}
+
+    def look(self, view: FleetView, took: float, life: int, carried: Mapping[AgentId, str]) -> None:
+        """Whether this can be true, after what was shown before. `carried` was so before it was asked for."""
         me = next((node for node in view.nodes if node.name == self.name_of_node), None)
         if me is None:
             return self._findings.add(f"{self.name_of_node} does not show itself")
@@ -126,7 +131,7 @@ class Watch(threading.Thread):
         else:
             self.served.took.append(took)
         self._look_at_money(view)
-        self._look_at_agents(view)
+        self._look_at_agents(view, carried)
 
     def _look_at_money(self, view: FleetView) -> None:
         known = round((view.totals.period.cost_usd or 0.0) * MICRO)
@@ -137,13 +142,13 @@ class Watch(threading.Thread):
             self._findings.add(f"{self.name_of_node} knew of {self._usd} micro-USD, and then of {known}")
         self._usd = known
 
-    def _look_at_agents(self, view: FleetView) -> None:
+    def _look_at_agents(self, view: FleetView, carried: Mapping[AgentId, str]) -> None:
         there = {agent.agent_id for agent in view.agents}
         own = self._herds[self.name_of_node]
         for agent in own.living(for_s=PATIENCE):
             if agent.id not in there:
                 self._findings.add(f"{self.name_of_node} does not show {agent.id}, which it carries")
-        living = {agent.id: herd.node for herd in self._herds.values() for agent in herd.living()}
+        living = {agent: node for agent, node in self.carried().items() if agent in carried}
         epochs = {str(node.name): node.epoch for node in view.nodes}
         for agent_id, epoch in self._shown.items():
             carrier = living.get(agent_id)

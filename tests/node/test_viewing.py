@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from meshfleet.fleet.names import AgentId, Epoch, NodeName
 from meshfleet.fleet.state import AgentState, Snapshot, Status
-from meshfleet.fleet.view import AgentView
 from meshfleet.gossip.messages import SnapshotMessage, Via
 from meshfleet.node.viewing import OF_LAST_LIFE, Viewing
 from meshfleet.wire.codec import encode_state
 from tests.gossip.world import World
+
+if TYPE_CHECKING:
+    from meshfleet.fleet.view import AgentView
 
 N3 = NodeName("n3")
 
 
 def told(agent: str) -> bytes:
     return encode_state(
-        AgentState(
-            agent_id=AgentId(agent), timestamp="2026-01-01T00:00:00Z", status=Status.WORKING, runtime="python"
-        )  # fmt: skip
+        AgentState(agent_id=AgentId(agent), timestamp="2026-01-01T00:00:00Z", status=Status.WORKING, runtime="python")
     )
 
 

@@ -102,7 +102,7 @@ manifests: $(DEV_STAMP)
 	@$(PY) .ci/manifests.py
 
 site: $(DEV_STAMP)
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@said=$$(NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict 2>&1) || { printf '%s\n' "$$said"; exit 1; }
 
 AGENTS := @anthropic-ai/claude-code @openai/codex @google/gemini-cli opencode-ai
 SDKS := sdk-trace-node resources otlp-exporter-base exporter-trace-otlp-http exporter-trace-otlp-proto

@@ -19,7 +19,9 @@ def sim() -> None:
 
 @app.command("run")
 def sim_run(
-    scenario: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A scenario file, or a name from `sim list`.")],
+    scenario: Annotated[
+        str, typer.Argument(metavar="FILE|NAME", help="A scenario file, a name from `sim list`, or swarm:SEED.")
+    ],
     seed: Annotated[int | None, typer.Option(metavar="N", help="What everything random is drawn from. [0]")] = None,
     detector: Detector = None,
     mode: Annotated[
@@ -98,7 +100,9 @@ def sweep(
 
 @app.command()
 def check(
-    scenario: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A scenario file, or a name from `sim list`.")],
+    scenario: Annotated[
+        str, typer.Argument(metavar="FILE|NAME", help="A scenario file, a name from `sim list`, or swarm:SEED.")
+    ],
     seed: Annotated[int | None, typer.Option(metavar="N", help="What everything random is drawn from. [0]")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -109,7 +109,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where this machine's Ollama is looked for; empty for nowhere, None for what OLLAMA_HOST says, else 11434."""
 
     exited_shown: float = 3600.0
-    """Seconds that an agent which exited stays in the view. After that it counts in the totals only."""
+    """Seconds that an agent which exited stays in the view. After that it counts in `totals.period` and `totals.today`
+    only."""
 
     billing_day: int = 1
     """Day of the month, 1 to 28, on which a billing period begins. All nodes of a fleet should have the same."""

@@ -200,7 +200,7 @@ def _of_the_fleet(reading: Reading) -> tuple[Endpoint, ...]:
             scopes=READERS,
             media="text/event-stream",
             refuses=(429, 503),
-            summary="The same as server-sent events: `snapshot`, then `update`s, each with the whole view",
+            summary="The same as server-sent events: `snapshot` with the whole view, then `update`s with what changed",
         ),
         Endpoint(
             path="/v1/nodes/{name}",

@@ -16,6 +16,7 @@ from meshfleet.cli.connect import telling
 from meshfleet.cli.connect.command import connect, connections, scripts
 from meshfleet.errors import ConfigError
 from meshfleet.node.settings import default_state_base
+from meshfleet.runtimes.settings import find_runtimes
 from tests.cli.processes import PATIENCE, node, one_line_of, run, seen
 from tests.interop.model_api import ModelApi
 
@@ -68,6 +69,27 @@ def test_mode_link_and_backup(home: Path, tmp_path: Path, capsys: pytest.Capture
     assert (settings_of(home).is_symlink(), real.read_text()) == (True, '{"a":1}')
     assert list(scripts().iterdir()) == []
     assert [path.name for path in tmp_path.iterdir()] == ["dotfiles.json"]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "variable", "path"),
+    [
+        ("claude", "CLAUDE_CONFIG_DIR", "settings.json"),
+        ("codex", "CODEX_HOME", "hooks.json"),
+        ("gemini", "GEMINI_CLI_HOME", ".gemini/settings.json"),
+    ],
+)
+def test_settings_are_written_where_sessions_are_read(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str, variable: str, path: str
+) -> None:
+    monkeypatch.setenv(variable, str(tmp_path))
+    read = find_runtimes(os.environ, home)
+    assert (tmp_path / path).parent in (*read.claude_dirs, *read.codex_dirs, *read.gemini_dirs)
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    do(runtime)
+    assert "/hooks/" in (tmp_path / path).read_text()
+    do(runtime, undo=True)
+    assert not (tmp_path / path).exists()
 
 
 def test_the_script_stays_while_another_runtime_needs_it(home: Path) -> None:

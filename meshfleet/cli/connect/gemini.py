@@ -29,8 +29,9 @@ class Gemini:
     needs_script = True
 
     def settings(self, environment: Mapping[str, str], home: Path) -> Path:
-        """`~/.gemini/settings.json`."""
-        return home / ".gemini" / "settings.json"
+        """`.gemini/settings.json` in GEMINI_CLI_HOME, which stands for the home folder itself, else in that."""
+        folder = environment.get("GEMINI_CLI_HOME")
+        return (home if not folder else home / folder) / ".gemini" / "settings.json"
 
     def connected(self, text: Text, target: Target) -> Text:
         """With hooks, and telemetry where the user has none."""

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from meshfleet.node.zoning import Zoning
     from meshfleet.wire.identity import Authority, Certificate
 
-LOOK_EVERY = 3_600.0
-"""Seconds between two looks at the own certificate. It is renewed with twenty days to spare, so hours don't matter; a
-machine that was suspended for weeks looks within one of them."""
+LOOK_EVERY = 60.0
+"""Seconds between two looks at the own certificate. It is renewed with twenty days to spare; but where a clock was
+wrong when it was made, no peer lets this node in from the moment at which the clock is put right, until this look."""
 
 AGAIN = (60.0, 300.0, 900.0, 3_600.0)
 """Seconds until a renewal that failed is tried again; the last holds from then on."""
@@ -177,7 +177,7 @@ class Tending:
     async def _renew_forever(self) -> None:
         failures = 0
         while True:
-            if self.trust.wall() < self.trust.certificate.renew_at():
+            if not self.trust.certificate.is_due(self.trust.wall()):
                 failures = 0
                 await trio.sleep(LOOK_EVERY)
                 continue
@@ -216,10 +216,15 @@ class Tending:
                 return await renew(self._network, trust, address)
             except (JoinError, WireError) as error:
                 why = str(error)
-        left = trust.certificate.not_after - trust.wall()
-        tell = log.error if left < WORRY else log.warning
-        tell("this node's certificate can't be renewed; when it ends, the fleet lets it in no more",
-             days_left=round(left / 86_400, 1), why=why)  # fmt: skip
+        now, shown = trust.wall(), trust.certificate
+        begins, left = (round((moment - now) / 86_400, 1) for moment in (shown.not_before, shown.not_after))
+        if shown.not_before > now:
+            log.error("this node's certificate is not good yet, by the clock here, and can't be renewed; until then "
+                      "the fleet does not let it in", days_until=begins, why=why)  # fmt: skip
+        else:
+            tell = log.error if shown.not_after - now < WORRY else log.warning
+            tell("this node's certificate can't be renewed; when it ends, the fleet lets it in no more",
+                 days_left=left, why=why)  # fmt: skip
         self._counts["certificate_not_renewed"] += 1
         return None
 

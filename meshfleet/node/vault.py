@@ -55,14 +55,15 @@ class Vault:
     def identity(self, name: NodeName, now: float) -> Identity:
         """The node's identity; on a fresh machine that of a new fleet of one, made now.
 
-        Where the fleet was begun here, a certificate that is missing, expired or of another name is made anew.
+        Where the fleet was begun here, a certificate that is missing, of another name, expired or not good yet is made
+        anew: the last was made by a clock that was ahead, and nobody would let this node in until it begins.
         """
         known = self.load()
-        if known is not None and known.certificate.name == name and now < known.certificate.not_after:
+        if known is not None and known.certificate.name == name and known.certificate.is_good(now):
             return known
         if known is not None and known.authority is None:
             if known.certificate.name == name:
-                return known  # expired: it asks for a new one, and until then no peer lets it in
+                return known  # not good: it asks for a new one, and until then no peer lets it in
             raise ConfigError(
                 f"{self._store.path} belongs to the node {known.certificate.name}, by its certificate, not to {name}. "
                 f"Start it with --name {known.certificate.name}, or give --state-dir another folder."

@@ -131,9 +131,13 @@ class Certificate(msgspec.Struct, frozen=True):
     credential: bytes
     """What of all this others need to check the node's signatures, signed by the authority: 101 bytes."""
 
-    def renew_at(self) -> float:
-        """Unix time from which on a new one is asked for."""
-        return self.not_before + (self.not_after - self.not_before) / 3
+    def is_good(self, now: float) -> bool:
+        """Whether it has begun and has not ended."""
+        return self.not_before <= now < self.not_after
+
+    def is_due(self, now: float) -> bool:
+        """Whether a new one is wanted: after a third of its time, or where it was made by a clock that was ahead."""
+        return not self.not_before <= now < self.not_before + (self.not_after - self.not_before) / 3
 
     def checks(self, signature: bytes, data: bytes) -> bool:
         """Whether this node signed `data`."""

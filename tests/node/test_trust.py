@@ -15,6 +15,7 @@ from meshfleet.errors import CarriesNone, ConfigError, JoinError, Untrusted
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Packet, Ping
+from meshfleet.node import tending
 from meshfleet.node.frames import Frames, greet
 from meshfleet.node.opening import open_node
 from meshfleet.node.sockets import RealNetwork
@@ -224,6 +225,34 @@ async def test_who_was_away_until_its_certificate_ran_out_comes_back_by_itself()
     ):
         with trio.fail_after(PATIENCE):
             await counted(n2, "certificate_renewed", 1)
+            assert await n2.join(n1.address) == "n1"
+
+
+async def test_who_was_let_in_by_clocks_that_were_ahead_gets_a_new_certificate_once_they_are_right() -> None:
+    ahead = seeded(FLEET, "n2", time.time() + 365 * 86_400)
+    async with (
+        open_node(owner("n1")) as n1,
+        open_node(msgspec.structs.replace(shown("n2", ahead), seeds=(n1.address,))) as n2,
+    ):
+        with trio.fail_after(PATIENCE):
+            await counted(n2, "certificate_renewed", 1)
+            assert await n2.join(n1.address) == "n1"
+            await see(n1, 2)
+
+
+async def test_an_owner_whose_clock_is_put_right_while_it_runs_looks_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tending, "LOOK_EVERY", 0.05)
+    ahead = 365 * 86_400.0
+    identity = owner("n1").identity
+    assert identity is not None
+    made = seeded(FLEET, "n1", time.time() + ahead).certificate
+    begun = shown("n1", msgspec.structs.replace(identity, certificate=made))
+    async with open_node(begun, wall=lambda: time.time() + ahead) as n1, open_node(config("n2")) as n2:
+        with trio.fail_after(PATIENCE):
+            with pytest.raises(JoinError, match="not good before"):
+                await n2.join(n1.address)
+            ahead = 0.0
+            await counted(n1, "certificate_renewed", 1)
             assert await n2.join(n1.address) == "n1"
 
 

@@ -150,6 +150,20 @@ def test_who_holds_the_authority_may_take_another_name_and_never_expires(store: 
     assert later.certificate.not_after > NOW + 2 * LIFETIME
 
 
+def test_an_owner_whose_clock_was_ahead_makes_itself_one_that_is_good_now(store: StateDir) -> None:
+    ahead = Vault(store).identity(N1, NOW + 365 * 86_400)
+    now = Vault(store).identity(N1, NOW)
+    assert now.certificate == now.fleet.verify(now.certificate.der, NOW)
+    assert (now.fleet.fingerprint, now.key.public) == (ahead.fleet.fingerprint, ahead.key.public)
+    assert same(Vault(store).identity(N1, NOW + 1), now)
+
+
+def test_a_member_keeps_what_is_not_good_yet_to_ask_for_another_with_it(store: StateDir) -> None:
+    identity = member()
+    Vault(store).install(identity)
+    assert same(Vault(store).identity(N2, NOW - 365 * 86_400), identity)
+
+
 def test_the_owner_can_move_the_authority_to_another_node(store: StateDir) -> None:
     Vault(store).install(member())
     store.write("ca.key", AUTHORITY.key.pem())

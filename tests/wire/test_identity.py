@@ -54,7 +54,16 @@ def test_a_certificate_says_name_role_key_and_time() -> None:
     certificate = OURS.fleet.verify(OURS.issue(N1, "observer", KEY.public, NOW).der, NOW)
     assert (certificate.name, certificate.role, certificate.public) == ("n1", "observer", KEY.public)
     assert (certificate.not_before, certificate.not_after) == (NOW - BACKDATED, NOW + LIFETIME)
-    assert certificate.not_before < certificate.renew_at() < NOW + LIFETIME / 2
+    assert not certificate.is_due(NOW)
+    assert certificate.is_due(NOW + LIFETIME / 2)
+
+
+def test_a_certificate_is_good_and_not_due_from_when_it_begins_and_due_before_it_ends() -> None:
+    certificate = OURS.issue(N1, "agent", KEY.public, NOW)
+    begins, ends = certificate.not_before, certificate.not_after
+    moments = [begins - 1, begins, ends - 1, ends]
+    assert [certificate.is_good(at) for at in moments] == [False, True, True, False]
+    assert [certificate.is_due(at) for at in moments] == [True, False, True, True]
 
 
 def test_the_certificate_of_another_fleet_is_not_believed() -> None:

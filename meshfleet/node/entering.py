@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from meshfleet.errors import ConfigError, JoinError, Malformed, WireError
+from meshfleet.errors import ConfigError, JoinError, Malformed, Untrusted, WireError
 from meshfleet.fleet.names import Address, is_listener
 from meshfleet.fleet.view import FleetView
+from meshfleet.logs import get_logger
 from meshfleet.node import tls
 from meshfleet.node.frames import broken_because, greet
 from meshfleet.node.store import StateDir
-from meshfleet.node.trust import Identity
+from meshfleet.node.trust import RENEWED_LATE, Identity
 from meshfleet.node.vault import Vault
 from meshfleet.wire import entrance
 from meshfleet.wire.entrance import (
@@ -66,6 +67,8 @@ PARTS = 128
 PATIENCE = 10.0
 """Seconds for the whole of one visit to the entrance."""
 
+log = get_logger("meshfleet.node")
+
 
 async def enter(network: Network, invite: Invite, name: NodeName, key: NodeKey, wall: Callable[[], float]) -> Identity:
     """Become a member of the fleet that `invite` is of, through the first of its addresses that answers."""
@@ -84,15 +87,16 @@ async def enter(network: Network, invite: Invite, name: NodeName, key: NodeKey, 
         except JoinError as error:
             failures.append(str(error))
             continue
-        return _identity(fleet, answer, name, key)
+        return _identity(fleet, answer, name, key, wall())
     raise JoinError(" ".join(failures))
 
 
 async def enter_once(
     network: Network, invite: Invite, name: NodeName, state_dir: Path | None, wall: Callable[[], float]
 ) -> Identity:
-    """The same, kept in `state_dir`; a state dir that is of that fleet already is left as it is. ConfigError where it
-    is of another. Without one the identity lasts as long as the process."""
+    """The same, kept in `state_dir`; a state dir that is of that fleet already is left as it is, but for a certificate
+    that is not good now: then its node enters anew, with the key that it has. ConfigError where it is of another fleet.
+    Without a state dir the identity lasts as long as the process."""
     if state_dir is None:
         return await enter(network, invite, name, NodeKey.new(), wall)
     with StateDir.open(state_dir) as store:
@@ -106,7 +110,30 @@ async def enter_once(
                 f"{state_dir} belongs to another fleet than the invitation. Give --state-dir another folder, or "
                 "remove this one to change over."
             )
+        # Under another name it does not start at all, and who holds the authority makes its own certificate.
+        elif known.name == name and known.authority is None and not known.certificate.is_good(wall()):
+            known = await _enter_anew(network, invite, known, vault, wall)
         return known
+
+
+async def _enter_anew(
+    network: Network, invite: Invite, known: Identity, vault: Vault, wall: Callable[[], float]
+) -> Identity:
+    """Be let in once more. Where that fails, a node that may still get a new certificate for its old one goes on as it
+    is: an invitation that was used up long ago may stand in its settings."""
+    try:
+        entered = await enter(network, invite, known.name, known.key, wall)
+    except JoinError as error:
+        if wall() > known.certificate.not_after + RENEWED_LATE:
+            raise
+        log.warning("this node's certificate is not good now, and it was not let in anew; it will ask for another",
+                    why=str(error))  # fmt: skip
+        return known
+    revoked = {each.name: each for each in (*known.revoked, *entered.revoked)}  # of the newest alone it was told
+    entered = msgspec.structs.replace(entered, revoked=tuple(revoked.values()))
+    vault.install(entered)
+    log.info("this node's certificate was not good any more; it was let in anew", node=entered.name)
+    return entered
 
 
 async def renew(network: Network, trust: Trust, address: Address) -> Certificate:
@@ -235,16 +262,22 @@ def _ours(trust: Trust) -> Callable[[Hello, Welcome], Fleet]:
     return check
 
 
-def _identity(fleet: Fleet, answer: Word, name: NodeName, key: NodeKey) -> Identity:
+def _identity(fleet: Fleet, answer: Word, name: NodeName, key: NodeKey, now: float) -> Identity:
     if not isinstance(answer, Admitted):
         raise JoinError("the fleet's entrance answered nothing that was asked for.")
     try:
-        certificate = fleet.read_certificate(answer.certificate)
-        ring = read_ring(fleet, answer.ring)
+        certificate, ring = fleet.read_certificate(answer.certificate), read_ring(fleet, answer.ring)
     except WireError as error:
         raise JoinError(f"the fleet's entrance gave what can't be used: {error}.") from error
     if (certificate.name, certificate.public) != (name, key.public):
         raise JoinError(f"the fleet's entrance gave a certificate for another node, {certificate.name}.")
+    try:
+        fleet.verify(certificate.der, now)
+    except Untrusted as error:
+        raise JoinError(
+            f"the fleet's entrance gave what is not good now: {error}. The clock of this machine is wrong, or that of "
+            "the node that invited it. Put it right, then use the same invitation again."
+        ) from error
     return Identity(fleet, key, certificate, ring, None, _genuine(fleet, answer.revoked))
 
 

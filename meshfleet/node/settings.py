@@ -97,7 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     invite: str | None = None
     """The line that `meshfleet invite` printed. Needed at a node's first start in an existing fleet: without it, the
-    node begins a fleet of its own. Later starts ignore it."""
+    node begins a fleet of its own. Later starts ignore it, unless its certificate has ended: then it enters anew."""
 
     discover: bool = True
     """Whether the agents of this machine are found and carried."""

@@ -100,7 +100,10 @@ class Vault:
         if key is None or ring is None:
             if authority is not None:
                 return None  # both can be made again
-            raise StateDirError(f"{self._store.path} lacks {NODE_KEY} or {KEYRING}. Have the node invited anew.")
+            raise StateDirError(
+                f"{self._store.path} lacks {NODE_KEY} or {KEYRING}. Put back a copy of them, or remove the folder and "
+                "have the node invited anew."
+            )
         node_key = self._sound(NODE_KEY, lambda: NodeKey.read(key))
         certificate = self._sound(NODE_CERTIFICATE, lambda: fleet.read_certificate(der_of(shown)))
         if certificate.public != node_key.public:

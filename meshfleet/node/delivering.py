@@ -2,7 +2,7 @@
 
 What a node has told spreads under a reserved id, as short as can be: who is set up is known by it, and who comes next
 knows whether the one before it has told something before it went. It is kept on disk, so that a restart tells nothing
-twice.
+twice. How much the word of others counts for, `telling` says, too: any member may claim anything.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import msgspec
 import trio
 
 from meshfleet.errors import StateDirError, WireError
+from meshfleet.fleet.notice import Severity
 from meshfleet.fleet.presence import Presence
-from meshfleet.fleet.telling import Teller, Told, is_told, place, short
+from meshfleet.fleet.telling import HELD, Teller, Told, is_told, place, short
 from meshfleet.logs import get_logger
 from meshfleet.node.sending import delivered, send
 from meshfleet.node.store import replace_file
@@ -39,7 +40,8 @@ AT_ONCE = 4
 """Deliveries under way at one time. What is due besides waits: it is asked for again at each look."""
 
 TRIES = 3
-"""Failures after which this node leaves a notice to the next in turn."""
+"""Failures after which this node leaves a notice to the next in turn, and tries it each `HELD` alone: whoever claims to
+be the next may be nobody who tells anything."""
 
 RETRY = 30.0
 """Seconds before a delivery that failed is tried again."""
@@ -76,8 +78,8 @@ class Delivering:
         self._notices: dict[bytes, Notice] = {}
         """Those that were told by this node and are not over."""
         self._over_since: dict[bytes, float] = {}
-        self._began: dict[str, tuple[float, float]] = {}
-        """When each open notice was seen first: monotonic, and Unix time."""
+        self._began: dict[str, tuple[int, float, float]] = {}
+        """How severe each open notice is at worst, and when it was seen to be so first: monotonic, and Unix time."""
         self._failed: dict[str, tuple[int, float]] = {}
         self._under_way: set[str] = set()
         self._saying: object = None
@@ -95,20 +97,26 @@ class Delivering:
     def look(self, notices: tuple[Notice, ...]) -> None:
         """What needs attention now. Whatever is due is begun."""
         now = trio.current_time()
-        self._began = {n.key: self._began.get(n.key, (now, self._wall())) for n in notices}
+        seen = {notice.key: (notice.severity.rank, now, self._wall()) for notice in notices}
+        for key, before in self._began.items():
+            if key in seen and before[0] >= seen[key][0]:
+                seen[key] = before
+        self._began = seen
         self._failed = {key: failed for key, failed in self._failed.items() if key in self._began}
         self._end(notices, now)
-        tellers = self._tellers()
+        tellers, me = self._tellers(), self._carrier.member.name
         for notice in notices:
             if notice.severity.rank < self._delivery.least.rank or notice.key in self._under_way:
                 continue
-            seen_at, began = self._began[notice.key]
+            _, seen_at, began = self._began[notice.key]
             tries, failed_at = self._failed.get(notice.key, (0, -RETRY))
-            if tries >= TRIES and len([t for t in tellers if t.is_there]) > 1:
-                continue  # another one's turn
-            turn = place(notice, self._carrier.member.name, tellers)
-            waited = now - seen_at >= self.step * (1 + turn) and now - failed_at >= RETRY
-            if waited and len(self._under_way) < AT_ONCE and not is_told(notice, began, tellers):
+            others = sum(teller.is_there for teller in tellers) > 1
+            if now - failed_at < (HELD if tries >= TRIES and others else RETRY):
+                continue
+            due = now - seen_at - self.step * (1 + place(notice, me, tellers))
+            if due < 0 or len(self._under_way) >= AT_ONCE:
+                continue
+            if not is_told(notice, began, tellers, me, due, failed=tries > 0):
                 self._under_way.add(notice.key)
                 self._nursery.start_soon(self._deliver, notice)
 
@@ -182,13 +190,14 @@ class Delivering:
 
 
 def read(body: bytes) -> dict[bytes, Told]:
-    """What somebody says that it has told; nothing where that makes no sense."""
+    """What somebody says that it has told; nothing where that makes no sense, nor of what is told as more severe than
+    anything is."""
     try:
         item = cbor.load(body, max_depth=4, text_keys=True)
         _, rows = msgspec.convert(item, tuple[int, list[tuple[bytes, int, int]]])
     except (WireError, msgspec.ValidationError):
         return {}
-    return {key: Told(severity, at) for key, severity, at in rows[:REMEMBERED]}
+    return {key: Told(severity, at) for key, severity, at in rows[:REMEMBERED] if severity < len(Severity)}
 
 
 def _is_hex(text: str) -> bool:

@@ -14,9 +14,10 @@ from meshfleet.fleet.merge import merge
 from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.notice import Notice, Severity
 from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.rendezvous import ranked
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.state import AgentState, RateLimit, Status
-from meshfleet.fleet.telling import Teller, Told, is_told, place, short
+from meshfleet.fleet.telling import HELD, Teller, Told, is_told, place, short
 from meshfleet.fleet.view import AgentView, FleetView, NodeView, Period, ServedBy
 from meshfleet.fleet.zone import ZoneSums, ZoneView
 from meshfleet.node.heeding import Calendar
@@ -240,21 +241,58 @@ def teller(name: str, *, there: bool = True, told_at: float | None = None, sever
     return Teller(name, there, told)
 
 
-def test_what_one_has_told_nobody_tells_again_unless_it_got_worse() -> None:
+def in_turn(count: int, key: str = "presence:n9") -> list[str]:
+    """So many names, whoever's turn it is first."""
+    return ranked(key, [f"n{i}" for i in range(count)])
+
+
+def test_what_one_has_told_it_does_not_tell_again_unless_it_got_worse() -> None:
     tellers = [teller("n1", told_at=BEGAN), teller("n2")]
-    assert is_told(a_notice(), BEGAN, tellers)
-    assert not is_told(a_notice(severity=CRITICAL), BEGAN, tellers)
-    assert not is_told(a_notice("presence:n8"), BEGAN, tellers)
+    assert is_told(a_notice(), BEGAN, tellers, "n1", 1e9)
+    assert not is_told(a_notice(severity=CRITICAL), BEGAN, tellers, "n1", 0)
+    assert not is_told(a_notice("presence:n8"), BEGAN, tellers, "n1", 0)
 
 
-def test_who_is_there_is_believed_however_long_ago_it_was() -> None:
-    assert is_told(a_notice(), BEGAN + 3600, [teller("n1", told_at=BEGAN)]), "by a node that has just begun to look"
+def test_who_is_first_goes_by_nobodys_word_and_the_next_by_that_of_those_before_it() -> None:
+    first, next_one, last = in_turn(3)
+    tellers = [teller(name, told_at=BEGAN) for name in (first, next_one, last)]
+    lists_nothing = [teller(first), teller(next_one)]
+    assert not is_told(a_notice(), BEGAN, [teller(first), *tellers[1:]], first, 0)
+    assert not is_told(a_notice(), BEGAN, [*lists_nothing, tellers[2]], next_one, 0)
+    assert is_told(a_notice(), BEGAN, [tellers[0], *lists_nothing[1:]], next_one, 0)
+    assert not is_told(a_notice(severity=CRITICAL), BEGAN, tellers, "n9", 0)
+
+
+def test_the_words_of_others_are_worth_time_and_each_more_for_twice_as_long() -> None:
+    names = in_turn(4)
+    for words, hours in ((0, 0), (1, 1), (2, 3), (3, 7)):
+        tellers = [*(teller(name, told_at=BEGAN) for name in names[:words]), teller(names[3])]
+        if hours:
+            assert is_told(a_notice(), BEGAN, tellers, names[3], hours * HELD - 1)
+        assert not is_told(a_notice(), BEGAN, tellers, names[3], hours * HELD)
+    crowd = in_turn(5_000)
+    tellers = [teller(name, told_at=BEGAN) for name in crowd[:-1]]
+    assert is_told(a_notice(), BEGAN, tellers, crowd[-1], 1e9), "and no number is too large"
+
+
+def test_who_failed_to_tell_it_leaves_it_to_those_behind_for_as_long() -> None:
+    first, behind = in_turn(2)
+    tellers = [teller(first), teller(behind, told_at=BEGAN)]
+    assert is_told(a_notice(), BEGAN, tellers, first, HELD - 1, failed=True)
+    assert not is_told(a_notice(), BEGAN, tellers, first, HELD, failed=True)
+
+
+def test_who_is_there_may_have_told_it_however_long_ago() -> None:
+    first, me = in_turn(2)
+    tellers = [teller(first, told_at=BEGAN)]
+    assert is_told(a_notice(), BEGAN + 3600, tellers, me, 0), "by a node that has just begun to look"
 
 
 def test_what_one_that_is_gone_had_told_counts_for_what_began_before_alone() -> None:
-    gone = [teller("n1", there=False, told_at=BEGAN)]
-    assert is_told(a_notice(), BEGAN, gone)
-    assert not is_told(a_notice(), BEGAN + 3600, gone), "it began anew since"
+    first, me = in_turn(2)
+    gone = [teller(first, there=False, told_at=BEGAN)]
+    assert is_told(a_notice(), BEGAN, gone, me, 0)
+    assert not is_told(a_notice(), BEGAN + 3600, gone, me, 0), "it began anew since"
 
 
 @given(st.sets(st.text("abcdefgh", min_size=1, max_size=3), min_size=1), st.text())

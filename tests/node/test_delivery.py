@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,17 +13,24 @@ import pytest
 import trio
 
 from meshfleet.errors import ConfigError
+from meshfleet.fleet import telling
 from meshfleet.fleet.attention import Rules
 from meshfleet.fleet.notice import Notice, Severity
 from meshfleet.fleet.state import Status
-from meshfleet.fleet.telling import place
+from meshfleet.fleet.telling import Teller, Told, place, short
+from meshfleet.node import delivering
 from meshfleet.node.config import check
+from meshfleet.node.delivering import read
 from meshfleet.node.delivery import Delivery, check_delivery
 from meshfleet.node.opening import open_node
 from meshfleet.node.sending import Delivered, delivered, send
-from tests.node.meshing import config, notes, see, state
+from meshfleet.node.trust import seeded
+from meshfleet.wire import cbor
+from meshfleet.wire.accounts import NOTICES
+from tests.node.meshing import FLEET, config, counted, notes, see, state
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from meshfleet.node.config import NodeConfig
@@ -118,9 +127,76 @@ async def test_the_next_in_turn_delivers_what_the_first_does_not(tmp_path: Path)
                 assert bad.counters().get("fault", 0) == 0
 
 
-def _in_turn(key: str) -> tuple[str, str]:
-    from meshfleet.fleet.telling import Teller
+@asynccontextmanager
+async def beside_a_liar(honest: str, liar: str, log: Path) -> AsyncIterator[tuple[Node, Node]]:
+    """A node that delivers, which believes an observer to be set up, too, and to have told all that can be guessed;
+    and one with an agent."""
+    observer = seeded(FLEET, liar, time.time(), role="observer")
+    async with (
+        open_node(config("n3")) as n3,
+        open_node(msgspec.structs.replace(config(liar, n3.address), identity=observer)) as turned,
+        open_node(delivers(honest, log, n3)) as good,
+    ):
+        quick(good)
+        for node in (n3, turned, good):
+            await see(node, 3)
+        claims = [
+            [short(key), severity, int(time.time())] for key in ("error:n3/a", "error:n3/b") for severity in (2, 99)
+        ]
+        turned.tell_beside(NOTICES, cbor.dump([1, claims]))
+        assert good.heeding._delivering is not None
+        while not any(teller.told for teller in good.heeding._delivering._tellers()):
+            await good.changed(good.version())
+        yield good, n3
 
+
+async def test_an_observer_that_claims_to_have_told_it_silences_nobody_who_comes_before_it(tmp_path: Path) -> None:
+    log = tmp_path / "told"
+    honest, liar = _in_turn("error:n3/a")
+    with trio.fail_after(PATIENCE):
+        async with beside_a_liar(honest, liar, log) as (_, n3):
+            n3.publish(state("n3/a", note="stuck", status=Status.ERROR))
+            (only,) = await told_by(log, 1, n3)
+            assert only.told_by == honest
+
+
+async def test_an_observer_that_claims_to_have_told_it_and_comes_first_holds_it_back_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "told"
+    liar, honest = _in_turn("error:n3/a")
+    with trio.fail_after(PATIENCE):
+        async with beside_a_liar(honest, liar, log) as (good, n3):
+            n3.publish(state("n3/a", note="stuck", status=Status.ERROR))
+            await notes(good, "n3/a", "stuck")
+            await passes(n3, 5 * good.member.timing.heartbeat)
+            assert told(log) == []
+            monkeypatch.setattr(telling, "HELD", 0.1)  # an hour later
+            (only,) = await told_by(log, 1, n3)
+            assert only.told_by == honest
+
+
+async def test_who_failed_too_often_tries_again_though_others_claim_to_be_set_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivering, "RETRY", 0.1)
+    monkeypatch.setattr(delivering, "HELD", 0.5)
+    monkeypatch.setattr(telling, "HELD", 0.5)
+    log, honest, liar = tmp_path / "not there yet" / "told", *_in_turn("error:n3/a")
+    with trio.fail_after(PATIENCE):
+        async with beside_a_liar(honest, liar, log) as (good, n3):
+            n3.publish(state("n3/a", note="stuck", status=Status.ERROR))
+            await counted(good, "failed_command", delivering.TRIES)
+            log.parent.mkdir()
+            (only,) = await told_by(log, 1, n3)
+            assert only.told_by == honest
+
+
+def test_what_is_told_as_more_severe_than_anything_is_counts_for_nothing() -> None:
+    assert read(cbor.dump([1, [[b"8 bytes.", 2, 7], [b"another.", 3, 7]]])) == {b"8 bytes.": Told(2, 7)}
+
+
+def _in_turn(key: str) -> tuple[str, str]:
     notice = Notice(rule="", severity=Severity.WARNING, subject="", since="", text="", key=key)
     tellers = [Teller(name, True, {}) for name in ("n1", "n2")]
     return ("n1", "n2") if place(notice, "n1", tellers) == 0 else ("n2", "n1")

@@ -134,7 +134,10 @@ class Tending:
                     f"{name} was not thrown out: {REVOKED} nodes of this fleet were already; no more are kept. Stop "
                     "it on its own machine; or begin a new fleet, with a fresh --state-dir, and invite those who stay."
                 )
-            revoked = revoke(authority, name, self._now_ms())
+            # Not before the newest key, nor the last that was thrown out, also where the clock was set back since: by
+            # this a rotation is owed until one is kept, and the newest are told with a ring.
+            at_ms = max(self._now_ms(), self.trust.ring.keys[-1].added_ms, self._last_thrown_out())
+            revoked = revoke(authority, name, at_ms)
             saved = await self._written(lambda vault: vault.save_revoked((*self.trust.revoked, revoked)))
             self._tell(partial(_revoke, revoked))
         await self.rotate()

@@ -293,6 +293,29 @@ async def test_who_was_thrown_out_right_before_a_crash_loses_the_key_at_the_next
             assert keys(n1)[:-1] == after
 
 
+async def test_who_is_thrown_out_after_the_clock_was_set_back_loses_the_key_though_a_crash_came_before_the_rotation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = 3_600.0
+    own = msgspec.structs.replace(config("n1", fleet=None), state_dir=tmp_path)
+    with trio.fail_after(PATIENCE):
+        async with open_node(own, wall=lambda: time.time() + ahead) as n1:
+            begun = keys(n1)
+            await n1.office.rotate()
+            await settled(n1, begun)
+            before, trust = keys(n1), n1.tending.trust
+            ahead = 0.0
+            monkeypatch.setattr(n1.tending, "rotate", trio.lowlevel.checkpoint)  # the crash comes before
+            for name in ("n2", "n3"):
+                await n1.tending.revoke(NodeName(name), known=True)
+            while {each.name for each in trust.revoked} != {"n2", "n3"}:
+                await trio.lowlevel.checkpoint()
+            first, second = (each.at_ms for each in sorted(trust.revoked, key=lambda each: each.name))
+            assert trust.ring.keys[-1].added_ms <= first <= second
+        async with open_node(own) as n1:
+            await settled(n1, before)
+
+
 async def test_on_a_full_disk_a_node_is_thrown_out_and_the_owner_told_that_it_is_not_kept_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,7 +132,9 @@ class Entrance:
                 return admitted
             case Renew():
                 known = self._trust.admit_late(hello.certificate)
-                return self._admitted(await self._issue(known.name, known.role, known.public))
+                admitted = self._admitted(await self._issue(known.name, known.role, known.public, again=True))
+                log.info("gave a new certificate", node=known.name, role=known.role, source=str(source))
+                return admitted
             case FetchRing():
                 self._trust.admit(hello.certificate)
                 return RingIs(self._trust.ring.dump(), self._revoked())
@@ -185,12 +187,15 @@ class Entrance:
             role = await self._written(lambda: book.redeem(word.invite, word.secret, who, self._trust.wall()))
         return await self._issue(who.name, role, who.public)
 
-    async def _issue(self, name: NodeName, role: str, public: bytes) -> Certificate:
+    async def _issue(self, name: NodeName, role: str, public: bytes, *, again: bool = False) -> Certificate:
+        """`again`: for the asking alone, without an invitation; so not as often as somebody likes."""
         authority, book = self._office()
-        now = self._trust.wall()
-        certificate = authority.issue(name, role, public, now)
         async with self._one_at_a_time:
+            now = self._trust.wall()
+            if again:
+                book.check_pace(name, now)
             book.check_free(name, public, now)
+            certificate = authority.issue(name, role, public, now)
             await self._written(lambda: book.record(certificate))
         return certificate
 

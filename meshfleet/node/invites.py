@@ -20,6 +20,7 @@ from meshfleet.fleet.names import Address, NodeName, node_name, parse_address
 from meshfleet.node.trust import RENEWED_LATE
 from meshfleet.wire import cbor
 from meshfleet.wire.entrance import INVITE_ID_BYTES, SECRET_BYTES
+from meshfleet.wire.identity import LIFETIME
 
 if TYPE_CHECKING:
     from meshfleet.node.store import StateDir
@@ -38,6 +39,10 @@ ISSUED_LIMIT = 20_000
 BOOK_BYTES = 32 * 1024 * 1024
 """Of each file of the book that are read. 256 invitations that a thousand machines each used take 29 MB, 20,000 names
 4 MB."""
+
+RENEWED_EVERY = 50.0
+"""Seconds between two certificates for one name that are given for the asking. Each has the whole book written, while
+newcomers wait. A member whose answer was lost asks again after 60."""
 
 MOST_ADDRESSES = 4
 """Of one invitation: one for each way in, such as IPv4, IPv6, and a name."""
@@ -191,6 +196,12 @@ class Book:
                 raise Refusal(f"{ISSUED_LIMIT} names are given out already; that is all that this fleet has room for.")
         if known is not None and known.public != public and now < known.until + RENEWED_LATE:
             raise Refusal(f"the name {name} is taken by another node of this fleet. Choose another with --name.")
+
+    def check_pace(self, name: NodeName, now: float) -> None:
+        """Refusal where that name got a certificate a moment ago. Was the clock set back since, it did not."""
+        known = self.issued.get(name)
+        if known is not None and 0 <= now - (known.until - LIFETIME) < RENEWED_EVERY:
+            raise Refusal(f"{name} got a certificate less than a minute ago. Ask again in a minute.")
 
     def record(self, certificate: Certificate) -> None:
         """A certificate was made."""

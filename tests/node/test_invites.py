@@ -20,6 +20,7 @@ from meshfleet.node.office import MOST_USES
 from meshfleet.node.opening import open_node
 from meshfleet.node.sockets import RealNetwork
 from meshfleet.node.store import StateDir
+from meshfleet.node.tending import AGAIN
 from meshfleet.node.trust import RENEWED_LATE
 from meshfleet.wire.entrance import Enter, FetchRing, Refused, Renew, Welcome, Word, dump, load
 from meshfleet.wire.identity import LIFETIME, Authority, NodeKey, Requested
@@ -337,6 +338,18 @@ def test_a_name_is_held_for_its_key_until_that_can_no_longer_come_back() -> None
     with pytest.raises(Refusal, match="the name n2 is taken"):
         book.check_free(N2.name, N3.public, LIFETIME + RENEWED_LATE - 1)
     book.check_free(N2.name, N3.public, LIFETIME + RENEWED_LATE + 1)
+
+
+def test_a_name_gets_no_second_certificate_within_a_moment_unless_the_clock_was_set_back() -> None:
+    book, authority, made = Book(None), Authority.begin(NodeKey.new(), 0.0), 1_000_000.7
+    book.check_pace(N2.name, made)
+    book.record(authority.issue(N2.name, "agent", N2.public, made))
+    for soon in (made, made + invites.RENEWED_EVERY - 1):
+        with pytest.raises(Refusal, match="n2 got a certificate less than a minute ago"):
+            book.check_pace(N2.name, soon)
+    for later in (made - 1, made - LIFETIME, made + AGAIN[0]):
+        book.check_pace(N2.name, later)
+    book.check_pace(N3.name, made)
 
 
 def test_names_are_bounded_and_those_that_ended_long_ago_make_room(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import tempfile
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,7 @@ from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Packet, Ping
 from meshfleet.node import tending
+from meshfleet.node.entering import NotLetIn, renew
 from meshfleet.node.frames import Frames, greet
 from meshfleet.node.opening import open_node
 from meshfleet.node.sockets import RealNetwork
@@ -226,6 +228,28 @@ async def test_who_was_away_until_its_certificate_ran_out_comes_back_by_itself()
         with trio.fail_after(PATIENCE):
             await counted(n2, "certificate_renewed", 1)
             assert await n2.join(n1.address) == "n1"
+
+
+async def test_who_asks_for_certificates_over_and_over_gets_one_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "meshfleet.node")
+    later, given = 0.0, []
+    trust = Trust(seeded(FLEET, "n2", time.time()), time.time)
+
+    async def asks() -> None:
+        with suppress(NotLetIn):
+            given.append(await renew(RealNetwork(), trust, n1.address))
+
+    async with open_node(owner("n1"), wall=lambda: time.time() + later) as n1:
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as at_once:
+                for _ in range(8):
+                    at_once.start_soon(asks)
+            assert len(given) == 1
+            with pytest.raises(NotLetIn, match="n2 got a certificate less than a minute ago"):
+                await renew(RealNetwork(), trust, n1.address)
+            later = tending.AGAIN[0]  # as a member asks again whose answer was lost
+            await renew(RealNetwork(), trust, n1.address)
+    assert caplog.text.count("gave a new certificate: node=n2 role=agent") == 2
 
 
 async def test_who_was_let_in_by_clocks_that_were_ahead_gets_a_new_certificate_once_they_are_right() -> None:

@@ -76,6 +76,15 @@ class Gate:
         assert token is not None  # who shows none was refused
         return Client(grant.holder, self._access.seconds_left(grant), partial(self._holds, token))
 
+    def may_send(self, request: HTTPConnection) -> bool:
+        """Whether who is elsewhere shows a token with which states and telemetry are sent. Counts nothing: `admit`, or
+        `turn_away`, says what is wrong."""
+        try:
+            token = bearer(request)
+            return token is not None and self._access.check(token).scope is Scope.AGENT
+        except (AccessDenied, Refusal):
+            return False
+
     def turn_away(self, request: Request, scopes: Collection[Scope] = ()) -> None:
         """Who would do more than read, where that can't be done, with a token that is for reading alone; or asks in any
         way for what is there for other `scopes` alone: 403, as wherever a token is not enough. All others are told what

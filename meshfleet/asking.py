@@ -7,6 +7,7 @@ crosses a network in the clear.
 
 from __future__ import annotations
 
+import re
 import ssl
 from base64 import b64encode
 from typing import TYPE_CHECKING, Self
@@ -32,6 +33,9 @@ EVENT_LIMIT = 1024 * 1024
 CHUNK = 65_536
 
 EVENTS = b"text/event-stream"
+
+LINE_END = re.compile(rb"\r\n|\r|\n")
+"""How a line of server-sent events may end (HTML standard, section 9.2.5)."""
 
 SILENCE = 45.0
 """Seconds without a byte after which a stream counts as dead: opencode says something every 10."""
@@ -151,20 +155,31 @@ class Events:
 
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts
-        self._rest = bytearray()
+        self._begun = bytearray()
+        """Of a line whose end has not come."""
+        self._returned = False
+        """The last piece ended with a carriage return: a line feed that comes next belongs to it."""
         self._data = bytearray()
         self._skipping = False
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The events that `piece` completes."""
+        """The events that `piece` completes. Each byte is looked at once, in however many pieces a line comes: else a
+        server that says it byte by byte has the node look through a megabyte for each of them."""
         whole: list[bytes] = []
-        self._rest += piece
-        *lines, rest = self._rest.split(b"\n")
-        for line in lines:
-            self._line(bytes(line).rstrip(b"\r"), whole)
-        self._rest = rest
-        if len(rest) > EVENT_LIMIT:
-            self._rest = bytearray()
+        if self._returned and piece:
+            piece, self._returned = piece.removeprefix(b"\n"), False
+        if piece:
+            self._returned = piece.endswith(b"\r")
+        end, *lines = LINE_END.split(piece)
+        self._begun += end
+        if lines:
+            self._line(bytes(self._begun), whole)
+            *lines, begun = lines
+            for line in lines:
+                self._line(line, whole)
+            self._begun = bytearray(begun)
+        if len(self._begun) > EVENT_LIMIT:
+            self._begun = bytearray()
             self._too_long()
         return whole
 
@@ -244,6 +259,8 @@ class _Asked:
         if self._http.our_state is h11.IDLE:
             await self._send(self._request())
         while True:
+            # What came at once may be thousands of pieces, and none of them is waited for: others have their turn.
+            await trio.lowlevel.checkpoint()
             event = self._http.next_event()
             if event is h11.NEED_DATA:
                 piece = bytes(await self._open.receive_some(CHUNK))

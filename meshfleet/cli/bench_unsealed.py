@@ -6,6 +6,7 @@ that nothing but the benchmark's node imports it. Whoever reaches such a node's 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, cast
 
 from meshfleet.errors import ConfigError, Untrusted
@@ -48,7 +49,7 @@ class Unsealed(Trust):
             name = node_name((der or b"").decode())
         except (ConfigError, UnicodeDecodeError) as error:  # a certificate, from who speaks with trust
             raise Untrusted("it says no name") from error
-        return Certificate(b"", name, "agent", b"", 0, 0.0, 0.0, b"")
+        return Certificate(b"", name, "agent", b"", 0, 0.0, math.inf, b"")
 
 
 class Plain(Sealer):

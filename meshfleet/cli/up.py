@@ -23,6 +23,7 @@ from meshfleet.cli.files import RUNNING, Running, point_to, pointer_to, remove, 
 from meshfleet.cli.handover import read_handover
 from meshfleet.cli.memory import keep_what_is_loaded
 from meshfleet.cli.outcome import run_to_exit_code
+from meshfleet.cli.room import may_open_many
 from meshfleet.cli.saying import print_plain
 from meshfleet.cli.telling_systemd import Systemd
 from meshfleet.errors import ConfigError
@@ -67,6 +68,7 @@ LOOK_AROUND = 2.0
 def run_up(settings: Settings, extras: Extras) -> int:
     """Run a node until a signal, `leave`, or the end of standard input; returns the exit code."""
     log_to_stderr(settings.log_level)
+    may_open_many()
     trio.run(until_signalled, partial(_up, settings, extras), lambda: remove(settings.state_dir / RUNNING))
     return 0
 

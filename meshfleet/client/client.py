@@ -153,10 +153,12 @@ class Client:
 
 def may_turn_to(url: str, told_by: str) -> bool:
     """Whether to ask at `url`, of which the node at `told_by` told. Not where it is no address; nor where it means this
-    machine and was told elsewhere, for then it is not that node's; nor in clear what was asked for in secret."""
+    machine and was told elsewhere, for then it is not that node's; nor in clear beyond this machine, also where
+    `told_by` is near, by a tunnel: any member may tell any address, and who is on the way there would get the session.
+    No node serves so."""
     if not is_node_url(url) or _is_near(url) > _is_near(told_by):
         return False
-    return url.startswith("https:") or not told_by.startswith("https:")
+    return url.startswith("https:") or _is_near(url)
 
 
 def _is_near(url: str) -> bool:

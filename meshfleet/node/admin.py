@@ -11,6 +11,7 @@ nothing that comes in ends the node.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import tempfile
@@ -40,6 +41,12 @@ CONNECTIONS_LIMIT = 8
 
 IDLE_SECONDS = 30.0
 """How long a connection may say nothing before it is ended, so that eight forgotten ones can't lock the owner out."""
+
+FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""Errors of a process, or a machine, that has no room for one more connection. They pass."""
+
+FULL_PAUSE = 0.1
+"""Seconds until the next try, as in `trio.serve_listeners`. Who connected waits in the kernel's backlog meanwhile."""
 
 _log = get_logger("meshfleet.node.admin")
 
@@ -263,11 +270,26 @@ async def serve_lines(
             task_status.started()
             while True:
                 await limit.acquire_on_behalf_of(token := object())
-                stream = await listener.accept()
+                stream = await _accept(listener)
                 connections.start_soon(_converse, stream, answer, limit, token)
     finally:
         listener.socket.close()
         _remove(path)
+
+
+async def _accept(listener: trio.SocketListener) -> trio.SocketStream:
+    """The next connection. While there is no room for one it waits: nothing else of the node needs this one to end."""
+    told = False
+    while True:
+        try:
+            return await listener.accept()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            if not told:
+                _log.warning("nobody can be let in at the local socket for now", why=error.strerror)
+                told = True
+        await trio.sleep(FULL_PAUSE)
 
 
 def _remove(path: Path) -> None:

@@ -9,6 +9,7 @@ handshake did nothing for two programs of ours over TLS but cost a round trip, a
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,8 @@ class Link:
         """A standing stream: not closed for being idle."""
         self.ready = trio.Event()
         """Set once the peer has shown that it belongs to the fleet."""
+        self.not_after = math.inf
+        """When the certificate ends by which it did: nobody is told more on the strength of it."""
         self.over = trio.Event()
         self.failure: str | None = None
         self.active_at = trio.current_time()
@@ -121,7 +124,9 @@ class Link:
                         await enter(hello, self.address)
                         nursery.cancel_scope.cancel()
                         await trio.lowlevel.checkpoint()
-                    self._meet(trust.admit(hello.certificate).name)
+                    certificate = trust.admit(hello.certificate)
+                    self.not_after = certificate.not_after
+                    self._meet(certificate.name)
                     await may_send(self.peer)
                     self._queue.appendleft(())
                     nursery.start_soon(self._send_forever, hello.frames, stream, encode, may_send, nursery.cancel_scope)

@@ -139,13 +139,15 @@ class Links:
             self._strangers.pop(link, None)
 
     async def close_idle(self) -> None:
-        """Close what nobody has used for a while, for ever."""
+        """Close what nobody has used for a while, and what outlived the certificate that opened it; for ever."""
         while True:
             await trio.sleep(IDLE / 3)
-            now = trio.current_time()
+            now, today = trio.current_time(), self._trust.wall()
             for links in list(self._by_name.values()):
                 for link in links:
-                    if link.dialled and not link.kept and now - link.active_at > IDLE:
+                    if today >= link.not_after:
+                        _outlived(link)
+                    elif link.dialled and not link.kept and now - link.active_at > IDLE:
                         link.close()
 
     def acknowledged_ago(self, name: NodeName) -> float | None:
@@ -271,6 +273,15 @@ class Links:
         links.remove(link)
         if not links:
             del self._by_name[link.peer]
+
+
+def _outlived(link: Link) -> None:
+    """A stream is judged when it begins, and stands for months. Who has a new certificate, as all that are well have
+    long since, shows it for the next one. Who does not hang up at the goodbye gets no other."""
+    if link.is_closing:
+        link.throw_out("its certificate has ended")
+    else:
+        link.close()
 
 
 async def _when(event: trio.Event, scope: trio.CancelScope) -> None:

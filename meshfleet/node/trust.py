@@ -87,6 +87,10 @@ def seeded(seed: bytes, name: str, now: float, *, role: str = "agent", lifetime:
 class MeshTrust(Protocol):
     """What a driver and its streams ask: who may speak in this mesh, and with which seals and certificates."""
 
+    @property
+    def wall(self) -> Callable[[], float]:
+        """Unix time, by which certificates are judged."""
+
     def sealer(self) -> Sealer:
         """What seals this node's datagrams, and opens others'."""
 
@@ -195,6 +199,7 @@ class Above:
 
     def __init__(self, below: Trust) -> None:
         self._below = below
+        self.wall = below.wall
         self.notary = Notary(below.fleet, below.key, below.certificate, below.wall, MESH_ABOVE)
         self._show(below.certificate)
 

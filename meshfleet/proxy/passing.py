@@ -35,6 +35,8 @@ ONE_HOP = frozenset(
 """Headers that are between two programs that speak directly (RFC 9110, 7.6.1). Bodies without a length are sent in
 chunks again."""
 
+FROM_A_PAGE = "This request comes from a web page; this proxy is for programs of this machine."
+
 _log = get_logger("meshfleet.proxy")
 
 
@@ -188,14 +190,20 @@ def _on(headers: Iterable[tuple[bytes, bytes]], but: bytes = b"") -> Iterable[tu
 
 
 def _refusal(scope: Scope) -> str | None:
-    """A page in a browser must not reach an upstream that needs no key, by whatever name it finds this machine."""
+    """A page in a browser must not reach an upstream that needs no key, by whatever name it finds this machine.
+
+    A browser that does not say by Sec-Fetch-Site whose page asks, as Safari before 16.4, says its Origin with all but
+    GET and HEAD, whose answers the page can't read; programs that are no browsers say neither."""
     headers = {name.lower(): value for name, value in scope["headers"]}
     host = headers.get(b"host", b"").decode("latin1").lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if name not in OWN_NAMES:
         return "This proxy answers to localhost, 127.0.0.1 and [::1] alone."
     if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
-        return "This request comes from a web page; this proxy is for programs of this machine."
+        return FROM_A_PAGE
+    origins = [value.lower() for name, value in scope["headers"] if name.lower() == b"origin"]
+    if origins and origins != [b"http://" + host.encode("latin1")]:
+        return FROM_A_PAGE
     return None
 
 

@@ -7,6 +7,7 @@ for. So a path that was forgotten here can't exist; a test goes through all of t
 from __future__ import annotations
 
 import math
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +16,7 @@ from meshfleet.fleet.access import Scope
 from meshfleet.serve.answers import Refusal, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from starlette.requests import HTTPConnection, Request
 
@@ -39,6 +40,10 @@ HOW_TO_READ = (
 )
 
 
+def _always() -> bool:
+    return True
+
+
 class Client(NamedTuple):
     """Who was let in."""
 
@@ -46,6 +51,9 @@ class Client(NamedTuple):
     """The id of an API key or of a page; where none was needed, an address."""
     seconds: float = math.inf
     """How long its session lasts yet. A stream ends with it, or a session would have no end."""
+    holds: Callable[[], bool] = _always
+    """Whether what it was let in by is still good: a token ends before its time where the fleet's key is changed. Who
+    goes on answering asks again, every few seconds."""
 
 
 class Gate:
@@ -65,7 +73,17 @@ class Gate:
         grant = self._grant(token, endpoint.scopes)
         if grant.scope not in endpoint.scopes:
             raise self._lacks(grant, endpoint.scopes, f"{endpoint.method} {quoted(request.url.path)}")
-        return Client(grant.holder, self._access.seconds_left(grant))
+        assert token is not None  # who shows none was refused
+        return Client(grant.holder, self._access.seconds_left(grant), partial(self._holds, token))
+
+    def may_send(self, request: HTTPConnection) -> bool:
+        """Whether who is elsewhere shows a token with which states and telemetry are sent. Counts nothing: `admit`, or
+        `turn_away`, says what is wrong."""
+        try:
+            token = bearer(request)
+            return token is not None and self._access.check(token).scope is Scope.AGENT
+        except (AccessDenied, Refusal):
+            return False
 
     def turn_away(self, request: Request, scopes: Collection[Scope] = ()) -> None:
         """Who would do more than read, where that can't be done, with a token that is for reading alone; or asks in any
@@ -78,6 +96,13 @@ class Gate:
         grant = self._grant(token, needed)
         if grant.scope not in needed:
             raise self._lacks(grant, needed, f"{request.method} of anything")
+
+    def _holds(self, token: str) -> bool:
+        try:
+            self._access.check(token)
+        except AccessDenied:
+            return False
+        return True
 
     def _grant(self, token: str | None, scopes: Collection[Scope]) -> Grant:
         wanted = " or ".join(scopes)

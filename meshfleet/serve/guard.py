@@ -15,14 +15,15 @@ machine too, in somebody's browser:
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import trio
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from meshfleet.serve.answers import Refusal, quoted
+from meshfleet.serve.gate import is_this_machine
 from meshfleet.serve.limits import (
     BODY_LIMIT,
     BODY_SECONDS,
@@ -39,12 +40,16 @@ from meshfleet.serve.limits import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OWN_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 LARGER = (("/otlp/v1/", TELEMETRY_LIMIT),)
 """Where bodies may be larger than elsewhere: how these paths begin, and how large."""
+
+TRY_AGAIN = "This node has as many large bodies to read as may wait. Send it again in a moment."
 
 POLICY = "; ".join(
     (
@@ -75,14 +80,21 @@ class Guard:
     """Checks a request, reads its body whole, lets the application answer, and completes the answer's headers."""
 
     def __init__(
-        self, app: ASGIApp, counts: Counts, names: frozenset[str] = OWN_NAMES, *, any_address: bool = False
+        self,
+        app: ASGIApp,
+        counts: Counts,
+        names: frozenset[str] = OWN_NAMES,
+        *,
+        any_address: bool = False,
+        may_send: Callable[[HTTPConnection], bool] = lambda _: False,
     ) -> None:
         """`names`: as Host may say, in lower case and without a port. `any_address`: also the one that was connected
-        to."""
+        to. `may_send`: whether who is elsewhere shows what lets it send much (`Gate.may_send`)."""
         self._app = app
         self._counts = counts
         self._names = names
         self._any_address = any_address
+        self._may_send = may_send
         self._held = 0
         """Bytes of hooks' bodies that are on their way."""
         self._large = {True: 0, False: 0}
@@ -96,34 +108,37 @@ class Guard:
         if scope["type"] != "http":
             return
         send = _complete(send)
-        headers = Headers(scope=scope)
-        room = _Room(self._large, _is_near(scope), _limit(scope["path"]))
+        asked = HTTPConnection(scope)
+        room = _Room(self._large, is_this_machine(asked), _limit(scope["path"]))
         try:
-            body = await self._admitted(scope, receive, send, headers, room)
+            body = await self._admitted(asked, receive, send, room)
             if body is not None:
                 await self._app(scope, _replay(body, receive), send)
         finally:
             room.leave()
 
-    async def _admitted(
-        self, scope: Scope, receive: Receive, send: Send, headers: Headers, room: _Room
-    ) -> bytes | None:
+    async def _admitted(self, asked: HTTPConnection, receive: Receive, send: Send, room: _Room) -> bytes | None:
         """The body of a request that is let through; None where it was answered, or there is nobody to answer."""
+        scope = asked.scope
         try:
-            body = await (self._hook(receive) if _is_hook(scope) else self._body(receive, room))
-            if body is None:
-                return None  # gone before it said all
-            self._check_head(scope)
-            self._check_host(headers, scope)
-            self._check_site(headers, scope["method"])
+            await self._judge_head(asked, receive)
+            return await (self._hook(receive) if _is_hook(asked) else self._body(asked, receive, room))
+        except _Stranger:
+            await _while_it_sends(receive, self._app(scope, _nothing, send))
         except Refusal as refusal:
-            # The sender may still be at it: what it says must find somebody, or neither side would get to the end.
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_discard, receive)
-                await refusal.answer()(scope, receive, send)
-                nursery.cancel_scope.cancel()
-            return None
-        return body
+            await _while_it_sends(receive, refusal.answer()(scope, receive, send))
+        return None
+
+    async def _judge_head(self, asked: HTTPConnection, receive: Receive) -> None:
+        """What the head alone is refused for, before anything is kept of the body."""
+        try:
+            self._check_head(asked.scope)
+            self._check_host(asked.headers, asked.scope)
+            self._check_site(asked.headers, asked.scope["method"])
+        except Refusal:
+            with trio.move_on_after(DISCARD_SECONDS):
+                await _discard(receive)
+            raise
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The same for one that would become a WebSocket. Browsers let any page open one to anywhere, and say of which
@@ -143,7 +158,7 @@ class Guard:
             return
         await self._app(scope, receive, send)
 
-    async def _body(self, receive: Receive, room: _Room) -> bytes | None:
+    async def _body(self, asked: HTTPConnection, receive: Receive, room: _Room) -> bytes | None:
         """The whole body; None where the sender went away. It is read for every method: Hypercorn hands it over through
         a queue of ten pieces, and an answer to a request whose queue is full would wait for ever."""
         chunks: list[bytes] = []
@@ -162,10 +177,13 @@ class Guard:
                     raise await _turned_away(
                         413, f"The body has more than {room.limit} bytes. {what}", receive, message
                     )
+                if size > BODY_LIMIT and not (room.near or self._may_send(asked)):
+                    with trio.move_on_after(DISCARD_SECONDS):
+                        await _discard(receive, message)
+                    raise _Stranger
                 if size > BODY_LIMIT and not room.enter():
                     self._counts.bodies_put_off += 1
-                    problem = "This node has as many large bodies to read as may wait. Send it again in a moment."
-                    raise await _turned_away(503, problem, receive, message)
+                    raise await _turned_away(503, TRY_AGAIN, receive, message)
                 if not message.get("more_body", False):
                     return b"".join(chunks)
         self._counts.bodies_refused += 1
@@ -241,25 +259,31 @@ class Guard:
             )
 
 
+class _Stranger(Exception):
+    """Somebody elsewhere who shows nothing that is good sends much. The gate says what it lacks; its body takes no
+    place."""
+
+
 class _Room:
     """The place that a large body takes while it is here."""
 
     def __init__(self, taken: dict[bool, int], near: bool, limit: int) -> None:
         self._taken = taken
-        self._near = near
+        self.near = near
+        """Whether it is a body of this machine's."""
         self._inside = False
         self.limit = limit
 
     def enter(self) -> bool:
         """Take one of the places. False where all are taken."""
-        if not self._inside and self._taken[self._near] < LARGE_BODIES:
-            self._taken[self._near] += 1
+        if not self._inside and self._taken[self.near] < LARGE_BODIES:
+            self._taken[self.near] += 1
             self._inside = True
         return self._inside
 
     def leave(self) -> None:
         """Give it back."""
-        self._taken[self._near] -= self._inside
+        self._taken[self.near] -= self._inside
         self._inside = False
 
 
@@ -267,11 +291,18 @@ def _limit(path: str) -> int:
     return next((limit for beginning, limit in LARGER if path.startswith(beginning)), BODY_LIMIT)
 
 
-def _is_near(scope: Scope) -> bool:
-    try:
-        return ip_address((scope.get("client") or ("",))[0]).is_loopback
-    except ValueError:
-        return False
+async def _while_it_sends(receive: Receive, answer: Awaitable[None]) -> None:
+    """Answer who may still be at it: what it says must find somebody, or neither side would get to the end."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_discard, receive)
+        await answer
+        nursery.cancel_scope.cancel()
+
+
+async def _nothing() -> Message:
+    """The `receive` of a request whose body was thrown away. Who asks for it was let in, by a token that is good only
+    since a moment ago."""
+    raise Refusal(503, TRY_AGAIN, headers={"Retry-After": "2"})
 
 
 async def _turned_away(status: int, problem: str, receive: Receive, message: Message) -> Refusal:
@@ -287,13 +318,10 @@ def in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _is_hook(scope: Scope) -> bool:
+def _is_hook(asked: HTTPConnection) -> bool:
     """Whether it is a hook of an agent on this machine."""
-    try:
-        near = ip_address((scope.get("client") or ("",))[0]).is_loopback
-    except ValueError:
-        return False
-    return near and scope["method"] == "POST" and str(scope["path"]).startswith(HOOKS)
+    scope = asked.scope
+    return scope["method"] == "POST" and str(scope["path"]).startswith(HOOKS) and is_this_machine(asked)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -93,6 +93,7 @@ async def serve(
         counts,
         OWN_NAMES | {in_url(name.lower()) for name in names} | (set() if is_wildcard(host) else {in_url(host)}),
         any_address=is_wildcard(host),
+        may_send=Gate(access, counts).may_send,
     )
     connections = Connections(app, counts, tls)
     async with trio.open_nursery() as parts:

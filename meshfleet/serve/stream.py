@@ -32,7 +32,7 @@ from meshfleet.serve.limits import (
 from meshfleet.serve.line import bound_buffer, chunk, line_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.types import Receive, Scope, Send
 
@@ -89,6 +89,10 @@ class Broadcast:
         self._life = os.urandom(4).hex()
         """Begins all ids: those of another life mean nothing."""
         self._updates: dict[int, Told] = {}
+        self._followers: dict[Follower, Callable[[], bool]] = {}
+        """All of them, and whether each may still be told."""
+        self._held_at = 0.0
+        """When that was asked last."""
         self._lines: dict[Line, Follower] = {}
         self._spread_number = 0
         self._spread_at = 0.0
@@ -102,22 +106,26 @@ class Broadcast:
 
     async def run(self) -> None:
         """Watch until cancelled. With no reader nothing is built, encoded or waited for."""
-        next_at, self._spread_at = -math.inf, trio.current_time()
+        next_at, self._spread_at, self._held_at = -math.inf, trio.current_time(), trio.current_time()
         while True:
             if not self.clients:
                 self._wanted = trio.Event()
                 await self._wanted.wait()
             next_at = max(next_at, trio.current_time() - BURST * UPDATE_SECONDS) + UPDATE_SECONDS
             view = self._look()
+            self._end_void()
             self._spread()
             with trio.move_on_after(REFRESH_SECONDS):
                 await self._feed.changed(view.version)
             await trio.sleep_until(next_at)
 
     @contextmanager
-    def follow(self, client: str, last_id: str | None = None) -> Iterator[Follower]:
-        """A reader's place, for as long as it reads; `last_id`: what it was told last. Refusal where all are taken
-        (503), or all of that client (429)."""
+    def follow(
+        self, client: str, last_id: str | None = None, holds: Callable[[], bool] = lambda: True
+    ) -> Iterator[Follower]:
+        """A reader's place, for as long as it reads; `last_id`: what it was told last; `holds`: whether its session
+        still does, which is asked each KEEP_ALIVE_SECONDS. Refusal where all are taken (503), or all of that client
+        (429)."""
         if self.clients[client] >= STREAMS_PER_CLIENT:
             self.counts.streams_refused += 1
             raise Refusal(
@@ -138,9 +146,12 @@ class Broadcast:
             self._look()  # while nobody read, nothing was looked at
         self.clients[client] += 1
         self._wanted.set()
+        follower = Follower(self, last_id)
+        self._followers[follower] = holds
         try:
-            yield Follower(self, last_id)
+            yield follower
         finally:
+            del self._followers[follower]
             self.clients[client] -= 1
             if not self.clients[client]:
                 del self.clients[client]
@@ -160,6 +171,20 @@ class Broadcast:
         self._wake()
         for line in self._lines:
             line.wake()
+
+    def _end_void(self) -> None:
+        """End the streams whose token is good no more: the fleet's key was changed, perhaps because of them. A look at
+        500 takes some 10 ms, so it is not done with each update."""
+        now = trio.current_time()
+        if now - self._held_at < KEEP_ALIVE_SECONDS - REFRESH_SECONDS:
+            return
+        self._held_at = now
+        for follower, holds in self._followers.items():
+            if not holds():
+                follower.end()
+        for line, follower in self._lines.items():
+            if follower.over:
+                line.wake()
 
     def _spread(self) -> None:
         """Offer what is new to all lines, or a sign of life where nothing was for long. In one go: 500 take some 6 ms,
@@ -227,15 +252,23 @@ class Follower:
         self.first = broadcast.snapshot() if first is None else first
         """What its stream begins with: the whole view, or what it missed."""
         self._told = broadcast.number
+        self.over = False
+        """Its reader may be told no more."""
+        self._waiting = trio.CancelScope()
+
+    def end(self) -> None:
+        """Tell it nothing more."""
+        self.over = True
+        self._waiting.cancel()
 
     async def next(self) -> Told | None:
         """The newest, once there is something; None where nothing came for so long that a sign of life is due. Raises
         trio.EndOfChannel when the stream is to end."""
         broadcast = self._broadcast
-        if not broadcast.closed and broadcast.number == self._told:
-            with trio.move_on_after(KEEP_ALIVE_SECONDS):
+        if not broadcast.closed and not self.over and broadcast.number == self._told:
+            with trio.move_on_after(KEEP_ALIVE_SECONDS) as self._waiting:
                 await broadcast.news.wait()
-        if broadcast.closed:
+        if broadcast.closed or self.over:
             raise trio.EndOfChannel
         return self.take()
 
@@ -264,7 +297,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send frames until the reader goes away, its session is over or the node ends."""
-        with self._broadcast.follow(self._client.name, self._last_id) as follower:
+        with self._broadcast.follow(self._client.name, self._last_id, self._client.holds) as follower:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if scope["method"] != "HEAD":
                 bound_buffer(scope)
@@ -285,7 +318,7 @@ class EventStream(Response):
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await line.send(RETRY_CHUNK)
             await line.send(follower.first.chunk)
-            while not broadcast.closed and trio.current_time() < end:
+            while not broadcast.closed and not follower.over and trio.current_time() < end:
                 missed = follower.take()  # while something was sent it was offered nothing
                 if missed is not None:
                     await line.send(missed.chunk)

@@ -58,7 +58,7 @@ class Sockets:
         if not known and any(not protocol.startswith("bearer.") for protocol in offered):
             raise Refusal(400, f"None of these subprotocols is known here. Offer {JSON_PROTOCOL} or {CBOR_PROTOCOL}.")
         in_cbor = known[:1] == [CBOR_PROTOCOL]
-        with self._broadcast.follow(client.name, socket.query_params.get("since")) as follower:
+        with self._broadcast.follow(client.name, socket.query_params.get("since"), client.holds) as follower:
             await socket.accept(subprotocol=known[0] if known else None)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_gone, socket, nursery.cancel_scope)
@@ -80,7 +80,7 @@ class Sockets:
                 try:
                     told = await follower.next()
                 except trio.EndOfChannel:
-                    return GOING_AWAY
+                    return NORMAL if follower.over else GOING_AWAY
             if session.cancelled_caught:
                 return NORMAL
 

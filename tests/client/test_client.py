@@ -181,7 +181,11 @@ async def test_it_learns_who_else_is_there_but_no_loopback_of_others(sites: tupl
 @pytest.mark.parametrize(
     ("url", "told_by", "may"),
     [
-        ("http://box-2:7879", "http://box-1:7879", True),
+        ("https://box-2:7879", "http://box-1:7879", True),
+        ("https://box-2:7879", "http://127.0.0.1:7879", True),
+        ("http://box-2:7879", "http://box-1:7879", False),
+        ("http://box-2:7879", "http://127.0.0.1:7879", False),  # which may be a tunnel to another machine
+        ("http://box-2:7879", "http://localhost:7879", False),
         ("https://[2001:db8::1]:7879/", "http://box-1:7879", True),
         ("https://box-2:7879", "https://box-1:7879", True),
         ("http://box-2:7879", "https://box-1:7879", False),
@@ -190,10 +194,13 @@ async def test_it_learns_who_else_is_there_but_no_loopback_of_others(sites: tupl
             (near, "http://box-1:7879", False)
             for near in ("http://localhost:1", "http://127.8.0.1:1", "http://[::1]:1")
         ),
-        *((wrong, "http://box-1:7879", False) for wrong in ("http://[", "http://box:99999", "box:1", "http://a..b:1")),
-        *((wrong, "http://box-1:7879", False) for wrong in ("javascript:alert(1)", "http://a b", "http://[::::]:1")),
-        ("http://user@box-2:7879", "http://box-1:7879", False),
-        ("http://" + "a" * 64 + ":1", "http://box-1:7879", False),
+        *(
+            (wrong, "http://box-1:7879", False)
+            for wrong in ("https://[", "https://box:99999", "box:1", "https://a..b:1")
+        ),
+        *((wrong, "http://box-1:7879", False) for wrong in ("javascript:alert(1)", "https://a b", "https://[::::]:1")),
+        ("https://user@box-2:7879", "http://box-1:7879", False),
+        ("https://" + "a" * 64 + ":1", "http://box-1:7879", False),
     ],
 )
 def test_to_whom_it_turns_of_whom_it_was_told(url: str, told_by: str, may: bool) -> None:

@@ -15,7 +15,6 @@ from meshfleet.asking import Events, Place, Unanswered, _Asked
 from meshfleet.client.http import There
 from meshfleet.errors import ConfigError, NoAnswer
 from meshfleet.node.otel.post import Connection, Unsent
-from tests.fuzz.frames import finish
 
 if TYPE_CHECKING:
     from meshfleet.node.otel.post import Answer
@@ -51,12 +50,16 @@ def asked(data: bytes) -> bytes:
     """An answer to `meshfleet.asking`, its body looked at as a stream of events as well."""
     question = _Asked(Place("http://127.0.0.1:1"), "/state")
     question._stream = cast("Any", _pieces(data))
-    events, body = Events(Counter()), b""
-    while (piece := finish(question.more())) is not None:
-        events.feed(piece)
-        body += piece
+    events, body = Events(Counter()), bytearray()
+
+    async def follow() -> None:
+        while (piece := await question.more()) is not None:
+            events.feed(piece)
+            body.extend(piece)
+
+    trio.run(follow)
     assert all(name == name.lower() for name in question.headers)
-    return body
+    return bytes(body)
 
 
 def posted(data: bytes) -> tuple[Answer, ...]:

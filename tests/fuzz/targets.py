@@ -181,7 +181,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target("exchanged", endpoints.session, endpoints.REFUSES, endpoints.sessions, SESSION_LIMIT, MEMBERS),
         Target("catalog", endpoints.catalog, endpoints.REFUSES_CATALOG, endpoints.catalogs, FRAME_LIMIT, MEMBERS),
-        Target("asked-http", heads.asked, heads.REFUSES_ASKED, heads.in_pieces, told.LONGEST, MEMBERS),
+        Target("asked-http", heads.asked, heads.REFUSES_ASKED, heads.in_pieces, told.LONGEST, RUN),
         Target("posted", heads.posted, heads.REFUSES_POSTED, heads.in_pieces, told.LONGEST, RUN),
         Target("read-http", heads.read, heads.REFUSES_READ, heads.said, told.LONGEST, MEMBERS),
         Target("dns", nameservers.answered, nameservers.REFUSES, nameservers.answers, DNS_BYTES, RUN),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import stat
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,7 @@ from meshfleet.node.admin import CONNECTIONS_LIMIT, IDLE_SECONDS, LINE_LIMIT, SO
 from meshfleet.node.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from trio.testing import MockClock
@@ -215,6 +217,38 @@ async def test_whoever_says_nothing_is_sent_away_so_that_the_owner_gets_in(
         assert trio.current_time() - began >= IDLE_SECONDS
         for stream in silent:
             await stream.aclose()
+
+
+@contextmanager
+def no_file_left() -> Iterator[None]:
+    """This process may open nothing more."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened[0] + 1, limits[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                opened.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for each in opened:
+            os.close(each)
+
+
+async def test_where_no_file_is_left_for_a_connection_it_waits_and_the_node_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with administered(tmp_path):
+        with trio.socket.socket(trio.socket.AF_UNIX) as ours, short_path(tmp_path / SOCKET) as path:
+            with no_file_left():
+                await ours.connect(path)
+                await ours.send(b'{"op": "unblock"}\n')
+                with trio.fail_after(10):
+                    while "nobody can be let in at the local socket" not in caplog.text:
+                        await trio.lowlevel.checkpoint()
+            with trio.fail_after(10):
+                assert await ours.recv(100) == b'{"ok":true}\n'
 
 
 async def test_only_the_owner_can_open_the_socket(tmp_path: Path) -> None:

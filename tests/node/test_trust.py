@@ -16,7 +16,7 @@ from meshfleet.errors import CarriesNone, ConfigError, JoinError, Untrusted
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Packet, Ping
-from meshfleet.node import tending
+from meshfleet.node import link, links, tending
 from meshfleet.node.entering import NotLetIn, renew
 from meshfleet.node.frames import Frames, greet
 from meshfleet.node.opening import open_node
@@ -62,6 +62,52 @@ async def test_an_expired_certificate_is_refused_by_both_sides() -> None:
             with pytest.raises(JoinError, match="the certificate of n2 expired on"):
                 await n1.join(n2.address)
         assert n1.counters().get("fault", 0) == 0
+
+
+async def test_a_stream_ends_with_the_certificate_that_opened_it_and_a_new_one_opens_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links, "IDLE", 0.3)
+    began, later = time.time(), 0.0
+    authority = Authority.begin(NodeKey.of(FLEET), began)
+    short = seeded(FLEET, "n2", began, lifetime=3600.0)
+    async with (
+        open_node(config("n1"), wall=lambda: time.time() + later) as n1,
+        open_node(shown("n2", short)) as n2,
+    ):
+        with trio.fail_after(PATIENCE):
+            await n2.join(n1.address)
+            await see(n1, 2)
+            await n1._driver.links.reach(n2.address)
+            standing = list(n1._driver.links._by_name[NodeName("n2")])
+            later = 7200.0
+            for each in standing:
+                await each.over.wait()
+            with pytest.raises(JoinError, match="the certificate of n2 expired"):
+                await n1.join(n2.address)
+            renewed = authority.issue(NodeName("n2"), "agent", short.key.public, began + later, LIFETIME)
+            n2.tending.trust.renew(renewed)
+            assert await n1.join(n2.address) == "n2"
+            assert {each.not_after for each in n1._driver.links._by_name[NodeName("n2")]} == {renewed.not_after}
+
+
+async def test_who_does_not_hang_up_when_its_certificate_has_ended_is_thrown_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links, "IDLE", 0.3)
+    monkeypatch.setattr(link, "PARTING", 2 * PATIENCE)
+    later = 0.0
+    trust = Trust(seeded(FLEET, "n2", time.time(), lifetime=3600.0), time.time)
+    async with open_node(config("n1"), wall=lambda: time.time() + later) as n1:
+        with trio.fail_after(PATIENCE):
+            async with await RealNetwork().dial(n1.address) as stream:
+                frames = (await greet(stream, trust.dialling, dialled=True)).frames
+                await frames.send(encode_packet(Packet("n2", 1, 1, 0.0, 1, (Ping(1, "n1"),))))
+                while not n1._driver.links._by_name:
+                    await trio.lowlevel.checkpoint()
+                later = 7200.0
+                with pytest.raises(trio.BrokenResourceError):
+                    await _read_to_the_end(frames)
 
 
 async def test_expiry_is_judged_by_the_nodes_clock_and_not_by_openssls() -> None:

@@ -210,7 +210,17 @@ async def test_an_upstream_that_is_not_there_is_a_502_that_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Host": "evil.example"}, {"Host": "127.0.0.1.evil.example:7880"}, {"Sec-Fetch-Site": "cross-site"}]
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example:7880"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:3000", "Host": "localhost:7880"},
+        {"Origin": "https://localhost:7880", "Host": "localhost:7880"},
+        {"Origin": "http://localhost.evil.example:7880", "Host": "localhost:7880"},
+    ],
 )
 async def test_no_page_of_a_browser_gets_through(headers: dict[str, str]) -> None:
     async def answer(asked: Asked) -> None:
@@ -218,6 +228,15 @@ async def test_no_page_of_a_browser_gets_through(headers: dict[str, str]) -> Non
 
     async with between(answer) as (client, _):
         assert (await client.post("/ollama/api/chat", content=b"{}", headers=headers)).status_code == 403
+
+
+async def test_what_says_that_it_is_the_proxys_own_is_let_through() -> None:
+    async def answer(asked: Asked) -> None:
+        await asked.answer(200, {}, b"{}")
+
+    async with between(answer) as (client, _):
+        own = {"Host": "localhost:7880", "Origin": "http://localhost:7880", "Sec-Fetch-Site": "same-origin"}
+        assert (await client.post("/ollama/api/chat", content=b"{}", headers=own)).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "example.com"])

@@ -319,9 +319,15 @@ def keys(tmp_path: Path) -> KeyFile:
 
 
 @pytest.fixture
-def readers(keys: KeyFile) -> Readers:
+def ring() -> Keyring:
+    """The node's."""
+    return Keyring(FLEET_KEY, b"f" * 16)
+
+
+@pytest.fixture
+def readers(keys: KeyFile, ring: Keyring) -> Readers:
     """Who may read from the node."""
-    return Readers(Keyring(FLEET_KEY, b"f" * 16), keys, time.time)
+    return Readers(ring, keys, time.time)
 
 
 @pytest.fixture

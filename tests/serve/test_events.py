@@ -14,15 +14,17 @@ from meshfleet.client.change import Change
 from meshfleet.serve.answers import Refusal
 from meshfleet.serve.encoded import Encoding
 from meshfleet.serve.gate import Client
-from meshfleet.serve.limits import REFRESH_SECONDS, STREAMS_LIMIT, Counts
+from meshfleet.serve.limits import KEEP_ALIVE_SECONDS, REFRESH_SECONDS, STREAMS_LIMIT, Counts
 from meshfleet.serve.line import Line
 from meshfleet.serve.listen import BoundedStream
-from meshfleet.serve.stream import KEEP_ALIVE, KEEP_ALIVE_CHUNK, Broadcast, EventStream, Told
+from meshfleet.serve.stream import KEEP_ALIVE, KEEP_ALIVE_CHUNK, Broadcast, EventStream, Follower, Told
 
 if TYPE_CHECKING:
     import httpx
     from starlette.types import Message
     from trio.testing import MockClock
+
+    from meshfleet.wire.keyring import Keyring
 
     from .conftest import EventReader, SampleFeed
 
@@ -279,6 +281,42 @@ async def test_a_stream_ends_in_order_with_its_readers_session(feed: SampleFeed,
     assert {message["body"] for message in sent[2:-1]} == {KEEP_ALIVE}
     assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
     assert not source.clients
+
+
+async def test_a_rotation_ends_the_streams_that_were_begun_with_the_old_key_and_no_other(
+    reader: Opened, feed: SampleFeed, ring: Keyring, autojump_clock: MockClock
+) -> None:
+    autojump_clock.autojump_threshold = 0.05  # real sockets have their time
+    with trio.fail_after(120):
+        async with reader() as old:
+            assert await old.event() == ("snapshot", "b1c9-1", "hello")
+            before, now = ring.current.key_id, ring.add(bytes(32))
+            ring.use(now)
+            async with reader() as new:
+                assert await new.event() == ("snapshot", "b1c9-1", "hello")
+                ring.remove(before)
+                assert await old.event() is None
+                feed.touch("for who may")
+                assert await new.event() == ("update", "b1c9-2", "for who may")
+
+
+async def test_a_stream_whose_bytes_are_its_own_ends_so_too(
+    feed: SampleFeed, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    source, good = broadcast(feed, Counts()), [True]
+    nursery.start_soon(source.run)
+    with source.follow("a", holds=lambda: good[0]) as follower, trio.fail_after(60):
+        assert await follower.next() is None
+        good[0] = False
+        start = trio.current_time()
+        with pytest.raises(trio.EndOfChannel):
+            await _all_of(follower)
+        assert trio.current_time() - start <= KEEP_ALIVE_SECONDS
+
+
+async def _all_of(follower: Follower) -> None:
+    while True:
+        await follower.next()
 
 
 async def _storm(feed: SampleFeed) -> None:

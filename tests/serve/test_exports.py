@@ -20,6 +20,8 @@ from meshfleet.serve.exports import PROTOBUF, inflated
 from meshfleet.serve.limits import BODY_LIMIT, INFLATED_LIMIT, LARGE_BODIES, TELEMETRY_LIMIT
 
 if TYPE_CHECKING:
+    from trio.testing import MockClock
+
     from meshfleet.node.readers import Readers
 
     from .conftest import SampleFeed, Tokens
@@ -226,6 +228,47 @@ async def test_who_comes_by_a_proxy_needs_a_token_for_agents(
         shown = proxied | {"Authorization": f"Bearer {tokens[scope]}"}
         assert (await stranger.post(LOGS, content=b"{}", headers=shown)).status_code == status
     assert len(intake.kept) == 1
+
+
+async def begun(url: str, *headers: str) -> trio.SocketStream:
+    """A request from elsewhere whose body is large, and never comes to its end."""
+    place = httpx.URL(url)
+    stream = await trio.open_tcp_stream(place.host, place.port or 0)
+    head = (f"POST {LOGS} HTTP/1.1", f"Content-Length: {TELEMETRY_LIMIT}", "X-Forwarded-For: 192.0.2.1", *headers)
+    await stream.send_all("\r\n".join((*head, "", "")).encode() + b" " * (BODY_LIMIT + 1))
+    return stream
+
+
+async def test_who_shows_no_token_for_it_takes_no_place_of_a_large_body(
+    base_url: str, stranger: httpx.AsyncClient, tokens: Tokens, intake: FakeIntake, autojump_clock: MockClock
+) -> None:
+    autojump_clock.autojump_threshold = 0.05  # real sockets have their time
+    reading = f"Authorization: Bearer {tokens[Scope.READ]}"
+    shown = {"no token": (), "none that is good": ("Authorization: Bearer mfs_x",), "another scope": (reading,)}
+    said: dict[str, bytes] = {}
+    for who, headers in shown.items():
+        for _ in range(LARGE_BODIES):
+            async with await begun(base_url, "Host: localhost", *headers) as stream:
+                with trio.fail_after(60):
+                    said[who] = await stream.receive_some()
+    assert {who: answer[:12] for who, answer in said.items()} == {
+        "no token": b"HTTP/1.1 401",
+        "none that is good": b"HTTP/1.1 401",
+        "another scope": b"HTTP/1.1 403",
+    }
+    proxied = AS_JSON | {"X-Forwarded-For": "192.0.2.1", "Authorization": f"Bearer {tokens[Scope.AGENT]}"}
+    answer = await stranger.post(LOGS, content=b" " * BODY_LIMIT + b"{}", headers=proxied)
+    assert (answer.status_code, len(intake.kept)) == (200, 1)
+
+
+async def test_the_body_of_who_asks_under_a_foreign_name_is_not_waited_for(
+    base_url: str, tokens: Tokens, autojump_clock: MockClock
+) -> None:
+    autojump_clock.autojump_threshold = 0.05
+    token = f"Authorization: Bearer {tokens[Scope.AGENT]}"
+    async with await begun(base_url, "Host: evil.example", token) as stream:
+        with trio.fail_after(60):
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 403")
 
 
 async def test_a_web_page_from_elsewhere_can_send_nothing(stranger: httpx.AsyncClient, intake: FakeIntake) -> None:

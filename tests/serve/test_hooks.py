@@ -99,9 +99,11 @@ async def test_from_another_machine_a_hook_is_no_larger_than_anything_else() -> 
         told.append(message)
 
     guard = Guard(_nobody, Counts())
-    scope = {"type": "http", "method": "POST", "path": "/hooks/claude", "headers": [], "client": ("10.0.0.7", 1)}
-    await guard(scope, receive, send)
-    assert told[0]["status"] == 413
+    own, passed_on = (b"host", b"localhost"), (b"x-forwarded-for", b"10.0.0.7")
+    scope = {"type": "http", "method": "POST", "path": "/hooks/claude"}
+    await guard(scope | {"headers": [own], "client": ("10.0.0.7", 1)}, receive, send)
+    await guard(scope | {"headers": [own, passed_on], "client": ("127.0.0.1", 1)}, receive, send)
+    assert [message["status"] for message in told if "status" in message] == [413, 413]
 
 
 async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,7 +11,7 @@ import cbor2
 import msgspec
 import pytest
 import trio
-from trio_websocket import ConnectionClosed, open_websocket_url
+from trio_websocket import ConnectionClosed, open_websocket_url, wrap_client_stream
 
 from meshfleet.client.change import Change, applied
 from meshfleet.fleet.access import Scope
@@ -21,6 +21,10 @@ from meshfleet.serve.websocket import CBOR_PROTOCOL, JSON_PROTOCOL
 
 if TYPE_CHECKING:
     import httpx
+    from trio.testing import MockClock
+    from trio_websocket import WebSocketConnection
+
+    from meshfleet.wire.keyring import Keyring
 
     from .conftest import SampleFeed, Tokens
 
@@ -145,6 +149,33 @@ async def test_frames_before_it_is_let_in_are_no_failure_of_ours(url: str, clien
                     while await stream.receive_some():
                         pass
         assert 'meshfleet_http_events_total{event="failed"} 0.0' in (await client.get("/metrics")).text
+
+
+async def _only_alive(socket: WebSocketConnection) -> None:
+    while True:
+        assert json.loads(await socket.get_message())["event"] == "alive"
+
+
+async def test_a_rotation_ends_those_of_the_old_key(
+    url: str, tokens: Tokens, ring: Keyring, autojump_clock: MockClock
+) -> None:
+    autojump_clock.autojump_threshold = 0.05  # real sockets have their time
+    place = urlsplit(url)
+    with trio.fail_after(120):
+        # Of a connection that the other side closes the client leaves the stream open, so it is opened here.
+        async with (
+            await trio.open_tcp_stream(place.hostname or "", place.port or 0) as stream,
+            trio.open_nursery() as ours,
+        ):
+            socket = await wrap_client_stream(ours, stream, place.netloc, place.path, extra_headers=bearer(tokens))
+            assert json.loads(await socket.get_message())["event"] == "snapshot"
+            before = ring.current.key_id
+            ring.use(ring.add(bytes(32)))
+            ring.remove(before)
+            with pytest.raises(ConnectionClosed) as closed:
+                await _only_alive(socket)
+            assert closed.value.reason is not None
+            assert (closed.value.reason.code, closed.value.reason.reason) == (1000, "the session is over")
 
 
 async def test_without_the_upgrade_it_says_what_it_is(client: httpx.AsyncClient) -> None:

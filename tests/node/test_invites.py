@@ -92,7 +92,7 @@ async def test_the_same_line_and_key_make_no_second_name_not_even_for_whom_was_t
         await entered(line, "n2", key)
         with pytest.raises(JoinError, match="this invitation was used already, by this node as n2"):
             await entered(line, "n3", key)
-        await n1.office.revoke("n2")
+        await n1.office.revoke(NodeName("n2"))
         with pytest.raises(JoinError, match="n2 was revoked"):
             await entered(line, "n2", key)
         with pytest.raises(JoinError, match="this invitation was used already, by this node as n2"):
@@ -117,7 +117,7 @@ async def test_who_is_thrown_out_while_its_certificate_is_made_gets_no_ring() ->
         async def late(write: Callable[[], object]) -> object:
             told = await written(write)
             if "n2" in {node.name for node in n1.office.keys().nodes} and not n1.tending.trust.is_revoked("n2"):
-                await n1.office.revoke("n2")
+                await n1.office.revoke(NodeName("n2"))
             return told
 
         n1.entrance._written = late  # type: ignore[method-assign,assignment]  # what else goes on while a disk writes

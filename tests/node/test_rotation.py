@@ -137,7 +137,8 @@ async def test_who_was_away_during_a_rotation_fetches_the_ring_over_mutual_tls()
             async with open_node(config("n3", n1.address)) as late:  # it holds the first ring yet
                 assert keys(late) == before
                 await counted(late, "ring_fetched", 1)
-                assert keys(late) == keys(n1)
+                while keys(late) != keys(n1):  # the first that it asked may have been a step behind itself
+                    await trio.lowlevel.checkpoint()
                 await sees(n1, "n3", Presence.FRESH)
 
 

@@ -90,14 +90,14 @@ PROVING = 131_072
 the rest waits until it is told again: `put_off_beat`."""
 
 WITHDRAWN = 64
-"""Tombstones of withdrawn agents that an origin keeps; then it raises its floor and publishes older states anew."""
+"""Tombstones of withdrawn agents that an origin keeps; then it publishes older states anew and raises its floor."""
 
 ZONES = 128
 """Other zones of which a delegate tells its own, each as a snapshot. Of further ones nothing is shown."""
 
 BESIDES = 40 + ZONES
 """Snapshots of a node that are no agent's: what it and others have used, whom it told what needs attention, and what it
-says of other zones. Beyond it, agents and what was withdrawn: `refused_snapshot`."""
+says of other zones. Beyond it, agents and what was withdrawn, its oldest goes: `refused_snapshot`."""
 
 EVENTS = 1_024
 """Events not fetched yet. The oldest go: `dropped_event`."""

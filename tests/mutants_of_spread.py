@@ -138,8 +138,20 @@ OF_SPREAD = (
     Mutant(
         "withdrawing an agent goes at once",
         "gossip/pacing.py",
-        "if left <= 0 or (not body and not withdrew):",
+        "if left <= 0 or not body:",
         "if left <= 0:",
+    ),
+    Mutant(
+        "an agent that is there again goes at once",
+        "gossip/pacing.py",
+        "waits = 0.0 if withdrew else self._timing.snapshot_interval",
+        "waits = self._timing.snapshot_interval",
+    ),
+    Mutant(
+        "an agent that comes and goes has no more turns than others",
+        "gossip/pacing.py",
+        "(max(self._turn, went + self._timing.snapshot_interval), not body)",
+        "(self._turn, not body)",
     ),
     Mutant(
         "the slowing forgets a little",

@@ -12,12 +12,13 @@ from meshfleet.wire.accounts import RESERVED
 from meshfleet.wire.codec import encode_state
 
 if TYPE_CHECKING:
-    from meshfleet.gossip.replica import Shelf
+    from collections.abc import Set
+
     from meshfleet.wire.keyring import Keyring
 
 
-def encoded(state: AgentState, shelf: Shelf, keyring: Keyring) -> bytes:
-    """`state` as it travels; `shelf` is what the node carries. PublishError when it is over 4 KiB encoded, one agent
+def encoded(state: AgentState, carried: Set[AgentId], keyring: Keyring) -> bytes:
+    """`state` as it travels; `carried` is what the node carries already. PublishError when it is over 4 KiB encoded, one agent
     too many, or of no agent. Fingerprints of API keys are made short, and the fleet's own, with `keyring`."""
     body = encode_state(with_short_keys(state, keyring))
     if len(body) > SNAPSHOT_LIMIT:
@@ -28,7 +29,6 @@ def encoded(state: AgentState, shelf: Shelf, keyring: Keyring) -> bytes:
     agent = AgentId(state.agent_id)
     if agent.startswith(RESERVED):
         raise PublishError(f"{agent!r} is no agent's id: what begins with {RESERVED!r} is the nodes' own.")
-    carried = sum(1 for snapshot in shelf.living() if not snapshot.agent.startswith(RESERVED))
-    if agent not in shelf.held and carried >= AGENTS_LIMIT:
+    if agent not in carried and sum(not other.startswith(RESERVED) for other in carried) >= AGENTS_LIMIT:
         raise PublishError(f"this node carries {AGENTS_LIMIT} agents already; {agent} was not added.")
     return body

@@ -229,12 +229,6 @@ class Member:
         self.pacing.publish(agent, body, now)
         self.changes += 1
 
-    def carries(self) -> set[AgentId]:
-        """Agents of mine that are there, or will be when it is their turn."""
-        shelf = self.replica.shelf(self.name)
-        assert shelf is not None
-        return {snapshot.agent for snapshot in shelf.living()} | {*self.pacing.waiting()}
-
     def join(self, address: Address, now: float) -> None:
         """Exchange everything with whoever listens there. `Synced` tells that it did."""
         self.outbox.stream_to(address, None, *self.membership.everything(self.listening.at(now), reply=True))

@@ -251,14 +251,14 @@ class Viewing:
 
     def _carried(self, shelf: Shelf | None) -> Iterator[tuple[Snapshot, AgentState]]:
         """Of each agent of this node what it said last, also of one that is there again and waits to be told."""
-        there = self._living(self._member.name, shelf)
+        member, there = self._member, self._living(self._member.name, shelf)
         for snapshot, said in there:
             yield snapshot, self._held(snapshot.agent) or said
         told = {snapshot.agent for snapshot, _ in there}
-        for agent in self._member.pacing.waiting():
-            known, again = None if shelf is None else shelf.held.get(agent), self._held(agent)
-            if agent not in told and not agent.startswith(RESERVED) and known is not None and again is not None:
-                yield known, again
+        for agent in member.pacing.waiting():
+            state = self._held(agent)
+            if agent not in told and not agent.startswith(RESERVED) and state is not None:
+                yield Snapshot(member.name, member.epoch, 0, 0, 0, agent, b""), state  # it has no seq until it goes
 
     def _held(self, agent: AgentId) -> AgentState | None:
         """What an agent of this node said since, and others are told when it is its turn."""

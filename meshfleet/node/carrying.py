@@ -26,8 +26,8 @@ def carried(member: Member) -> set[AgentId]:
 
 
 def encoded(state: AgentState, there: Set[AgentId], keyring: Keyring) -> bytes:
-    """`state` as it travels; `there` is what the node carries already. PublishError when it is over 4 KiB encoded, one agent
-    too many, or of no agent. Fingerprints of API keys are made short, and the fleet's own, with `keyring`."""
+    """`state` as it travels; `there` is what the node carries already. PublishError when it is over 4 KiB encoded,
+    one agent too many, or of no agent. Fingerprints of API keys are made short, and the fleet's own, with `keyring`."""
     body = encode_state(with_short_keys(state, keyring))
     if len(body) > SNAPSHOT_LIMIT:
         raise PublishError(

@@ -165,6 +165,24 @@ OF_SPREAD = (
         "self._turn += (now - self._turned_at) / self.stretch",
         "self._turn += now - self._turned_at",
     ),
+    Mutant(
+        "no verdict is kept of who is forgotten",
+        "gossip/roster.py",
+        "if self._records.get(record.name) is not record:",
+        "if False:",
+    ),
+    Mutant(
+        "nothing comes of a probe of who is forgotten meanwhile",
+        "gossip/rounds.py",
+        "        member.prober.forget(record)\n",
+        "",
+    ),
+    Mutant(
+        "who is forgotten is not probed",
+        "gossip/prober.py",
+        "        if self._roster.get(record.name) is record:\n            self._begin",
+        "        if True:\n            self._begin",
+    ),
     Mutant("snapshots have a budget", "gossip/budget.py", "        if self._left <= 0:\n", "        if False:\n"),
     Mutant("the largest snapshot goes as well", "gossip/budget.py", "if self._left <= 0:", "if self._left < size:"),
     Mutant(

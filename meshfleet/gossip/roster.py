@@ -134,7 +134,10 @@ class Roster:
             self._place -= place < self._place
 
     def judged(self, record: Record, verdict: Verdict) -> None:
-        """Keep a verdict, and with it who can be hoped to answer: asked for with every message, so never searched."""
+        """Keep a verdict, and with it who can be hoped to answer: asked for with every message, so never searched.
+        None of a member that is forgotten: what was under way about it may end later."""
+        if self._records.get(record.name) is not record:
+            return
         was_gone = record.is_gone
         record.verdict, record.presence = verdict, verdict.presence
         self.version += record.is_gone is not was_gone

@@ -183,6 +183,30 @@ OF_SPREAD = (
         "        if self._roster.get(record.name) is record:\n            self._begin",
         "        if True:\n            self._begin",
     ),
+    Mutant(
+        "who has been gone for longest makes room",
+        "gossip/roster.py",
+        "(record.gone_since, record.name)",
+        "(-record.gone_since, record.name)",
+    ),
+    Mutant(
+        "nobody makes room who is not gone",
+        "gossip/roster.py",
+        "gone = [record for record in self.doubted.values() if record.is_gone]",
+        "gone = [record for record in self.doubted.values()]",
+    ),
+    Mutant(
+        "who is full tells of nobody that is gone",
+        "gossip/roster.py",
+        "        gone_since = inf if self._is_full() else gone_since\n",
+        "",
+    ),
+    Mutant(
+        "who makes room is forgotten altogether",
+        "gossip/member.py",
+        "        self.roster.forget = self.rounds.forget\n",
+        "",
+    ),
     Mutant("snapshots have a budget", "gossip/budget.py", "        if self._left <= 0:\n", "        if False:\n"),
     Mutant("the largest snapshot goes as well", "gossip/budget.py", "if self._left <= 0:", "if self._left < size:"),
     Mutant(

@@ -12,7 +12,8 @@ FRAME_BYTES = 48_000
 """What one stream frame carries before its messages are split over several."""
 
 MEMBERS = 10_000
-"""Names that a roster holds, known or only heard of. At it, new names are refused: `refused_member`."""
+"""Members that a roster holds, the gone among them until their tombstones expire. At it, whoever has been gone for
+longest goes: `forgotten_early`. Where nobody is gone, newcomers are refused: `refused_member`."""
 
 UNKNOWN_MEMBERS = 256
 """Names that others accuse or bury before they were ever introduced. At it, the news is dropped: `refused_unknown`."""

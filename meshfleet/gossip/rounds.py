@@ -280,9 +280,9 @@ class Rounds:
         member, at = self._member, self._member.listening.at(now)
         member.roster.forget_strangers()
         for record in [r for r in member.roster if r.is_gone and at - r.gone_since > member.timing.tombstone]:
-            self._forget(record)
+            self.forget(record)
 
-    def _forget(self, record: Record) -> None:
+    def forget(self, record: Record) -> None:
         """A member, and all that was said of it and by it."""
         member = self._member
         member.prober.forget(record)

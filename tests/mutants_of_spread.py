@@ -203,8 +203,8 @@ OF_SPREAD = (
     ),
     Mutant(
         "who makes room is forgotten altogether",
-        "gossip/member.py",
-        "        self.roster.forget = self.rounds.forget\n",
+        "gossip/rounds.py",
+        "        member.roster.forget = self.forget\n",
         "",
     ),
     Mutant("snapshots have a budget", "gossip/budget.py", "        if self._left <= 0:\n", "        if False:\n"),

@@ -134,7 +134,6 @@ class Member:
         self.sums = Sums(self.membership, self.spread, self.roster, self.outbox)
         self.hearing = Hearing(self, now)
         self.rounds = Rounds(self)
-        self.roster.forget = self.rounds.forget
         self.judging.heard_anyone_at = self.judging.stands_since = self._at
         self.rounds.start(now)
 

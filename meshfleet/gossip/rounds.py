@@ -44,6 +44,7 @@ class Rounds:
 
     def __init__(self, member: Member) -> None:
         self._member = member
+        member.roster.forget = self.forget
         self.seeds: tuple[Address, ...] = ()
         self._digested_at = 0.0
         timing = member.timing

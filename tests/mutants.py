@@ -147,8 +147,8 @@ MUTANTS = (
     Mutant(
         "the newest snapshot wins",
         "gossip/replica.py",
-        "if known is not None and known.seq >= snapshot.seq:",
-        "if known is not None and known.seq > snapshot.seq + 1:",
+        "if known is None or known.seq < snapshot.seq:",
+        "if known is None or known.seq < snapshot.seq + 2:",
     ),
     Mutant(
         "complete never claims a gap",
@@ -156,7 +156,31 @@ MUTANTS = (
         "if after <= self.complete < upto:",
         "if self.complete < upto:",
     ),
-    Mutant("nothing below the floor lives", "gossip/replica.py", "        self.raise_floor(snapshot.floor)\n", ""),
+    Mutant("nothing below the floor lives", "gossip/replica.py", "        self.raise_floor(_floor(snapshot))\n", ""),
+    Mutant(
+        "a floor counts once all up to it is held",
+        "gossip/replica.py",
+        "            self._follow_up()\n            if len(self._ahead)",
+        "            self._follow_up()\n            self.raise_floor(snapshot.floor)\n            if len(self._ahead)",
+    ),
+    Mutant(
+        "a floor that came ahead counts when its turn comes",
+        "gossip/replica.py",
+        "                self.raise_floor(floor)\n",
+        "",
+    ),
+    Mutant(
+        "the last word of an origin carries its floor",
+        "gossip/replica.py",
+        '            spread.append(self._publish(withdrawn[-1].agent, b""))\n',
+        "",
+    ),
+    Mutant(
+        "of a full shelf the oldest goes",
+        "gossip/replica.py",
+        "            shelf.make_room(snapshot.seq)\n",
+        "            return False\n",
+    ),
     Mutant(
         "nobody tells me about my own agents",
         "gossip/replica.py",

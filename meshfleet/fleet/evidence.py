@@ -17,7 +17,6 @@ class Kind(str, Enum):
     INDIRECT_ACK = "indirect ack"
     BEAT = "beat"
     PROBE_FAILED = "probe failed"
-    NACK = "nack"
     ACCEPTED = "accepted"
     REFUSED = "refused"
     NO_ROUTE = "no route"
@@ -63,7 +62,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How long this observer has known this life of the member: what was before is hearsay."""
     goodbye: Fact | None = None
     ended: Fact | None = None
-    """A witness saw its process end, or a later life of its name speaks."""
+    """A proof of its end that the observer believes: its own, or another's that nothing here contradicts."""
     eof: Fact | None = None
     refusals: tuple[Fact, ...] = ()
     accepts: bool = False

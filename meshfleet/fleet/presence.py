@@ -80,7 +80,7 @@ def judge(evidence: Evidence, standing: Standing, timing: Timing) -> Verdict:
 
 def proof_of_death(evidence: Evidence, timing: Timing) -> tuple[Fact, ...]:
     """The facts that prove a death, or nothing. Anything newer heard of the member, by anyone, is a veto."""
-    if evidence.ended is not None:  # a witness saw the process end, or a later life of the same name speaks
+    if evidence.ended is not None:  # a witness saw the process end, or another's proof is believed
         return (evidence.ended,)
     if evidence.eof is not None and evidence.heard_at <= evidence.eof.at:
         # A process that dies closes its sockets: FIN. No firewall rule that was measured makes a FIN, so with a

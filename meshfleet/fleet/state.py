@@ -13,7 +13,7 @@ SNAPSHOT_LIMIT = 4096
 """Bytes that an encoded state may have. Over it `publish` refuses: a state is a status line, not a log."""
 
 AGENTS_LIMIT = 256
-"""Agents that one node carries. Over it the longest silent ones go first."""
+"""Agents that one node carries. One more is refused; who reads sessions lets go of the longest silent one first."""
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
@@ -115,8 +115,3 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def withdrawn(self) -> bool:
         """Whether this says that the node no longer carries the agent."""
         return not self.body
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """What decides between two snapshots of one (node, agent): the greater is the newer."""
-        return (self.epoch, self.seq)

@@ -12,7 +12,8 @@ FRAME_BYTES = 48_000
 """What one stream frame carries before its messages are split over several."""
 
 MEMBERS = 10_000
-"""Names that a roster holds, known or only heard of. At it, new names are refused: `refused_member`."""
+"""Members that a roster holds, the gone among them until their tombstones expire. At it, whoever has been gone for
+longest goes: `forgotten_early`. Where nobody is gone, newcomers are refused: `refused_member`."""
 
 UNKNOWN_MEMBERS = 256
 """Names that others accuse or bury before they were ever introduced. At it, the news is dropped: `refused_unknown`."""
@@ -90,14 +91,14 @@ PROVING = 131_072
 the rest waits until it is told again: `put_off_beat`."""
 
 WITHDRAWN = 64
-"""Tombstones of withdrawn agents that an origin keeps; then it raises its floor and publishes older states anew."""
+"""Tombstones of withdrawn agents that an origin keeps; then it publishes older states anew and raises its floor."""
 
 ZONES = 128
 """Other zones of which a delegate tells its own, each as a snapshot. Of further ones nothing is shown."""
 
 BESIDES = 40 + ZONES
 """Snapshots of a node that are no agent's: what it and others have used, whom it told what needs attention, and what it
-says of other zones. Beyond it, agents and what was withdrawn: `refused_snapshot`."""
+says of other zones. Beyond it, agents and what was withdrawn, its oldest goes: `refused_snapshot`."""
 
 EVENTS = 1_024
 """Events not fetched yet. The oldest go: `dropped_event`."""

@@ -4,6 +4,10 @@ The first change goes at once. What comes sooner than the next may go is held, a
 agent that changes 50 times a second costs what one costs that changes once, and is shown 1 s late at most; by its own
 node, at once.
 
+Whether an agent is there at all is worth more than what it does: that it is withdrawn goes at once, and so does that
+it is there again, unless it came and went a moment ago. Both are taken from its later turns, so an agent that comes and
+goes all the time has no more of them than others.
+
 Everybody receives everybody's snapshots, so each sees for itself, and all see the same, how much the fleet says. Above
 `state_rate` each slows its own agents down, and says so. Two things make that even and steady (docs/design.md has the
 figures):
@@ -79,8 +83,8 @@ class Pacing:
         self._go = go
         self._emit = emit
         self._went: dict[AgentId, tuple[float, bool]] = {}
-        """At what turn each agent's last one went, and whether it withdrew it. Those that may go at once are left
-        out."""
+        """From what turn on each agent waits, and whether its last one withdrew it. That is the turn at which that one
+        went, or as much later as it went early. Those that may go at once are left out."""
         self._held: dict[AgentId, bytes] = {}
         self.stretch = 1.0
         """How many times as long as usual an agent waits."""
@@ -95,14 +99,18 @@ class Pacing:
         """Looks at which that was not so, or not so yet, in a row."""
 
     def publish(self, agent: AgentId, body: bytes, now: float) -> None:
-        """An agent of mine has a newer state. Withdrawing it goes at once, but not over and over."""
-        went, withdrew = self._went.get(agent, (-1e18, False))
-        left = self._left(went, now)
-        if left <= 0 or (not body and not withdrew):
+        """An agent of mine has a newer state, or is withdrawn. That it is goes once."""
+        waits = agent in self._held
+        _, withdrew = self._went.get(agent, NEVER)
+        if withdrew and not body:
+            if waits:
+                self._held[agent] = b""  # so nothing is to be said when its turn comes
+            return
+        left = self._left(agent, now)
+        if left <= 0 or not body:
             self._send(agent, body, now)
             return
         self._counts["held_snapshot"] += 1
-        waits = agent in self._held
         self._held[agent] = body
         if not waits:
             self._wait(agent, left, now)
@@ -111,16 +119,26 @@ class Pacing:
         """The state of an agent of mine that waits for its turn; empty where none does. I know it already."""
         return self._held.get(agent, b"")
 
+    def waiting(self) -> list[AgentId]:
+        """Agents of mine whose state waits for its turn."""
+        return [agent for agent, body in self._held.items() if body]
+
     @property
     def told(self) -> float:
         """How many times as seldom as usual my agents' snapshots go, for people: 1 until that has lasted."""
         return round(self.stretch, 1) if self.is_slow else 1.0
 
-    def _left(self, went: float, now: float) -> float:
-        """Seconds until an agent may go whose last went at that turn, at the pace of now."""
+    def _left(self, agent: AgentId, now: float) -> float:
+        """Seconds until a state of that agent may go, at the pace of now: one that says that it is there again, once
+        nothing of it has gone early."""
+        self._pass(now)
+        went, withdrew = self._went.get(agent, NEVER)
+        waits = 0.0 if withdrew else self._timing.snapshot_interval
+        return (went + waits - self._turn) * self.stretch - EARLY
+
+    def _pass(self, now: float) -> None:
         self._turn += (now - self._turned_at) / self.stretch
         self._turned_at = now
-        return (went + self._timing.snapshot_interval - self._turn) * self.stretch - EARLY
 
     def _wait(self, agent: AgentId, left: float, now: float) -> None:
         """The pace may change meanwhile, so it is looked at again no later than that is."""
@@ -128,35 +146,33 @@ class Pacing:
 
     def _send(self, agent: AgentId, body: bytes, now: float) -> None:
         self._held.pop(agent, None)
-        self._left(0.0, now)
-        self._went[agent] = (self._turn, not body)
+        self._pass(now)
+        went, _ = self._went.get(agent, NEVER)
+        self._went[agent] = (max(self._turn, went + self._timing.snapshot_interval), not body)
         self._go(agent, body, now)
 
     def _due(self, agent: AgentId, now: float) -> None:
         if agent not in self._held:
             return
-        went, _ = self._went.get(agent, (-1e18, False))
-        left = self._left(went, now)
+        left = self._left(agent, now)
         if left > 0:  # it went in the meantime, or all were slowed down
             self._wait(agent, left, now)
-            return
-        self._send(agent, self._held[agent], now)
+        elif body := self._held.pop(agent):
+            self._send(agent, body, now)
 
     def flush(self, now: float) -> None:
         """What is held goes now, whatever its turn: I am about to leave, or begin a new life."""
-        for agent, body in list(self._held.items()):
-            self._send(agent, body, now)
+        for agent in self.waiting():
+            self._send(agent, self._held[agent], now)
 
     def look(self, said: int, now: float) -> None:
         """Each round: the fleet has said `said` bytes of snapshots so far, mine among them."""
         if now - self._looked_at < LOOK_EVERY:
             return
-        over = [
-            agent for agent, (went, _) in self._went.items() if agent not in self._held and self._left(went, now) <= 0
-        ]
-        for agent in over:
+        self._pass(now)  # what has passed, has passed at the pace until now
+        before = self._turn - self._timing.snapshot_interval
+        for agent in [name for name, (went, _) in self._went.items() if went <= before and name not in self._held]:
             del self._went[agent]
-        self._left(0.0, now)  # what has passed, has passed at the pace until now
         passed = min(now - self._looked_at, LONG)
         rate = (said - self._said) / (now - self._looked_at)
         self._said, self._looked_at = said, now
@@ -176,3 +192,6 @@ class Pacing:
 
 EARLY = 1e-6
 """Seconds by which a turn may be early: what floats lose."""
+
+NEVER = (-1e18, False)
+"""What is known of an agent of which nothing went of late."""

@@ -126,9 +126,16 @@ class Prober:
         self._rounds.clear()
         self._relays.clear()
 
+    def forget(self, record: Record) -> None:
+        """Nothing comes of a round under way with a member that is forgotten: nobody is suspected who is not known."""
+        for seq in [seq for seq, probing in self._rounds.items() if probing.record is record]:
+            for timer in self._rounds.pop(seq).timers:
+                timer.cancel()
+
     def probe(self, record: Record, now: float) -> None:
-        """Begin one round out of turn: something was heard that is worth asking after."""
-        self._begin(record, now)
+        """Begin one round out of turn: something was heard that is worth asking after; if it is not forgotten since."""
+        if self._roster.get(record.name) is record:
+            self._begin(record, now)
 
     def _begin(self, record: Record, now: float) -> None:
         self._seq += 1

@@ -165,7 +165,7 @@ class Record:
 
     @property
     def is_gone(self) -> bool:
-        """Whether ordinary probing and gossip leave it out: left, down, or silent for long."""
+        """Whether ordinary probing and gossip leave it out: it left, or is down."""
         return self.presence in (Presence.LEFT, Presence.DOWN)
 
     @property

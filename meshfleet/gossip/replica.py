@@ -4,7 +4,9 @@ A node draws the seqs of all its agents' snapshots from one counter, so a shelf 
 described as that, whatever it holds (scuttlebutt's max-version digest). Snapshots may also arrive ahead of order,
 pushed; they are shown at once, and the number follows when the gap is known to be closed.
 
-Merging shelves is a join: the highest epoch, the highest floor, and of each agent the highest seq above that floor.
+Merging shelves is a join: the highest epoch, the highest floor of those up to where all is held, and of each agent the
+highest seq above that floor. A floor counts from there on, not when it is first heard of: what lives is published anew
+before the snapshot that raises it, and until that has come nothing that lives is to vanish.
 """
 
 from __future__ import annotations
@@ -36,24 +38,26 @@ class Shelf:
         """Begin another life of the node."""
         self.epoch = epoch
         self.floor = 0
+        """Nothing at or below this seq lives, as a snapshot up to `complete` says, or for want of room."""
         self.complete = 0
         """Everything that lives of this epoch up to this seq is held."""
         self.signed_to = 0
         """The highest seq that the node itself is known to have given: beyond it nobody can claim completeness."""
         self.held: dict[AgentId, Snapshot] = {}
         self.bytes = 0
-        self._ahead: dict[int, int] = {}
-        """seq -> follows, of snapshots beyond `complete`."""
+        self._ahead: dict[int, tuple[int, int]] = {}
+        """seq -> follows and floor, of snapshots beyond `complete`."""
 
     def is_news(self, snapshot: Snapshot) -> bool:
         """Whether `snapshot` would change anything here: what is held, what lives, or up to where all is held."""
-        if snapshot.epoch != self.epoch or snapshot.floor > self.floor:
-            return snapshot.epoch >= self.epoch
+        if snapshot.epoch != self.epoch:
+            return snapshot.epoch > self.epoch
         if snapshot.seq <= self.floor:
             return False
         known = self.held.get(snapshot.agent)
-        fills_a_gap = snapshot.seq > self.complete and snapshot.seq not in self._ahead
-        return known is None or known.seq < snapshot.seq or fills_a_gap
+        ahead = snapshot.seq > self.complete
+        tells = snapshot.seq not in self._ahead if ahead else _floor(snapshot) > self.floor
+        return known is None or known.seq < snapshot.seq or tells
 
     def add(self, snapshot: Snapshot) -> bool:
         """Hold `snapshot`, if it is news."""
@@ -61,17 +65,15 @@ class Shelf:
             return False
         if snapshot.epoch > self.epoch:
             self.clear(snapshot.epoch)
-        self.signed_to = max(self.signed_to, snapshot.seq, snapshot.floor)
-        self.raise_floor(snapshot.floor)
+        self.signed_to = max(self.signed_to, snapshot.seq)
         if snapshot.seq <= self.floor:
             return False
-        self._reach(snapshot)
         known = self.held.get(snapshot.agent)
-        if known is not None and known.seq >= snapshot.seq:
-            return False
-        self.held[snapshot.agent] = snapshot
-        self.bytes += len(snapshot.body) - (len(known.body) if known is not None else 0)
-        return True
+        if known is None or known.seq < snapshot.seq:
+            self.held[snapshot.agent] = snapshot
+            self.bytes += len(snapshot.body) - (len(known.body) if known is not None else 0)
+        self._reach(snapshot)
+        return self.held.get(snapshot.agent) is snapshot
 
     def complete_to(self, after: int, upto: int) -> None:
         """Everything that lives in (after, upto] has been added, says who told it: believed as far as the node signed
@@ -89,20 +91,28 @@ class Shelf:
         """Snapshots of agents that were not withdrawn, in order of seq."""
         return sorted((s for s in self.held.values() if not s.withdrawn), key=_by_seq)
 
+    def make_room(self, seq: int) -> None:
+        """The oldest goes, for good, be it what comes with `seq`. An origin holds no more than fits, so of more than
+        that the oldest is what it has let go, or has published anew."""
+        self.raise_floor(min(seq, *(s.seq for s in self.held.values())))
+
     def _reach(self, snapshot: Snapshot) -> None:
-        if snapshot.follows <= self.complete < snapshot.seq and not self._ahead:
-            self.complete = snapshot.seq
-        elif snapshot.seq > self.complete:
-            self._ahead[snapshot.seq] = snapshot.follows
+        if snapshot.seq > self.complete and (snapshot.follows > self.complete or self._ahead):
+            self._ahead[snapshot.seq] = (snapshot.follows, _floor(snapshot))
             self._follow_up()
             if len(self._ahead) > 2 * AGENTS_LIMIT:  # the digest will close the gap; remembering more helps nobody
                 del self._ahead[min(self._ahead)]
+            return
+        self.complete = max(self.complete, snapshot.seq)
+        self.raise_floor(_floor(snapshot))
 
     def _follow_up(self) -> None:
-        """Let `complete` climb over whatever it now reaches."""
+        """Let `complete` climb over whatever it now reaches, and the floor with it."""
         for seq in sorted(self._ahead):
-            if self._ahead[seq] <= self.complete or seq <= self.complete + 1:
+            follows, floor = self._ahead[seq]
+            if follows <= self.complete or seq <= self.complete + 1:
                 self.complete = max(self.complete, seq)
+                self.raise_floor(floor)
                 del self._ahead[seq]
 
     def raise_floor(self, floor: int) -> None:
@@ -112,8 +122,11 @@ class Shelf:
         self.floor = floor
         self.held = {agent: s for agent, s in self.held.items() if s.seq > floor}
         self.bytes = sum(len(s.body) for s in self.held.values())
-        self.complete = max(self.complete, floor)
-        self._follow_up()
+
+
+def _floor(snapshot: Snapshot) -> int:
+    """Below itself: only one who lies says that its own word does not live."""
+    return min(snapshot.floor, snapshot.seq - 1)
 
 
 def _by_seq(snapshot: Snapshot) -> int:
@@ -149,10 +162,12 @@ class Replica:
         if len(withdrawn) > WITHDRAWN:
             # Tombstones can't be kept for ever, and can't just be forgotten: whoever was away would keep the agent.
             # So all that still lives below the youngest but one is published anew, and the floor is raised over that.
-            # The youngest stays: it shows up to where this node has spoken, where nothing lives any more.
-            top, living = withdrawn[-2].seq, shelf.living()
+            # The youngest goes once more, last, and carries the floor: nobody else may be left to tell it, and whoever
+            # holds all up to there holds what lives.
+            top = withdrawn[-2].seq
+            spread += [self._publish(s.agent, s.body) for s in shelf.living() if s.seq <= top]
             shelf.raise_floor(top)
-            spread = [self._publish(s.agent, s.body) for s in living if s.seq <= top]
+            spread.append(self._publish(withdrawn[-1].agent, b""))
         return spread
 
     def _publish(self, agent: AgentId, body: bytes) -> Snapshot:
@@ -185,10 +200,13 @@ class Replica:
         shelf = self._shelves.get(snapshot.node)
         if shelf is None:
             shelf = self._shelves[snapshot.node] = Shelf()
-        another = snapshot.agent not in shelf.held and snapshot.epoch <= shelf.epoch
-        if another and (len(shelf.held) > AGENTS_LIMIT + WITHDRAWN + BESIDES or self.bytes_held() >= REPLICA_BYTES):
+        another = snapshot.agent not in shelf.held and snapshot.epoch == shelf.epoch
+        if another and self.bytes_held() >= REPLICA_BYTES:
             self._counts["refused_snapshot"] += 1
             return False
+        if another and snapshot.seq > shelf.floor and len(shelf.held) > AGENTS_LIMIT + WITHDRAWN + BESIDES:
+            self._counts["refused_snapshot"] += 1
+            shelf.make_room(snapshot.seq)
         self.version += 1
         news = shelf.add(snapshot)
         self.said += (len(snapshot.body) + BESIDE) * news

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from math import inf
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.names import NodeName
@@ -29,6 +30,8 @@ class Roster:
         self._records: dict[str, Record] = {}
         self.get: Callable[[str], Record | None] = self._records.get
         """The record of an introduced member."""
+        self.forget: Callable[[Record], None] = self.remove
+        """What is done to make room of a member that is gone: all that is known of it may have to go along."""
         self._heard_of: dict[NodeName, Known] = {}
         self.tags: dict[int, Record] = {}
         """Whose heartbeats carry which tag."""
@@ -85,7 +88,7 @@ class Roster:
                 self._counts["refused_unknown"] += 1
                 return None, False
             known = Known(self._host_of)
-        if isinstance(claim, Alive) and len(self._records) >= MEMBERS:
+        if isinstance(claim, Alive) and self._is_full() and not self._make_room():
             self._counts["refused_member"] += 1
             return None, False
         self._heard_of[name] = known
@@ -100,6 +103,18 @@ class Roster:
         # A newcomer goes to a random place of the ring, so that a mass join is not probed in the order of joining.
         self._ring.insert(self._rng.randint(self._place, len(self._ring)), record)
         return record, news
+
+    def _is_full(self) -> bool:
+        return len(self._records) >= MEMBERS
+
+    def _make_room(self) -> bool:
+        """Whoever has been gone for longest is forgotten before its time; nobody who is not gone."""
+        gone = [record for record in self.doubted.values() if record.is_gone]
+        if not gone:
+            return False
+        self._counts["forgotten_early"] += 1
+        self.forget(min(gone, key=lambda record: (record.gone_since, record.name)))
+        return True
 
     def _host_of(self, name: str) -> str:
         """Who is not known stands for itself."""
@@ -120,7 +135,7 @@ class Roster:
         self._heard_of.clear()
 
     def remove(self, record: Record) -> None:
-        """Forget a member whose tombstone has expired."""
+        """Forget a member whose tombstone has expired, or is not worth its place."""
         self.version += 1
         self._leave_hopeful(record)
         record.hot = 0
@@ -134,7 +149,10 @@ class Roster:
             self._place -= place < self._place
 
     def judged(self, record: Record, verdict: Verdict) -> None:
-        """Keep a verdict, and with it who can be hoped to answer: asked for with every message, so never searched."""
+        """Keep a verdict, and with it who can be hoped to answer: asked for with every message, so never searched.
+        None of a member that is forgotten: what was under way about it may end later."""
+        if self._records.get(record.name) is not record:
+            return
         was_gone = record.is_gone
         record.verdict, record.presence = verdict, verdict.presence
         self.version += record.is_gone is not was_gone
@@ -243,5 +261,7 @@ class Roster:
 
     def worth_telling(self, gone_since: float) -> list[Record]:
         """Whom push-pull tells of: all but those that were gone by `gone_since` already. Half a tombstone's time ago
-        everybody heard of that; who has forgotten them since must not be taught them anew."""
+        everybody heard of that; who has forgotten them since must not be taught them anew. Nor must anybody while the
+        roster is full: who is told, and full as well, would forget others for them, and tell of those it knows."""
+        gone_since = inf if self._is_full() else gone_since
         return [r for r in self._records.values() if not r.is_gone or r.gone_since > gone_since]

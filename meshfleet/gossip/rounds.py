@@ -44,6 +44,7 @@ class Rounds:
 
     def __init__(self, member: Member) -> None:
         self._member = member
+        member.roster.forget = self.forget
         self.seeds: tuple[Address, ...] = ()
         self._digested_at = 0.0
         timing = member.timing
@@ -280,7 +281,13 @@ class Rounds:
         member, at = self._member, self._member.listening.at(now)
         member.roster.forget_strangers()
         for record in [r for r in member.roster if r.is_gone and at - r.gone_since > member.timing.tombstone]:
-            member.roster.remove(record)
-            member.replica.drop(record.name)
-            member.rows.forget(record.name)
-            member.emit(Forgotten(record.name))
+            self.forget(record)
+
+    def forget(self, record: Record) -> None:
+        """A member, and all that was said of it and by it."""
+        member = self._member
+        member.prober.forget(record)
+        member.roster.remove(record)
+        member.replica.drop(record.name)
+        member.rows.forget(record.name)
+        member.emit(Forgotten(record.name))

@@ -12,13 +12,22 @@ from meshfleet.wire.accounts import RESERVED
 from meshfleet.wire.codec import encode_state
 
 if TYPE_CHECKING:
-    from meshfleet.gossip.replica import Shelf
+    from collections.abc import Set
+
+    from meshfleet.gossip.member import Member
     from meshfleet.wire.keyring import Keyring
 
 
-def encoded(state: AgentState, shelf: Shelf, keyring: Keyring) -> bytes:
-    """`state` as it travels; `shelf` is what the node carries. PublishError when it is over 4 KiB encoded, one agent
-    too many, or of no agent. Fingerprints of API keys are made short, and the fleet's own, with `keyring`."""
+def carried(member: Member) -> set[AgentId]:
+    """Agents of a node that are there, or will be when it is their turn; and what it tells besides."""
+    shelf = member.replica.shelf(member.name)
+    assert shelf is not None
+    return {*[snapshot.agent for snapshot in shelf.living()], *member.pacing.waiting()}
+
+
+def encoded(state: AgentState, there: Set[AgentId], keyring: Keyring) -> bytes:
+    """`state` as it travels; `there` is what the node carries already. PublishError when it is over 4 KiB encoded,
+    one agent too many, or of no agent. Fingerprints of API keys are made short, and the fleet's own, with `keyring`."""
     body = encode_state(with_short_keys(state, keyring))
     if len(body) > SNAPSHOT_LIMIT:
         raise PublishError(
@@ -28,7 +37,6 @@ def encoded(state: AgentState, shelf: Shelf, keyring: Keyring) -> bytes:
     agent = AgentId(state.agent_id)
     if agent.startswith(RESERVED):
         raise PublishError(f"{agent!r} is no agent's id: what begins with {RESERVED!r} is the nodes' own.")
-    carried = sum(1 for snapshot in shelf.living() if not snapshot.agent.startswith(RESERVED))
-    if agent not in shelf.held and carried >= AGENTS_LIMIT:
+    if agent not in there and sum(not other.startswith(RESERVED) for other in there) >= AGENTS_LIMIT:
         raise PublishError(f"this node carries {AGENTS_LIMIT} agents already; {agent} was not added.")
     return body

@@ -18,7 +18,7 @@ from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.gossip.events import CastOut, Event, Renewed, Synced
 from meshfleet.node.accounting import Accounting
 from meshfleet.node.attending import Attending
-from meshfleet.node.carrying import encoded
+from meshfleet.node.carrying import carried, encoded
 from meshfleet.node.diagnosis import Diagnosis, diagnose
 from meshfleet.node.endpoints import Endpoints
 from meshfleet.node.entrance import Entrance
@@ -224,9 +224,7 @@ class Node:
         """Spread an agent's state. PublishError when it is over 4 KiB encoded, or one agent too many. Whether
         what it has used `counts`: the ledger has it then."""
         refuse_observer(self._info.role, self.name)
-        held = self._member.replica.shelf(self.name)
-        assert held is not None
-        agent, body = AgentId(state.agent_id), encoded(state, held, self.keyring)
+        agent, body = AgentId(state.agent_id), encoded(state, carried(self._member), self.keyring)
         self._driver.tell(lambda member, now: member.publish(agent, body, now))
         if counts:
             self.accounting.observe(state)
@@ -234,8 +232,7 @@ class Node:
 
     def withdraw(self, agent_id: AgentId) -> None:
         """Stop carrying an agent; one that isn't carried is left alone."""
-        held = self._member.replica.shelf(self.name)
-        if held is not None and agent_id in held.held and not held.held[agent_id].withdrawn:
+        if agent_id in carried(self._member):
             self._driver.tell(lambda member, now: member.publish(agent_id, b"", now))
             self._notify()
 

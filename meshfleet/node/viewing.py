@@ -190,8 +190,7 @@ class Viewing:
         shelf, now = member.replica.shelf(member.name), rfc3339(wall)
         since = rfc3339(wall - (at - member.started_at))  # as long as this node has been there to see them
         asks = self.asks(member.name)
-        for snapshot, said in self._living(member.name, shelf, member.epoch):
-            state = self._held(snapshot.agent) or said
+        for snapshot, state in self._carried(shelf):
             agent = _agent(snapshot, state, FRESH, age=0.0, transport="local", last_seen=now, since=since)
             yield self._through(agent, FRESH, wall) if asks else agent
 
@@ -262,6 +261,17 @@ class Viewing:
             kept[snapshot.agent] = known
         self._states[node] = kept
         return [(snapshot, state) for snapshot, state in kept.values() if state is not None]
+
+    def _carried(self, shelf: Shelf | None) -> Iterator[tuple[Snapshot, AgentState]]:
+        """Of each agent of this node what it said last, also of one that is there again and waits to be told."""
+        member, there = self._member, self._living(self._member.name, shelf, self._member.epoch)
+        for snapshot, said in there:
+            yield snapshot, self._held(snapshot.agent) or said
+        told = {snapshot.agent for snapshot, _ in there}
+        for agent in member.pacing.waiting():
+            state = self._held(agent)
+            if agent not in told and not agent.startswith(RESERVED) and state is not None:
+                yield Snapshot(member.name, member.epoch, 0, 0, 0, agent, b""), state  # it has no seq until it goes
 
     def _held(self, agent: AgentId) -> AgentState | None:
         """What an agent of this node said since, and others are told when it is its turn."""

@@ -44,8 +44,8 @@ TIMERS_EACH = 64
 for them: they are a fixed number of rounds, and a few for each probe, relay and knock under way."""
 
 DROPS = (
-    "dropped_event", "dropped_outgoing", "dropped_rumor", "refused_member", "refused_unknown", "refused_snapshot",
-    "refused_connect", "forged_incarnation", "own_name",
+    "dropped_event", "dropped_outgoing", "dropped_rumor", "refused_member", "forgotten_early", "refused_unknown",
+    "refused_snapshot", "refused_connect", "forged_incarnation", "own_name",
 )  # fmt: skip
 """Counters that stay 0 where nobody forges and limits are far away."""
 

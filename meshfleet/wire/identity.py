@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorit
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import CryptoError
 
-from meshfleet.errors import ConfigError, MeshfleetError, Untrusted
+from meshfleet.errors import ConfigError, Untrusted
 from meshfleet.fleet.names import NodeName, node_name
 
 SEED_BYTES: Final = 32
@@ -388,7 +388,3 @@ def _date(seconds: float) -> datetime:
 
 def _day(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
-
-
-class NotAuthority(MeshfleetError):
-    """This node does not hold the authority's key. Says who does, where that is known."""

@@ -66,10 +66,6 @@ class Keyring:
         """The key of that id, if it is in the ring."""
         return self._keys.get(key_id)
 
-    def key_ids(self) -> tuple[bytes, ...]:
-        """Ids of all keys that open, in the order in which they were added."""
-        return tuple(self._keys)
-
     def add(self, key: bytes) -> bytes:
         """Open with `key` too, from now on; its id. Adding it twice changes nothing. ConfigError where it can't be."""
         if len(key) != KEY_BYTES:

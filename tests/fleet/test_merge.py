@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshfleet.fleet.merge import merge, one_of_each, totals
-from meshfleet.fleet.names import AgentId, Epoch, NodeName
+from meshfleet.fleet.names import AgentId, NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
-from meshfleet.fleet.state import AgentState, Snapshot, Status
+from meshfleet.fleet.state import AgentState, Status
 from meshfleet.fleet.view import AgentView, NodeView, ServedBy
 
 WHEN = "2026-11-23T20:15:05.123Z"
@@ -107,10 +107,3 @@ def node(name: str) -> NodeView:
         certainty=None, reach="direct", transport="udp", age_s=0.0, last_seen=None, since=WHEN, reasons=(), rtt_ms=None,
         clock_offset_ms=None, base_url=None, version="", agents=(),
     )  # fmt: skip
-
-
-def test_a_later_epoch_outranks_any_seq_of_an_earlier_one() -> None:
-    old = Snapshot(NodeName("n1"), Epoch(1), 99, 0, 0, AgentId("a"), b"x")
-    new = Snapshot(NodeName("n1"), Epoch(2), 1, 0, 0, AgentId("a"), b"")
-    assert new.rank > old.rank
-    assert (old.withdrawn, new.withdrawn) == (False, True)

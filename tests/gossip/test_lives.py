@@ -203,6 +203,28 @@ def test_tombstones_expire_and_their_agents_with_them() -> None:
     assert world.body("n0", "n2", "n2/a") is None
 
 
+def test_nothing_comes_of_a_probe_of_a_member_that_is_forgotten_meanwhile() -> None:
+    world = fleet(5)
+    world.power_off("n3")
+    world.run(60)
+    member, record = world.hosts["n1"].member, world.record("n1", "n3")
+    assert record.is_gone
+    record.judged_since -= PRESETS["lan"].tombstone
+    record.beat_at -= PRESETS["lan"].tombstone
+    world.do("n1", lambda m: m.prober.probe(record, world.now))
+    assert [probing for probing in member.prober._rounds.values() if probing.record is record]
+    world.do("n1", lambda m: m.rounds._reap(world.now))
+    assert not [probing for probing in member.prober._rounds.values() if probing.record is record]
+    world.hosts["n1"].events.clear()
+    world.do("n1", lambda m: m.prober.probe(record, world.now))
+    world.do("n1", lambda m: m.judging.judge(record, world.now))
+    assert not [probing for probing in member.prober._rounds.values() if probing.record is record]
+    world.run(10)
+    assert "n3" not in member.roster
+    assert not member.roster.doubted
+    assert not [event for event in world.hosts["n1"].events if getattr(event, "name", "") == "n3"]
+
+
 def test_another_s_obituary_of_who_is_heard_is_a_cue_and_no_proof() -> None:
     world = fleet(4)
     said = Packet("n2", 1, 0, 0.0, 0, (Obituary("n1", 1, 0, "n2", "seen on the same machine"),))

@@ -69,9 +69,14 @@ def test_whatever_is_published_the_newest_arrives_and_none_of_an_agent_comes_too
     it.run(60.0)
     for agent in (A, B):
         went = [each for each in it.went if each[1] == agent]
-        assert [w[2] for w in went][-1:] == [body for _, name, body in said if name == agent][-1:]
-        gaps = [(later[0] - earlier[0], later[2], earlier[2]) for earlier, later in pairwise(went)]
-        assert all(gap >= LAN.snapshot_interval - 1e-4 or (not body and before) for gap, body, before in gaps)
+        last = [body for _, name, body in said if name == agent][-1:]
+        assert [w[2] for w in went][-1:] == last or (last == [b""] and not went)
+        for earlier, later in pairwise(went):
+            assert later[2] or earlier[2], "that it was withdrawn is said once"
+            assert later[0] - earlier[0] >= LAN.snapshot_interval - 1e-4 or bool(later[2]) is not bool(earlier[2])
+        for i, later in enumerate(went):  # and however it comes and goes, it has no more turns than others, but for two
+            for j, earlier in enumerate(went[:i]):
+                assert later[0] - earlier[0] >= (i - j - 2) * LAN.snapshot_interval - 1e-4
 
 
 def test_an_agent_is_withdrawn_at_once_but_not_over_and_over() -> None:
@@ -80,9 +85,21 @@ def test_an_agent_is_withdrawn_at_once_but_not_over_and_over() -> None:
     it.pacing.publish(A, b"", 0.1)
     it.pacing.publish(A, b"y", 0.2)
     it.pacing.publish(A, b"", 0.3)
-    assert [when for when, _, _ in it.went] == [0.0, 0.1]
+    assert it.went == [(0.0, A, b"x"), (0.1, A, b"")]
     it.run(3.0)
-    assert it.went[2:] == [(1.1, A, b"")]
+    assert it.went == [(0.0, A, b"x"), (0.1, A, b"")]
+
+
+def test_an_agent_that_is_there_again_goes_at_once_unless_it_comes_and_goes() -> None:
+    it = Paces()
+    it.pacing.publish(A, b"x", 0.0)
+    it.run(5.0)
+    for body in (b"", b"y", b"", b"z"):
+        it.pacing.publish(A, body, 5.0)
+    assert it.went[1:] == [(5.0, A, b""), (5.0, A, b"y"), (5.0, A, b"")]
+    assert it.pacing.waiting() == [A]
+    it.run(20.0)
+    assert it.went[4:] == [(7.0, A, b"z")]
 
 
 def test_who_leaves_says_what_was_held_first() -> None:

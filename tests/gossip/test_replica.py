@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,8 +18,6 @@ from meshfleet.gossip.vouching import Trusting
 
 if TYPE_CHECKING:
     from random import Random
-
-    import pytest
 
 ME, ORIGIN = NodeName("me"), NodeName("origin")
 Step = tuple[str, int]
@@ -158,6 +157,122 @@ def test_tombstones_are_forgotten_by_raising_the_floor_and_nobody_comes_back() -
     assert contents(away.shelf(ORIGIN)) == {"keep": b"k"}
 
 
+def a_long_story(rng: Random) -> tuple[Replica, list[Snapshot]]:
+    """An origin that carries two agents for good and others for a while, and keeps two tombstones, not 64: its floor
+    rises many times. All that it ever sent."""
+    origin = replica("origin")
+    sent = [*origin.publish(AgentId("keep"), b"k"), *origin.publish(AgentId("too"), b"t")]
+    story = [(rng.choice("pwww"), rng.randrange(6)) for _ in range(rng.randrange(60))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("meshfleet.gossip.replica.WITHDRAWN", 2)
+        for i in range(6):
+            sent += origin.publish(AgentId(f"a{i}"), b"x")
+        return origin, sent + play(origin, story)
+
+
+@given(st.randoms(use_true_random=False), st.floats(0, 1))
+def test_what_lives_is_never_out_of_sight_while_a_floor_rises_whatever_was_lost_or_overtaken(
+    rng: Random, loss: float
+) -> None:
+    origin, sent = a_long_story(rng)
+    reader = replica("me")
+    arrived = sent[:2] + [s for s in sent[2:] if rng.random() > loss]
+    rng.shuffle(arrived)
+    for snapshot in arrived:
+        before = contents(reader.shelf(ORIGIN)).keys()
+        reader.add(snapshot)
+        after = contents(reader.shelf(ORIGIN)).keys()
+        assert {AgentId("keep"), AgentId("too")} & before <= after
+    exchange(origin, reader)
+    assert contents(reader.shelf(ORIGIN)) == contents(origin.shelf(ORIGIN))
+
+
+@given(st.randoms(use_true_random=False), st.floats(0, 1))
+def test_the_same_snapshots_make_the_same_shelf_in_any_order_and_however_often_floors_and_all(
+    rng: Random, loss: float
+) -> None:
+    arrived = [s for s in a_long_story(rng)[1] if rng.random() > loss]
+    readers = [replica("me"), replica("you")]
+    for reader in readers:
+        twice = arrived + arrived[::2]
+        rng.shuffle(twice)
+        for snapshot in twice:
+            reader.add(snapshot)
+    one, other = (reader.shelf(ORIGIN) for reader in readers)
+    if one is not None and other is not None:
+        assert (one.held, one.floor, one.complete, one.bytes) == (other.held, other.floor, other.complete, other.bytes)
+        assert not any(readers[0].is_news(snapshot) for snapshot in arrived)
+
+
+@settings(max_examples=200)
+@given(st.randoms(use_true_random=False), st.floats(0, 1))
+def test_two_who_hold_all_up_to_the_same_seq_and_nothing_beyond_hold_the_same_agents(rng: Random, loss: float) -> None:
+    origin, sent = a_long_story(rng)
+    nodes = [origin, replica("me"), replica("you"), replica("them")]
+    for snapshot in sent:
+        for reader in nodes[1:]:
+            if rng.random() > loss:
+                reader.add(snapshot)
+        if rng.random() < 0.1:
+            exchange(*rng.sample(nodes[1:], 2))
+        at_rest: dict[int, dict[AgentId, bytes]] = {}
+        for shelf in [shelf for reader in nodes[1:] if (shelf := reader.shelf(ORIGIN)) is not None]:
+            if not shelf.since(shelf.complete):
+                assert at_rest.setdefault(shelf.complete, contents(shelf)) == contents(shelf)
+    for reader in nodes[1:]:
+        exchange(nodes[0], reader)
+        assert contents(reader.shelf(ORIGIN)) == contents(origin.shelf(ORIGIN))
+
+
+def test_who_was_away_while_all_agents_were_withdrawn_shows_none_of_them_once_it_holds_what_the_others_hold() -> None:
+    origin, away = replica("origin"), replica("me")
+    for i in range(WITHDRAWN + 1):
+        for snapshot in origin.publish(AgentId(f"a{i}"), b"x"):
+            away.add(snapshot)
+    for i in range(WITHDRAWN + 1):
+        origin.publish(AgentId(f"a{i}"), b"")
+    exchange(origin, away)
+    assert origin.compare(tuple(away.have([ORIGIN]))) == ([], [])
+    assert contents(away.shelf(ORIGIN)) == contents(origin.shelf(ORIGIN)) == {}
+
+
+def test_a_withdrawal_that_raises_the_floor_is_told_itself_first_and_carries_the_floor_last() -> None:
+    origin = replica("origin")
+    origin.publish(AgentId("keep"), b"k")
+    for i in range(WITHDRAWN):
+        origin.publish(AgentId(f"a{i}"), b"x")
+        assert [s.body for s in origin.publish(AgentId(f"a{i}"), b"")] == [b""]
+    origin.publish(AgentId("last"), b"x")
+    told = origin.publish(AgentId("last"), b"")
+    assert [(s.agent, s.body) for s in told] == [("last", b""), ("keep", b"k"), ("last", b"")]
+    assert [s.floor > 0 for s in told] == [False, False, True]
+
+
+def test_a_node_whose_agents_are_all_others_when_one_comes_back_is_shown_as_it_is() -> None:
+    origin, away = replica("origin"), replica("me")
+    for turn in range(4):
+        for i in range(AGENTS_LIMIT):
+            told = origin.publish(AgentId(f"{turn}-{i}"), b"x")
+            if turn == 0:
+                away.add(told[0])
+        if turn < 3:
+            for i in range(AGENTS_LIMIT):
+                origin.publish(AgentId(f"{turn}-{i}"), b"")
+    exchange(origin, away)
+    assert contents(away.shelf(ORIGIN)) == contents(origin.shelf(ORIGIN))
+    assert len(contents(away.shelf(ORIGIN))) == AGENTS_LIMIT
+
+
+def test_nobody_hides_behind_a_floor_above_its_own_word() -> None:
+    reader = replica("me")
+    assert reader.add(shot(3, floor=2**40))
+    assert not reader.is_news(shot(3, floor=2**40))
+    assert reader.add(shot(4, follows=3, floor=2**40))
+    shelf = reader.shelf(ORIGIN)
+    assert shelf is not None
+    assert (shelf.floor, shelf.complete) == (3, 4)
+
+
 def test_my_agents_go_on_into_a_later_life_of_mine() -> None:
     origin, reader = replica("origin"), replica("me")
     for snapshot in origin.publish(AgentId("a"), b"1"):
@@ -179,7 +294,10 @@ def test_one_node_cannot_fill_my_memory_with_agents() -> None:
     assert shelf is not None
     assert len(shelf.held) == AGENTS_LIMIT + WITHDRAWN + BESIDES + 1
     assert counts["refused_snapshot"] == 98
-    assert reader.add(shot(9_999, "a1"))  # who is held already may change
+    assert shelf.floor == min(s.seq for s in shelf.held.values()) - 1 == 98  # the oldest went, and stay away
+    assert not reader.add(shot(98, "a98"))
+    assert reader.add(shot(9_999, "a99"))  # who is held already may change
+    assert counts["refused_snapshot"] == 98
 
 
 def test_the_bytes_of_all_shelves_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

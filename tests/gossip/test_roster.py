@@ -25,6 +25,7 @@ from meshfleet.gossip.roster import Roster
 from meshfleet.gossip.tags import beat_tag
 from meshfleet.gossip.vouching import Trusting, Vouching
 from tests.gossip.drawing import claims
+from tests.gossip.world import World
 
 if TYPE_CHECKING:
     import pytest
@@ -322,6 +323,44 @@ def test_members_and_strangers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     assert (counts["refused_member"], counts["refused_unknown"]) == (1, 2)
     it.forget_strangers()
     assert it.add(Suspect("z", 1, 0, "a"), 0.0) == (None, True)
+
+
+def test_where_no_place_is_left_whoever_has_been_gone_for_longest_leaves_its_own_and_nobody_who_is_not_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("meshfleet.gossip.roster.MEMBERS", 4)
+    counts: Counter[str] = Counter()
+    it = roster("a", "b", "c", "d", counts=counts)
+    for name, presence, since in (
+        ("a", Presence.UNREACHABLE, 1.0), ("b", Presence.LEFT, 9.0), ("c", Presence.DOWN, 5.0)
+    ):  # fmt: skip
+        one = record(it, name)
+        one.beat_at = one.judged_since = since
+        it.judged(one, Verdict(presence))
+    assert [each.name for each in it.worth_telling(0.0)] == ["a", "d"]
+    for newcomer, left in (("e", ["a", "b", "d", "e"]), ("f", ["a", "d", "e", "f"]), ("g", ["a", "d", "e", "f"])):
+        it.add(Alive(newcomer, 1, 0, INFO), 10.0)
+        assert [each.name for each in it] == left
+    assert (counts["forgotten_early"], counts["refused_member"]) == (2, 1)
+
+
+def test_a_newcomer_to_a_full_roster_is_seen_and_who_left_for_it_is_forgotten_altogether(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(4, seed=3)
+    monkeypatch.setattr("meshfleet.gossip.roster.MEMBERS", 3)
+    world.run(10)
+    world.publish("n3", "n3/a", b"x")
+    world.run(2)
+    world.kill("n3")
+    world.run(5)
+    assert world.body("n0", "n3", "n3/a") == b"x"
+    world.start("n4", join="n0")
+    world.run(10)
+    assert world.says("n0", "n1", "n2", of="n4") == {Presence.FRESH}
+    assert world.says("n0", "n1", "n2", of="n3") == {None}
+    assert world.body("n0", "n3", "n3/a") is None
+    assert {world.hosts[name].member.counts["forgotten_early"] for name in ("n0", "n1", "n2")} == {1}
 
 
 def test_facts_keep_how_it_began_and_how_it_is() -> None:

@@ -64,6 +64,9 @@ async def test_a_node_refuses_one_agent_too_many_and_says_so() -> None:
         n1.withdraw(AgentId("h/a0"))
         n1.publish(state("h/one-more"))
         assert len(n1.own_agents()) == AGENTS_LIMIT
+        with pytest.raises(PublishError, match="h/a0 was not added"):
+            n1.publish(state("h/a0"))  # who was withdrawn has left its place to another
+        n1.publish(state("h/a1"))
 
 
 async def test_a_withdrawn_agent_vanishes_everywhere() -> None:
@@ -75,6 +78,27 @@ async def test_a_withdrawn_agent_vanishes_everywhere() -> None:
             n1.withdraw(AgentId("h/a"))
             while n2.fleet().agents:
                 await n2.changed(n2.version())
+
+
+async def test_an_agent_that_comes_and_goes_is_shown_by_its_node_at_once_and_withdrawn_before_others_hear() -> None:
+    async with open_node(config("n1")) as n1:
+        for note in ("one", "two"):
+            n1.publish(state("h/a", note))
+            assert [a.state.note for a in n1.own_agents()] == [note]
+            n1.withdraw(AgentId("h/a"))
+            assert n1.own_agents() == ()
+        assert n1.member.pacing.waiting() == []
+
+
+async def test_those_that_wait_for_their_turn_have_a_place_too() -> None:
+    async with open_node(config("n1")) as n1:
+        for i in range(AGENTS_LIMIT):
+            n1.publish(state(f"h/a{i}"))
+            n1.withdraw(AgentId(f"h/a{i}"))
+            n1.publish(state(f"h/a{i}"))
+        assert len(n1.member.pacing.waiting()) == len(n1.own_agents()) == AGENTS_LIMIT
+        with pytest.raises(PublishError, match="carries 256 agents already"):
+            n1.publish(state("h/one-more"))
 
 
 async def test_a_goodbye_is_left_and_not_down() -> None:

@@ -44,9 +44,9 @@ def test_keys_derived_for_two_purposes_or_contexts_differ() -> None:
 def test_adding_a_key_twice_changes_nothing() -> None:
     ring = Keyring(OLD, FLEET)
     ring.add(NEW)
-    version = ring.version
+    version, known = ring.version, ring.find(key_id_of(NEW))
     ring.add(NEW)
-    assert (len(ring.key_ids()), ring.version) == (2, version)
+    assert (ring.find(key_id_of(NEW)), ring.version) == (known, version)
 
 
 def test_the_key_that_seals_can_not_be_removed() -> None:
@@ -97,7 +97,7 @@ def test_a_ring_can_become_another_at_once_and_keeps_what_is_in_both() -> None:
     assert ring.find(old.key_id) is old
     assert ring.version > version
     ring.follow((NEW,), key_id_of(NEW))
-    assert ring.key_ids() == (key_id_of(NEW),)
+    assert ring.find(old.key_id) is None
     with pytest.raises(ConfigError, match="not in the ring"):
         ring.follow((NEW,), key_id_of(OLD))
     assert ring.current.secret == NEW

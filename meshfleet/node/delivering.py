@@ -33,8 +33,15 @@ if TYPE_CHECKING:
     from meshfleet.node.delivery import Delivery
     from meshfleet.node.hearsay import Carrier
 
-REMEMBERED = 128
-"""Notices that a node says it has told; the oldest go."""
+SAID = 128
+"""Notices that a node says it has told: the newest. Others may tell older ones again, once by each."""
+
+REMEMBERED = 4_096
+"""Notices that a node remembers to have told; the oldest go. It tells none twice while it is open, so this is beyond
+what is open at a time in a fleet whose every agent waits."""
+
+FILE_LIMIT = 512 * 1024
+"""Bytes of the file with them: some 45 each."""
 
 AT_ONCE = 4
 """Deliveries under way at one time. What is due besides waits: it is asked for again at each look."""
@@ -90,7 +97,7 @@ class Delivering:
         if self._file is not None:
             with suppress(OSError, msgspec.DecodeError):
                 data = await trio.to_thread.run_sync(self._file.read_bytes)
-                kept = msgspec.json.decode(data[:65_536], type=dict[str, Told])
+                kept = msgspec.json.decode(data[:FILE_LIMIT], type=dict[str, Told])
                 self._told = {bytes.fromhex(key): told for key, told in kept.items() if _is_hex(key)}
         self._say()
 
@@ -173,7 +180,7 @@ class Delivering:
             self._counts["unsaved_told"] += 1
 
     def _say(self) -> None:
-        said = [[key, told.severity, told.at] for key, told in self._told.items()]
+        said = [[key, told.severity, told.at] for key, told in [*self._told.items()][-SAID:]]
         if said != self._saying:
             self._saying = said
             self._carrier.tell_beside(NOTICES, cbor.dump([_VERSION, said]))
@@ -197,7 +204,7 @@ def read(body: bytes) -> dict[bytes, Told]:
         _, rows = msgspec.convert(item, tuple[int, list[tuple[bytes, int, int]]])
     except (WireError, msgspec.ValidationError):
         return {}
-    return {key: Told(severity, at) for key, severity, at in rows[:REMEMBERED] if severity < len(Severity)}
+    return {key: Told(severity, at) for key, severity, at in rows[:SAID] if severity < len(Severity)}
 
 
 def _is_hex(text: str) -> bool:

@@ -269,8 +269,10 @@ class Viewing:
             yield snapshot, self._held(snapshot.agent) or said
         told = {snapshot.agent for snapshot, _ in there}
         for agent in member.pacing.waiting():
+            if agent in told or agent.startswith(RESERVED):
+                continue
             state = self._held(agent)
-            if agent not in told and not agent.startswith(RESERVED) and state is not None:
+            if state is not None:
                 yield Snapshot(member.name, member.epoch, 0, 0, 0, agent, b""), state  # it has no seq until it goes
 
     def _held(self, agent: AgentId) -> AgentState | None:

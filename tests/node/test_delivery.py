@@ -202,6 +202,24 @@ def _in_turn(key: str) -> tuple[str, str]:
     return ("n1", "n2") if place(notice, "n1", tellers) == 0 else ("n2", "n1")
 
 
+async def test_more_that_is_open_than_is_said_to_be_told_is_delivered_once_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "told"
+    monkeypatch.setattr(delivering, "SAID", 1)
+    with trio.fail_after(PATIENCE):
+        async with open_node(delivers("n1", log)) as n1:
+            quick(n1)
+            for agent in ("n1/a", "n1/b", "n1/c"):
+                n1.publish(state(agent, note="stuck", status=Status.ERROR))
+            await told_by(log, 3, n1)
+            await passes(n1, 3 * n1.member.timing.heartbeat)
+            assert sorted(each.subject for each in told(log)) == ["n1/a", "n1/b", "n1/c"]
+            said = n1.member.replica.shelf(n1.name)
+            assert said is not None
+            assert len(read(said.held[NOTICES].body)) == 1  # type: ignore[index]  # no agent's id
+
+
 async def test_after_a_restart_nothing_is_delivered_again(tmp_path: Path) -> None:
     log, with_state = tmp_path / "told", {"state_dir": tmp_path / "n1"}
     with trio.fail_after(PATIENCE):

@@ -75,6 +75,12 @@ MUTANTS = (
     ),
     Mutant("a group is of at least two hosts", "fleet/standing.py", "and len({p.host for p in group}) > 1", "and True"),
     Mutant(
+        "who was presumed down behind a cut comes back, too",
+        "gossip/judging.py",
+        "record.life.lost = True",
+        "record.life.lost = record.presence is Presence.UNREACHABLE",
+    ),
+    Mutant(
         "another's obituary alone proves nothing",
         "gossip/judging.py",
         "if obituary.by == self._me or refused or silent:",

@@ -13,6 +13,7 @@ from meshfleet.gossip.messages import CAST_OUT, Obituary
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from meshfleet.fleet.names import NodeName
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.awareness import Awareness
     from meshfleet.gossip.listening import Listening
@@ -71,6 +72,8 @@ class Judging:
         """Since when my own network stack has refused to send, with nothing heard since."""
         self.loop_lag = 0.0
         """Seconds by which the driver's timers came late of late."""
+        self.came_back: Callable[[NodeName], None] = lambda name: None
+        """Told of a member that was lost and is heard again."""
         self.last_calls: list[Record] = []
         """Who will be presumed down within a heartbeat's time, if nobody knows better."""
 
@@ -127,6 +130,7 @@ class Judging:
         said = f"{verdict.presence.value}" + (f", {verdict.certainty.value}" if verdict.certainty else "")
         record.note(Kind.VERDICT, at, self._me, f"judged {said}" + "".join(f": {r}" for r in verdict.reasons[:1]))
         self._emit(Judged(record.name, verdict, before, record.epoch))
+        self._notice_return(record)
         known = record.known
         proven = verdict.certainty is Certainty.PROVEN and not (
             known.is_buried and any(o.by == self._me for o in known.obituaries)
@@ -135,6 +139,15 @@ class Judging:
             record.obituary_at = at if record.obituary_at is None else record.obituary_at
             how = verdict.reasons[-1][:200] if verdict.reasons else "proven"
             self._bury(record, Obituary(record.name, record.epoch, record.alive.incarnation, self._me, how))
+
+    def _notice_return(self, record: Record) -> None:
+        """Who was behind a cut is back, whatever it was called in the meantime: stale on its way, or down where the
+        cut was longer than a group is held."""
+        if record.presence is Presence.UNREACHABLE or record.verdict.certainty is Certainty.PRESUMED:
+            record.life.lost = True
+        elif record.presence is Presence.FRESH and record.life.lost:
+            record.life.lost = False
+            self.came_back(record.name)
 
     def _may_soon_presume(self, record: Record, at: float) -> bool:
         """Whether one more heartbeat's time of silence would make it down."""

@@ -23,7 +23,7 @@ from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.asked import Asked
 from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.beats import Heartbeats
-from meshfleet.gossip.events import CastOut, Event, Joined, Judged, Relayed, Renewed
+from meshfleet.gossip.events import CastOut, Event, Joined, Relayed, Renewed
 from meshfleet.gossip.hearing import Hearing
 from meshfleet.gossip.judging import Judging
 from meshfleet.gossip.limits import EVENTS, Counts
@@ -58,9 +58,6 @@ if TYPE_CHECKING:
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.orders import Outgoing
     from meshfleet.gossip.vouching import Notary
-
-BACK = (Presence.UNREACHABLE, Presence.FRESH)
-"""What was said of a member before and after a cut between us."""
 
 
 class Member:
@@ -386,8 +383,6 @@ class Member:
         if isinstance(event, Joined) and event.name in self._early_streams:
             self._early_streams.discard(event.name)
             self.stream_up(event.name, self._now)
-        if isinstance(event, Judged) and (event.before.presence, event.verdict.presence) == BACK:
-            self.rounds.came_back(event.name)
         if isinstance(event, Renewed):
             self.beats.begin_life(event.epoch, self._at)
             self.rows.begin_life(event.epoch)

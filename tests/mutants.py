@@ -81,6 +81,24 @@ MUTANTS = (
         "record.life.lost = record.presence is Presence.UNREACHABLE",
     ),
     Mutant(
+        "what another's kernel accepts is no sign of life of the dead",
+        "gossip/neighbours.py",
+        "case Connect.ACCEPTED if anothers:",
+        "case Connect.ACCEPTED if False:",
+    ),
+    Mutant(
+        "what was accepted before the other was known counts no longer",
+        "gossip/judging.py",
+        "if self.addresses.are_anothers(record):",
+        "if False:",
+    ),
+    Mutant(
+        "to name an address is not to be there",
+        "gossip/addresses.py",
+        "if record.delivery.source != record.address or record.info.relays:",
+        "if record.info.relays:",
+    ),
+    Mutant(
         "another's obituary alone proves nothing",
         "gossip/judging.py",
         "if obituary.by == self._me or refused or silent:",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from meshfleet.fleet.evidence import Evidence, Fact, Kind
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Assessment, Peer, Self, Standing, assess
+from meshfleet.gossip.addresses import Addresses
 from meshfleet.gossip.events import Event, Judged, Stands
 from meshfleet.gossip.messages import CAST_OUT, Obituary
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.awareness import Awareness
     from meshfleet.gossip.listening import Listening
+    from meshfleet.gossip.messages import NodeInfo
     from meshfleet.gossip.record import Record
     from meshfleet.gossip.roster import Roster
     from meshfleet.gossip.rules import Rules
@@ -39,7 +41,7 @@ class Judging:
     def __init__(
         self,
         me: str,
-        host: str,
+        info: NodeInfo,
         timing: Timing,
         roster: Roster,
         awareness: Awareness,
@@ -50,7 +52,8 @@ class Judging:
     ) -> None:
         self._rules = rules
         self._me = me
-        self._host = host
+        self._host = info.host
+        self.addresses = Addresses(roster, info)
         self._timing = timing
         self._roster = roster
         self._awareness = awareness
@@ -81,6 +84,7 @@ class Judging:
         """Assess myself, then judge everybody whose verdict may have changed."""
         at = self._listening.at(now)
         self._hosts = None
+        self.addresses.look_anew()
         self._latest.clear()
         overdue = self._overdue(at)
         doubts = bool(overdue or self._roster.doubted)
@@ -205,8 +209,13 @@ class Judging:
     def _accepts(self, record: Record, at: float) -> bool:
         """Whether its kernel answers for it. A power cut after a stop sends neither refusal nor end of stream: an
         accept is outlived by attempts that met nothing but silence for as long as a group loss is held."""
-        if record.answering_at is None or record.answering_at <= record.heard_at:
+        answering_at = record.answering_at
+        if answering_at is None or answering_at <= record.heard_at:
             return False
+        if self.addresses.are_anothers(record):  # and perhaps it was accepted before the other was known
+            answering_at = record.acknowledged_at  # on a stream with itself
+            if answering_at is None or answering_at <= record.heard_at:
+                return False
         return record.unanswered_since is None or at - record.unanswered_since <= self._timing.group_hold
 
     def _accepts_helpers(self, record: Record, at: float) -> bool:

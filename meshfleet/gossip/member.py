@@ -117,7 +117,7 @@ class Member:
         )  # fmt: skip
         self.beats.used_up = self.membership.announce
         self.judging = Judging(
-            name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
+            name, info, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
         )
         self.prober = rules.prober(
             name, timing, self.roster, self.awareness, self.outbox, self.timers, self.counts, Outcomes(self),
@@ -280,6 +280,7 @@ class Member:
         """Something that seldom changes about me did. Who my relays are, only I know."""
         before = self.membership.me.info
         self.membership.announce(with_relays(info, before.relays))
+        self.judging.addresses.listen(info)
         if (info.gossip_host, info.gossip_port) != (before.gossip_host, before.gossip_port):
             self.relays.ask_anew()
 
@@ -303,6 +304,12 @@ class Member:
             self.neighbours.stream_failed(record)
             self.relays.stream_failed(record, now)
             self._connect_answered(name, record.epoch, outcome, now)
+
+    def stream_usurped(self, name: NodeName, address: Address, by: NodeName, now: float) -> None:
+        """A stream that was opened to that member met another at `address`."""
+        self._wake(now)
+        if (record := self.roster.get(name)) is not None:
+            self.neighbours.usurped(record, address, by, now)
 
     def stream_ended(self, name: NodeName, end: StreamEnd, now: float) -> None:
         """A stream with that member ended."""

@@ -17,7 +17,7 @@ from meshfleet.gossip.messages import Connect, StreamEnd
 if TYPE_CHECKING:
     from random import Random
 
-    from meshfleet.fleet.names import NodeName
+    from meshfleet.fleet.names import Address, NodeName
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.judging import Judging
     from meshfleet.gossip.limits import Counts
@@ -165,7 +165,12 @@ class Neighbours:
             return
         if outcome in (Connect.ACCEPTED, Connect.REFUSED):
             record.unanswered_since = None
+        anothers = outcome is Connect.ACCEPTED and self._judging.addresses.are_anothers(record)
         match outcome:
+            case Connect.ACCEPTED if anothers:
+                self._judging.heard_anyone_at = at
+                self._is_anothers(record, at)
+                self._knock_again(record, at, now)
             case Connect.ACCEPTED:
                 record.accepted_at = record.answered_at = self._judging.heard_anyone_at = at
                 record.note(Kind.ACCEPTED, at, self._me, "its kernel accepts connections", self._host)
@@ -182,7 +187,20 @@ class Neighbours:
                 record.unanswered_since = at if record.unanswered_since is None else record.unanswered_since
             case Connect.OWN_ERROR:
                 pass
-        self._prober.on_connect(record, outcome)
+        self._prober.on_connect(record, outcome, anothers=anothers)
+
+    def usurped(self, record: Record, address: Address, by: NodeName, now: float) -> None:
+        """A stream that was meant for it met another there, by its certificate: what that kernel accepts is none of
+        its answers."""
+        at = self._listening.at(now)
+        record.life.usurped = (address, at)
+        if address == record.address:  # else it moved while the stream was opened
+            self._is_anothers(record, at, f"{by} listens at {address}")
+
+    def _is_anothers(self, record: Record, at: float, said: str = "another member listens at its address") -> None:
+        self._counts["accepted_for_another"] += 1
+        record.accepted_at = None
+        record.note(Kind.REPORT, at, self._me, said, self._host)
 
     def _knock_again(self, record: Record, at: float, now: float) -> None:
         """A dying process's kernel closes its sockets one by one: the stream may end while the listener still

@@ -240,10 +240,13 @@ class Prober:
         nack = Nack(relay.asker_seq, relay.record.name, relay.epoch, relay.trouble)
         self._outbox.datagram_to(relay.asker, relay.asker_name, nack)
 
-    def on_connect(self, record: Record, outcome: Connect) -> None:
-        """How a kernel answered: what helpers tell in their nack."""
+    def on_connect(self, record: Record, outcome: Connect, *, anothers: bool = False) -> None:
+        """How a kernel answered: what helpers tell in their nack. Not where it is likely that it was another's; who
+        asks to be dialled back must answer by itself besides."""
         for seq, relay in [*self._relays.items()]:
             if relay.record is not record:
+                continue
+            if anothers and not relay.dials_back:
                 continue
             relay.trouble = _TROUBLE.get(outcome, relay.trouble)
             relay.accepted = outcome is Connect.ACCEPTED

@@ -229,6 +229,10 @@ class Driver:
         """The last stream with a peer ended."""
         self.tell(lambda member, now: member.stream_ended(name, end, now))
 
+    def met_another(self, name: NodeName, address: Address, by: NodeName) -> None:
+        """A stream to a peer met another there, by its certificate."""
+        self.tell(lambda member, now: member.stream_usurped(name, address, by, now))
+
     def dial_failed(self, name: NodeName | None, outcome: Connect) -> None:
         """A stream to a peer could not be opened."""
         if name is not None:

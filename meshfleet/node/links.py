@@ -61,6 +61,10 @@ class Owner(Protocol):
         """The last stream with that peer ended."""
         ...
 
+    def met_another(self, name: NodeName, address: Address, by: NodeName) -> None:
+        """A stream to a peer met another there, by its certificate."""
+        ...
+
     def dial_failed(self, name: NodeName | None, outcome: Connect) -> None:
         """A stream could not be opened."""
         ...
@@ -245,6 +249,8 @@ class Links:
             self._owner.fault(error)
         finally:
             self._gone(link)
+        if link.sought is not None and link.peer is not None:
+            self._owner.met_another(link.sought, link.address, link.peer)
         if link.peer is not None and link.ready.is_set() and not self._by_name.get(link.peer):
             self._owner.stream_ended(link.peer, end)
 

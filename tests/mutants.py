@@ -99,9 +99,15 @@ MUTANTS = (
         "if record.info.relays:",
     ),
     Mutant(
+        "who saw a process end buries it anew when its last word comes late",
+        "gossip/judging.py",
+        "record.life.witnessed < record.alive.incarnation:",
+        "record.life.witnessed < 0:",
+    ),
+    Mutant(
         "another's obituary alone proves nothing",
         "gossip/judging.py",
-        "if obituary.by == self._me or refused or silent:",
+        "if seen or obituary.by == self._me or refused or silent:",
         "if True:",
     ),
     Mutant(

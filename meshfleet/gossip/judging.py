@@ -119,6 +119,8 @@ class Judging:
     def judge(self, record: Record, now: float) -> None:
         """Judge one member by what is known now."""
         at = self._listening.at(now)
+        if record.life.witnessed is not None and record.life.witnessed < record.alive.incarnation:
+            self._testify(record, at)
         evidence = self.evidence(record, at)
         verdict = self._rules.judge(evidence, self.assessment.standing, self._timing)
         record.touched = False
@@ -165,11 +167,16 @@ class Judging:
 
     def witnessed(self, record: Record, now: float) -> None:
         """I saw its process end: proof, whatever its age."""
-        at = self._listening.at(now)
+        record.life.witnessed = -1
+        self.judge(record, now)
+
+    def _testify(self, record: Record, at: float) -> None:
+        """Say that I saw its process end; and again, where a word of it that was under way refutes that. It was of pid
+        and start time (see node.witness), so nothing is said after it in that life."""
+        record.life.witnessed = record.alive.incarnation
         record.note(Kind.WITNESSED, at, self._me, SEEN, self._host)
         record.obituary_at = at
         self._bury(record, Obituary(record.name, record.epoch, record.alive.incarnation, self._me, SEEN))
-        self.judge(record, now)
 
     def evidence(self, record: Record, at: float) -> Evidence:
         """All that the rules look at."""
@@ -250,14 +257,14 @@ class Judging:
             first = record.known.obituaries[0]
             return Fact(Kind.OBITUARY, record.obituary_at, first.by, f"{first.by}: {first.how}")
         obituary = min(record.known.obituaries, key=lambda o: (o.by != self._me, o.by))
-        seen = obituary.by == self._me and obituary.how == SEEN
+        seen = record.life.witnessed is not None
         if not seen and record.heard_at - self._timing.direct_timeout > record.obituary_at:
             return None
         refused = any(
             r.by == self._me and r.at >= record.obituary_at - self._timing.eof_window for r in record.refusals
         )
         silent = age > self._timing.stale_after and not accepts
-        if obituary.by == self._me or refused or silent:
+        if seen or obituary.by == self._me or refused or silent:
             said = obituary.how if obituary.by == self._me else f"{obituary.by}: {obituary.how}"
             return Fact(Kind.OBITUARY, record.obituary_at, obituary.by, said)
         return None

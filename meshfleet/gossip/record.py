@@ -72,13 +72,15 @@ class Rival(NamedTuple):
 class Life:
     """What is remembered of one life of a member, and of no other."""
 
-    __slots__ = ("lost", "usurped")
+    __slots__ = ("lost", "usurped", "witnessed")
 
     def __init__(self, *, lost: bool = False) -> None:
         self.lost = lost
         """Whether it was silent for so long that there may have been a cut between us; until it is heard again."""
         self.usurped: tuple[Address, float] | None = None
         """Where a stream that was meant for it met another member, and when last."""
+        self.witnessed: int | None = None
+        """Of which incarnation I said last that I saw its process end; None: I did not see that."""
 
 
 class Record:

@@ -105,6 +105,18 @@ MUTANTS = (
         "record.life.witnessed < 0:",
     ),
     Mutant(
+        "who went home long ago makes no group of the refused too small",
+        "gossip/judging.py",
+        "0.02 * (self._roster.there + len([r for r in refused if r.is_gone]))",
+        "0.02 * len(self._roster)",
+    ),
+    Mutant(
+        "a suspicion lasts as long as those that are there make it",
+        "gossip/judging.py",
+        "members = self._roster.there + 1",
+        "members = len(self._roster) + 1",
+    ),
+    Mutant(
         "another's obituary alone proves nothing",
         "gossip/judging.py",
         "if seen or obituary.by == self._me or refused or silent:",

@@ -282,7 +282,7 @@ class Judging:
         accusers = {
             host for said in record.known.suspects if (host := self._host_of(said.by)) not in (None, subject_host)
         }
-        members = len(self._roster) + 1
+        members = self._roster.there + 1
         lasts = self._rules.patience(len(accusers), could, members, self._timing)
         return len(accusers), could, at - record.suspicion.began >= lasts
 
@@ -374,7 +374,8 @@ class Judging:
         since = at - 2 * self._timing.heartbeat
         refused = [r for r in self._roster if r.refusals]  # nobody, nearly always
         refused = [r for r in refused if any(f.at > since and f.at > r.heard_at for f in r.refusals)]
-        enough = max(2.0, 0.02 * len(self._roster))
+        # Of those that were fresh: whoever these refusals proved dead was, and who was gone before tells nothing.
+        enough = max(2.0, 0.02 * (self._roster.there + len([r for r in refused if r.is_gone])))
         if len(refused) < enough or len({r.info.host for r in refused}) < 2:
             return frozenset()
         return frozenset(r.name for r in refused)

@@ -79,7 +79,7 @@ class Neighbours:
             self._let_go(name)
 
     def _wanted(self) -> int:
-        small = len(self._roster) < SMALL_FLEET
+        small = self._roster.there < SMALL_FLEET
         return self._timing.neighbours_small if small else self._timing.neighbours_large
 
     def _is_worth_it(self, name: NodeName, epoch: int) -> bool:

@@ -297,12 +297,12 @@ class Member:
         else:
             self._early_streams.add(name)
 
-    def stream_failed(self, name: NodeName, outcome: Connect, now: float) -> None:
-        """A stream to that member could not be opened, and how its kernel answered."""
-        record = self.roster.get(name)
-        if record is not None:
+    def stream_failed(self, name: NodeName, outcome: Connect | None, now: float) -> None:
+        """A stream to that member could not be opened, and how its kernel answered; None: it was not asked."""
+        if (record := self.roster.get(name)) is not None:
             self.neighbours.stream_failed(record)
             self.relays.stream_failed(record, now)
+        if record is not None and outcome is not None:
             self._connect_answered(name, record.epoch, outcome, now)
 
     def stream_usurped(self, name: NodeName, address: Address, by: NodeName, now: float) -> None:

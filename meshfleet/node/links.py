@@ -65,8 +65,8 @@ class Owner(Protocol):
         """A stream to a peer met another there, by its certificate."""
         ...
 
-    def dial_failed(self, name: NodeName | None, outcome: Connect) -> None:
-        """A stream could not be opened."""
+    def dial_failed(self, name: NodeName | None, outcome: Connect | None) -> None:
+        """A stream could not be opened; None: there was no room for it here, and nobody was asked."""
         ...
 
     async def entered(self, hello: Hello, source: Address) -> None:
@@ -108,7 +108,9 @@ class Links:
     def keep(self, to: NodeName, address: Address) -> None:
         """Hold a standing stream."""
         link = self._find(to, address) or self._dial(to, address)
-        if link is not None:
+        if link is None:
+            self._owner.dial_failed(to, None)
+        else:
             link.kept = True
 
     def drop(self, to: NodeName) -> None:

@@ -75,6 +75,25 @@ async def test_a_stream_that_meets_another_by_its_certificate_tells_so() -> None
             assert not n1._driver.member.judging.addresses.are_anothers(record)  # it is elsewhere
 
 
+async def test_a_neighbour_whose_stream_finds_no_room_gives_its_place_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n1")) as n1, open_node(config("n2", n1.address)):
+            await see(n1, 2)
+            member, links = n1._driver.member, n1._driver.links
+            links.throw_out(N2)
+            while links._by_name.get(N2) or links._dialling or N2 in member.neighbours._chosen:
+                await trio.lowlevel.checkpoint()
+            monkeypatch.setattr("meshfleet.node.links.LINKS", 0)
+            n1._driver.tell(lambda member, now: member.neighbours.review())
+            assert n1.counters()["dropped_link"] >= 1
+            assert N2 not in member.neighbours._chosen
+            record = member.roster.get(N2)
+            assert record is not None
+            assert (record.unanswered_since, member.judging.refused_since) == (None, None)  # evidence of nothing
+
+
 class Slow(RealNetwork):
     """Dials only when it may, and keeps what it dialled."""
 

@@ -117,6 +117,24 @@ MUTANTS = (
         "members = len(self._roster) + 1",
     ),
     Mutant(
+        "a refusal waits for the answer to what was asked together with it",
+        "gossip/judging.py",
+        "at - record.eof.at < self.answers_within(record) else",
+        "False else",
+    ),
+    Mutant(
+        "another's proof waits for the answer, too",
+        "gossip/judging.py",
+        "since <= r.at <= until",
+        "since <= r.at",
+    ),
+    Mutant(
+        "an answer is newer than its question",
+        "gossip/record.py",
+        "return max(self.heard_at - under_way, self.life.ran_at)",
+        "return self.heard_at - under_way",
+    ),
+    Mutant(
         "another's obituary alone proves nothing",
         "gossip/judging.py",
         "if seen or obituary.by == self._me or refused or silent:",

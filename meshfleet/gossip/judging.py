@@ -191,11 +191,11 @@ class Judging:
             age=age,
             heard_ago=max(0.0, at - max(record.heard_at, record.answered_at)),
             # A packet sent just before a death may come after its sign, by as much as a packet takes at worst.
-            heard_at=record.heard_at - self._timing.direct_timeout,
+            heard_at=record.said_at(self._timing.direct_timeout),
             known_for=at - record.met_at,
             goodbye=self._goodbye(record, at, there=ended is None and age <= self._timing.stale_after),
             ended=ended,
-            eof=record.eof,
+            eof=None if record.eof is None or at - record.eof.at < self.answers_within(record) else record.eof,
             refusals=tuple(record.refusals),
             accepts=accepts or self._accepts_helpers(record, at),
             suspicion_expired=expired,
@@ -258,16 +258,20 @@ class Judging:
             return Fact(Kind.OBITUARY, record.obituary_at, first.by, f"{first.by}: {first.how}")
         obituary = min(record.known.obituaries, key=lambda o: (o.by != self._me, o.by))
         seen = record.life.witnessed is not None
-        if not seen and record.heard_at - self._timing.direct_timeout > record.obituary_at:
+        if not seen and record.said_at(self._timing.direct_timeout) > record.obituary_at:
             return None
-        refused = any(
-            r.by == self._me and r.at >= record.obituary_at - self._timing.eof_window for r in record.refusals
-        )
+        since, until = record.obituary_at - self._timing.eof_window, at - self.answers_within(record)
+        refused = any(r.by == self._me and since <= r.at <= until for r in record.refusals)
         silent = age > self._timing.stale_after and not accepts
         if seen or obituary.by == self._me or refused or silent:
             said = obituary.how if obituary.by == self._me else f"{obituary.by}: {obituary.how}"
             return Fact(Kind.OBITUARY, record.obituary_at, obituary.by, said)
         return None
+
+    def answers_within(self, record: Record) -> float:
+        """Seconds that a refusal waits for the answer to what was asked together with it. It may be of what stands in
+        front of a member, whose datagrams pass."""
+        return self._timing.direct_timeout / 20 + (0.0 if record.rtt is None else 2 * record.rtt)
 
     def _suspicion(self, record: Record, at: float) -> tuple[int, int, bool]:
         """Hosts that confirm, hosts that could, and whether the suspicion has run out."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Connect, StreamEnd
+from meshfleet.gossip.timers import SLACK
 
 if TYPE_CHECKING:
     from random import Random
@@ -180,6 +181,9 @@ class Neighbours:
                 fact = record.note(Kind.REFUSED, at, self._me, "connection refused: nobody listens there", self._host)
                 record.refused(fact)
                 self._confirm_refusal(record, now)
+                if record.eof is not None or record.obituary_at is not None:
+                    waits = now + self._judging.answers_within(record) + 2 * SLACK
+                    self._timers.at(waits, lambda t: self._judging.judge(record, t))
             case Connect.NO_ROUTE:
                 record.note(Kind.NO_ROUTE, at, self._me, "no route to it, says the network on the way", self._host)
                 record.unanswered_since = at if record.unanswered_since is None else record.unanswered_since

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 class Outcome(Protocol):
     """Who is told how a probe ended."""
 
-    def probe_answered(self, record: Record, now: float, *, via: str | None, transport: Via, rtt: float | None) -> None:
-        """It answered: itself, in `rtt` seconds, or through the helper `via`."""
+    def probe_answered(
+        self, record: Record, now: float, *, via: str | None, transport: Via, took: float, rtt: float | None
+    ) -> None:
+        """It answered what was asked `took` seconds ago: itself, in `rtt` seconds, or through the helper `via`."""
         ...
 
     def probe_failed(self, record: Record, now: float, *, nacks: int, asked: int) -> None:
@@ -281,8 +283,10 @@ class Prober:
             self._awareness.probe_succeeded()
         waited = via is Via.STREAM and not self._outbox.ways.by_stream(probing.record)
         at_first = not probing.helpers and not waited
-        rtt = now - probing.began if direct and at_first else None
-        self._outcome.probe_answered(probing.record, now, via=None if direct else sender, transport=via, rtt=rtt)
+        took = now - probing.began
+        rtt = took if direct and at_first else None
+        by = None if direct else sender
+        self._outcome.probe_answered(probing.record, now, via=by, transport=via, took=took, rtt=rtt)
 
     def _pass_on(self, ack: Ack, sender: NodeName) -> None:
         relay = self._relays[ack.seq]

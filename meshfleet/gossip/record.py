@@ -72,11 +72,13 @@ class Rival(NamedTuple):
 class Life:
     """What is remembered of one life of a member, and of no other."""
 
-    __slots__ = ("lost", "usurped", "witnessed")
+    __slots__ = ("lost", "ran_at", "usurped", "witnessed")
 
     def __init__(self, *, lost: bool = False) -> None:
         self.lost = lost
         """Whether it was silent for so long that there may have been a cut between us; until it is heard again."""
+        self.ran_at = -1e18
+        """When it ran for certain: then it was asked what it answered."""
         self.usurped: tuple[Address, float] | None = None
         """Where a stream that was meant for it met another member, and when last."""
         self.witnessed: int | None = None
@@ -200,6 +202,11 @@ class Record:
     def heard_at(self) -> float:
         """When the newest word of it was said, by any way."""
         return max(self.beat_at, self.direct_at, self.indirect_at)
+
+    def said_at(self, under_way: float) -> float:
+        """The same, but certainly: what came may have been under way for so long, an answer is newer than its
+        question."""
+        return max(self.heard_at - under_way, self.life.ran_at)
 
     @property
     def reach(self) -> str | None:

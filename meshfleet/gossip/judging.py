@@ -271,7 +271,8 @@ class Judging:
     def answers_within(self, record: Record) -> float:
         """Seconds that a refusal waits for the answer to what was asked together with it. It may be of what stands in
         front of a member, whose datagrams pass."""
-        return self._timing.direct_timeout / 20 + (0.0 if record.rtt is None else 2 * record.rtt)
+        longest = self._timing.direct_timeout
+        return longest / 20 if record.rtt is None else min(longest, longest / 20 + 2 * record.rtt)
 
     def _suspicion(self, record: Record, at: float) -> tuple[int, int, bool]:
         """Hosts that confirm, hosts that could, and whether the suspicion has run out."""

@@ -183,7 +183,7 @@ class Neighbours:
                 self._confirm_refusal(record, now)
                 if record.eof is not None or record.obituary_at is not None:
                     waits = now + self._judging.answers_within(record) + 2 * SLACK
-                    self._timers.at(waits, lambda t: self._judging.judge(record, t))
+                    self._timers.at(waits, lambda t: self._judge_again(record, t))
             case Connect.NO_ROUTE:
                 record.note(Kind.NO_ROUTE, at, self._me, "no route to it, says the network on the way", self._host)
                 record.unanswered_since = at if record.unanswered_since is None else record.unanswered_since
@@ -219,6 +219,10 @@ class Neighbours:
         accept."""
         if len(record.refusals) == 1:
             self._timers.at(now + self._timing.probe_interval / 2, lambda t: self.knock(record))
+
+    def _judge_again(self, record: Record, now: float) -> None:
+        if self._roster.get(record.name) is record:
+            self._judging.judge(record, now)
 
     def helper_refused(self, record: Record, helper: Record, now: float) -> None:
         """A helper on another host was refused."""

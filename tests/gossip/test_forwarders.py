@@ -73,3 +73,25 @@ def test_another_s_proof_waits_for_the_answer_as_one_s_own_does() -> None:
     world.run(5)
     assert Presence.DOWN not in ever_said(world, "n3")
     assert certainty(world, "n0", "n3") is None
+
+
+def test_who_was_forgotten_while_a_refusal_waited_is_not_judged_back_into_the_fleet() -> None:
+    world = fleet(5)
+    record, n1 = world.record("n1", "n3"), member(world, "n1")
+    world.hosts["n3"].running = False
+    world.do("n1", lambda m: m.stream_ended(NodeName("n3"), StreamEnd.EOF, world.now))
+    world.do("n1", lambda m: m.connect_answered(NodeName("n3"), 1, Connect.REFUSED, world.now))
+    n1.roster.remove(record)
+    world.run(n1.judging.answers_within(record) + 0.005)
+    assert record not in n1.roster.hopeful
+    assert "n3" not in n1.roster.doubted
+
+
+def test_no_refusal_waits_for_longer_than_an_answer_is_waited_for() -> None:
+    world = fleet(5)
+    record, judging = world.record("n1", "n3"), member(world, "n1").judging
+    waits = []
+    for rtt in (None, 0.002, 9.0):
+        record.rtt = rtt
+        waits.append(judging.answers_within(record))
+    assert waits == pytest.approx([0.02, 0.024, LAN.direct_timeout])

@@ -85,7 +85,7 @@ def proof_of_death(evidence: Evidence, timing: Timing) -> tuple[Fact, ...]:
     if evidence.eof is not None and evidence.heard_at <= evidence.eof.at:
         # A process that dies closes its sockets: FIN. No firewall rule that was measured makes a FIN, so with a
         # refusal soon after it is proof even in a fleet of two. RST instead is not: a rebooted or rejecting firewall
-        # looks alike.
+        # looks alike. A process that forwards makes both, so the refusal has waited for the answer to a datagram.
         for refusal in evidence.refusals:
             if 0 <= refusal.at - evidence.eof.at <= timing.eof_window:
                 return (evidence.eof, refusal)

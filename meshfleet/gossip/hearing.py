@@ -230,7 +230,7 @@ class Hearing:
         soon = member.rng.uniform(0, timing.direct_timeout)
         if isinstance(claim, Obituary) and record.known.obituaries == (claim,):
             soon = max(soon / 2, record.looked_at + timing.probe_interval / 2 - now)
-        elif member.rng.random() * len(member.roster) >= 2 * timing.confirmations:
+        elif member.rng.random() * member.roster.there >= 2 * timing.confirmations:
             return
         elif now - record.looked_at < timing.heartbeat:
             return  # a member that half of the packets reach is suspected and refutes all the time

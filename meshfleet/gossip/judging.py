@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 from meshfleet.fleet.evidence import Evidence, Fact, Kind
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Assessment, Peer, Self, Standing, assess
+from meshfleet.gossip.addresses import Addresses
 from meshfleet.gossip.events import Event, Judged, Stands
 from meshfleet.gossip.messages import CAST_OUT, Obituary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from meshfleet.fleet.names import NodeName
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.awareness import Awareness
     from meshfleet.gossip.listening import Listening
+    from meshfleet.gossip.messages import NodeInfo
     from meshfleet.gossip.record import Record
     from meshfleet.gossip.roster import Roster
     from meshfleet.gossip.rules import Rules
@@ -38,7 +41,7 @@ class Judging:
     def __init__(
         self,
         me: str,
-        host: str,
+        info: NodeInfo,
         timing: Timing,
         roster: Roster,
         awareness: Awareness,
@@ -49,7 +52,8 @@ class Judging:
     ) -> None:
         self._rules = rules
         self._me = me
-        self._host = host
+        self._host = info.host
+        self.addresses = Addresses(roster, info)
         self._timing = timing
         self._roster = roster
         self._awareness = awareness
@@ -71,6 +75,8 @@ class Judging:
         """Since when my own network stack has refused to send, with nothing heard since."""
         self.loop_lag = 0.0
         """Seconds by which the driver's timers came late of late."""
+        self.came_back: Callable[[NodeName], None] = lambda name: None
+        """Told of a member that was lost and is heard again."""
         self.last_calls: list[Record] = []
         """Who will be presumed down within a heartbeat's time, if nobody knows better."""
 
@@ -78,6 +84,7 @@ class Judging:
         """Assess myself, then judge everybody whose verdict may have changed."""
         at = self._listening.at(now)
         self._hosts = None
+        self.addresses.look_anew()
         self._latest.clear()
         overdue = self._overdue(at)
         doubts = bool(overdue or self._roster.doubted)
@@ -112,6 +119,8 @@ class Judging:
     def judge(self, record: Record, now: float) -> None:
         """Judge one member by what is known now."""
         at = self._listening.at(now)
+        if record.life.witnessed is not None and record.life.witnessed < record.alive.incarnation:
+            self._testify(record, at)
         evidence = self.evidence(record, at)
         verdict = self._rules.judge(evidence, self.assessment.standing, self._timing)
         record.touched = False
@@ -127,6 +136,7 @@ class Judging:
         said = f"{verdict.presence.value}" + (f", {verdict.certainty.value}" if verdict.certainty else "")
         record.note(Kind.VERDICT, at, self._me, f"judged {said}" + "".join(f": {r}" for r in verdict.reasons[:1]))
         self._emit(Judged(record.name, verdict, before, record.epoch))
+        self._notice_return(record)
         known = record.known
         proven = verdict.certainty is Certainty.PROVEN and not (
             known.is_buried and any(o.by == self._me for o in known.obituaries)
@@ -135,6 +145,15 @@ class Judging:
             record.obituary_at = at if record.obituary_at is None else record.obituary_at
             how = verdict.reasons[-1][:200] if verdict.reasons else "proven"
             self._bury(record, Obituary(record.name, record.epoch, record.alive.incarnation, self._me, how))
+
+    def _notice_return(self, record: Record) -> None:
+        """Who was behind a cut is back, whatever it was called in the meantime: stale on its way, or down where the
+        cut was longer than a group is held."""
+        if record.presence is Presence.UNREACHABLE or record.verdict.certainty is Certainty.PRESUMED:
+            record.life.lost = True
+        elif record.presence is Presence.FRESH and record.life.lost:
+            record.life.lost = False
+            self.came_back(record.name)
 
     def _may_soon_presume(self, record: Record, at: float) -> bool:
         """Whether one more heartbeat's time of silence would make it down."""
@@ -148,11 +167,16 @@ class Judging:
 
     def witnessed(self, record: Record, now: float) -> None:
         """I saw its process end: proof, whatever its age."""
-        at = self._listening.at(now)
+        record.life.witnessed = -1
+        self.judge(record, now)
+
+    def _testify(self, record: Record, at: float) -> None:
+        """Say that I saw its process end; and again, where a word of it that was under way refutes that. It was of pid
+        and start time (see node.witness), so nothing is said after it in that life."""
+        record.life.witnessed = record.alive.incarnation
         record.note(Kind.WITNESSED, at, self._me, SEEN, self._host)
         record.obituary_at = at
         self._bury(record, Obituary(record.name, record.epoch, record.alive.incarnation, self._me, SEEN))
-        self.judge(record, now)
 
     def evidence(self, record: Record, at: float) -> Evidence:
         """All that the rules look at."""
@@ -167,11 +191,11 @@ class Judging:
             age=age,
             heard_ago=max(0.0, at - max(record.heard_at, record.answered_at)),
             # A packet sent just before a death may come after its sign, by as much as a packet takes at worst.
-            heard_at=record.heard_at - self._timing.direct_timeout,
+            heard_at=record.said_at(self._timing.direct_timeout),
             known_for=at - record.met_at,
             goodbye=self._goodbye(record, at, there=ended is None and age <= self._timing.stale_after),
             ended=ended,
-            eof=record.eof,
+            eof=None if record.eof is None or at - record.eof.at < self.answers_within(record) else record.eof,
             refusals=tuple(record.refusals),
             accepts=accepts or self._accepts_helpers(record, at),
             suspicion_expired=expired,
@@ -192,8 +216,13 @@ class Judging:
     def _accepts(self, record: Record, at: float) -> bool:
         """Whether its kernel answers for it. A power cut after a stop sends neither refusal nor end of stream: an
         accept is outlived by attempts that met nothing but silence for as long as a group loss is held."""
-        if record.answering_at is None or record.answering_at <= record.heard_at:
+        answering_at = record.answering_at
+        if answering_at is None or answering_at <= record.heard_at:
             return False
+        if self.addresses.are_anothers(record):  # and perhaps it was accepted before the other was known
+            answering_at = record.acknowledged_at  # on a stream with itself
+            if answering_at is None or answering_at <= record.heard_at:
+                return False
         return record.unanswered_since is None or at - record.unanswered_since <= self._timing.group_hold
 
     def _accepts_helpers(self, record: Record, at: float) -> bool:
@@ -228,17 +257,22 @@ class Judging:
             first = record.known.obituaries[0]
             return Fact(Kind.OBITUARY, record.obituary_at, first.by, f"{first.by}: {first.how}")
         obituary = min(record.known.obituaries, key=lambda o: (o.by != self._me, o.by))
-        seen = obituary.by == self._me and obituary.how == SEEN
-        if not seen and record.heard_at - self._timing.direct_timeout > record.obituary_at:
+        seen = record.life.witnessed is not None
+        if not seen and record.said_at(self._timing.direct_timeout) > record.obituary_at:
             return None
-        refused = any(
-            r.by == self._me and r.at >= record.obituary_at - self._timing.eof_window for r in record.refusals
-        )
+        since, until = record.obituary_at - self._timing.eof_window, at - self.answers_within(record)
+        refused = any(r.by == self._me and since <= r.at <= until for r in record.refusals)
         silent = age > self._timing.stale_after and not accepts
-        if obituary.by == self._me or refused or silent:
+        if seen or obituary.by == self._me or refused or silent:
             said = obituary.how if obituary.by == self._me else f"{obituary.by}: {obituary.how}"
             return Fact(Kind.OBITUARY, record.obituary_at, obituary.by, said)
         return None
+
+    def answers_within(self, record: Record) -> float:
+        """Seconds that a refusal waits for the answer to what was asked together with it. It may be of what stands in
+        front of a member, whose datagrams pass."""
+        longest = self._timing.direct_timeout
+        return longest / 20 if record.rtt is None else min(longest, longest / 20 + 2 * record.rtt)
 
     def _suspicion(self, record: Record, at: float) -> tuple[int, int, bool]:
         """Hosts that confirm, hosts that could, and whether the suspicion has run out."""
@@ -253,7 +287,7 @@ class Judging:
         accusers = {
             host for said in record.known.suspects if (host := self._host_of(said.by)) not in (None, subject_host)
         }
-        members = len(self._roster) + 1
+        members = self._roster.there + 1
         lasts = self._rules.patience(len(accusers), could, members, self._timing)
         return len(accusers), could, at - record.suspicion.began >= lasts
 
@@ -345,7 +379,8 @@ class Judging:
         since = at - 2 * self._timing.heartbeat
         refused = [r for r in self._roster if r.refusals]  # nobody, nearly always
         refused = [r for r in refused if any(f.at > since and f.at > r.heard_at for f in r.refusals)]
-        enough = max(2.0, 0.02 * len(self._roster))
+        # Of those that were fresh: whoever these refusals proved dead was, and who was gone before tells nothing.
+        enough = max(2.0, 0.02 * (self._roster.there + len([r for r in refused if r.is_gone])))
         if len(refused) < enough or len({r.info.host for r in refused}) < 2:
             return frozenset()
         return frozenset(r.name for r in refused)

@@ -23,7 +23,7 @@ from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.asked import Asked
 from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.beats import Heartbeats
-from meshfleet.gossip.events import CastOut, Event, Joined, Judged, Relayed, Renewed
+from meshfleet.gossip.events import CastOut, Event, Joined, Relayed, Renewed
 from meshfleet.gossip.hearing import Hearing
 from meshfleet.gossip.judging import Judging
 from meshfleet.gossip.limits import EVENTS, Counts
@@ -58,9 +58,6 @@ if TYPE_CHECKING:
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.orders import Outgoing
     from meshfleet.gossip.vouching import Notary
-
-BACK = (Presence.UNREACHABLE, Presence.FRESH)
-"""What was said of a member before and after a cut between us."""
 
 
 class Member:
@@ -120,7 +117,7 @@ class Member:
         )  # fmt: skip
         self.beats.used_up = self.membership.announce
         self.judging = Judging(
-            name, info.host, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
+            name, info, timing, self.roster, self.awareness, self.listening, self.emit, self.membership.bury, rules
         )
         self.prober = rules.prober(
             name, timing, self.roster, self.awareness, self.outbox, self.timers, self.counts, Outcomes(self),
@@ -283,6 +280,7 @@ class Member:
         """Something that seldom changes about me did. Who my relays are, only I know."""
         before = self.membership.me.info
         self.membership.announce(with_relays(info, before.relays))
+        self.judging.addresses.listen(info)
         if (info.gossip_host, info.gossip_port) != (before.gossip_host, before.gossip_port):
             self.relays.ask_anew()
 
@@ -299,13 +297,19 @@ class Member:
         else:
             self._early_streams.add(name)
 
-    def stream_failed(self, name: NodeName, outcome: Connect, now: float) -> None:
-        """A stream to that member could not be opened, and how its kernel answered."""
-        record = self.roster.get(name)
-        if record is not None:
+    def stream_failed(self, name: NodeName, outcome: Connect | None, now: float) -> None:
+        """A stream to that member could not be opened, and how its kernel answered; None: it was not asked."""
+        if (record := self.roster.get(name)) is not None:
             self.neighbours.stream_failed(record)
             self.relays.stream_failed(record, now)
+        if record is not None and outcome is not None:
             self._connect_answered(name, record.epoch, outcome, now)
+
+    def stream_usurped(self, name: NodeName, address: Address, by: NodeName, now: float) -> None:
+        """A stream that was opened to that member met another at `address`."""
+        self._wake(now)
+        if (record := self.roster.get(name)) is not None:
+            self.neighbours.usurped(record, address, by, now)
 
     def stream_ended(self, name: NodeName, end: StreamEnd, now: float) -> None:
         """A stream with that member ended."""
@@ -386,8 +390,6 @@ class Member:
         if isinstance(event, Joined) and event.name in self._early_streams:
             self._early_streams.discard(event.name)
             self.stream_up(event.name, self._now)
-        if isinstance(event, Judged) and (event.before.presence, event.verdict.presence) == BACK:
-            self.rounds.came_back(event.name)
         if isinstance(event, Renewed):
             self.beats.begin_life(event.epoch, self._at)
             self.rows.begin_life(event.epoch)

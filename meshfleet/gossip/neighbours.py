@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.presence import Presence
 from meshfleet.gossip.messages import Connect, StreamEnd
+from meshfleet.gossip.timers import SLACK
 
 if TYPE_CHECKING:
     from random import Random
 
-    from meshfleet.fleet.names import NodeName
+    from meshfleet.fleet.names import Address, NodeName
     from meshfleet.fleet.timing import Timing
     from meshfleet.gossip.judging import Judging
     from meshfleet.gossip.limits import Counts
@@ -79,7 +80,7 @@ class Neighbours:
             self._let_go(name)
 
     def _wanted(self) -> int:
-        small = len(self._roster) < SMALL_FLEET
+        small = self._roster.there < SMALL_FLEET
         return self._timing.neighbours_small if small else self._timing.neighbours_large
 
     def _is_worth_it(self, name: NodeName, epoch: int) -> bool:
@@ -165,7 +166,12 @@ class Neighbours:
             return
         if outcome in (Connect.ACCEPTED, Connect.REFUSED):
             record.unanswered_since = None
+        anothers = outcome is Connect.ACCEPTED and self._judging.addresses.are_anothers(record)
         match outcome:
+            case Connect.ACCEPTED if anothers:
+                self._judging.heard_anyone_at = at
+                self._is_anothers(record, at)
+                self._knock_again(record, at, now)
             case Connect.ACCEPTED:
                 record.accepted_at = record.answered_at = self._judging.heard_anyone_at = at
                 record.note(Kind.ACCEPTED, at, self._me, "its kernel accepts connections", self._host)
@@ -175,6 +181,9 @@ class Neighbours:
                 fact = record.note(Kind.REFUSED, at, self._me, "connection refused: nobody listens there", self._host)
                 record.refused(fact)
                 self._confirm_refusal(record, now)
+                if record.eof is not None or record.obituary_at is not None:
+                    waits = now + self._judging.answers_within(record) + 2 * SLACK
+                    self._timers.at(waits, lambda t: self._judge_again(record, t))
             case Connect.NO_ROUTE:
                 record.note(Kind.NO_ROUTE, at, self._me, "no route to it, says the network on the way", self._host)
                 record.unanswered_since = at if record.unanswered_since is None else record.unanswered_since
@@ -182,7 +191,20 @@ class Neighbours:
                 record.unanswered_since = at if record.unanswered_since is None else record.unanswered_since
             case Connect.OWN_ERROR:
                 pass
-        self._prober.on_connect(record, outcome)
+        self._prober.on_connect(record, outcome, anothers=anothers)
+
+    def usurped(self, record: Record, address: Address, by: NodeName, now: float) -> None:
+        """A stream that was meant for it met another there, by its certificate: what that kernel accepts is none of
+        its answers."""
+        at = self._listening.at(now)
+        record.life.usurped = (address, at)
+        if address == record.address:  # else it moved while the stream was opened
+            self._is_anothers(record, at, f"{by} listens at {address}")
+
+    def _is_anothers(self, record: Record, at: float, said: str = "another member listens at its address") -> None:
+        self._counts["accepted_for_another"] += 1
+        record.accepted_at = None
+        record.note(Kind.REPORT, at, self._me, said, self._host)
 
     def _knock_again(self, record: Record, at: float, now: float) -> None:
         """A dying process's kernel closes its sockets one by one: the stream may end while the listener still
@@ -197,6 +219,10 @@ class Neighbours:
         accept."""
         if len(record.refusals) == 1:
             self._timers.at(now + self._timing.probe_interval / 2, lambda t: self.knock(record))
+
+    def _judge_again(self, record: Record, now: float) -> None:
+        if self._roster.get(record.name) is record:
+            self._judging.judge(record, now)
 
     def helper_refused(self, record: Record, helper: Record, now: float) -> None:
         """A helper on another host was refused."""

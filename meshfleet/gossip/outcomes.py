@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from meshfleet.gossip.member import Member
     from meshfleet.gossip.record import Record
 
+ON_ITS_WAY = 1e-6
+"""Seconds that a question takes at least: so the answer is newer than whatever was known as it was asked."""
+
 
 class Outcomes:
     """Told by the prober, on the member's behalf."""
@@ -20,9 +23,12 @@ class Outcomes:
     def __init__(self, member: Member) -> None:
         self._member = member
 
-    def probe_answered(self, record: Record, now: float, *, via: str | None, transport: Via, rtt: float | None) -> None:
+    def probe_answered(
+        self, record: Record, now: float, *, via: str | None, transport: Via, took: float, rtt: float | None
+    ) -> None:
         """A member answered a probe of mine, itself or through a helper."""
         at = self._member.heard_until
+        record.life.ran_at = max(record.life.ran_at, at - took + ON_ITS_WAY)
         if transport is Via.STREAM:
             self._member.beats.lost_at = at
         if via is None:

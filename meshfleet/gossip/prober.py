@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 class Outcome(Protocol):
     """Who is told how a probe ended."""
 
-    def probe_answered(self, record: Record, now: float, *, via: str | None, transport: Via, rtt: float | None) -> None:
-        """It answered: itself, in `rtt` seconds, or through the helper `via`."""
+    def probe_answered(
+        self, record: Record, now: float, *, via: str | None, transport: Via, took: float, rtt: float | None
+    ) -> None:
+        """It answered what was asked `took` seconds ago: itself, in `rtt` seconds, or through the helper `via`."""
         ...
 
     def probe_failed(self, record: Record, now: float, *, nacks: int, asked: int) -> None:
@@ -250,10 +252,13 @@ class Prober:
         nack = Nack(relay.asker_seq, relay.record.name, relay.epoch, relay.trouble)
         self._outbox.datagram_to(relay.asker, relay.asker_name, nack)
 
-    def on_connect(self, record: Record, outcome: Connect) -> None:
-        """How a kernel answered: what helpers tell in their nack."""
+    def on_connect(self, record: Record, outcome: Connect, *, anothers: bool = False) -> None:
+        """How a kernel answered: what helpers tell in their nack. Not where it is likely that it was another's; who
+        asks to be dialled back must answer by itself besides."""
         for seq, relay in [*self._relays.items()]:
             if relay.record is not record:
+                continue
+            if anothers and not relay.dials_back:
                 continue
             relay.trouble = _TROUBLE.get(outcome, relay.trouble)
             relay.accepted = outcome is Connect.ACCEPTED
@@ -288,8 +293,10 @@ class Prober:
             self._awareness.probe_succeeded()
         waited = via is Via.STREAM and not self._outbox.ways.by_stream(probing.record)
         at_first = not probing.helpers and not waited
-        rtt = now - probing.began if direct and at_first else None
-        self._outcome.probe_answered(probing.record, now, via=None if direct else sender, transport=via, rtt=rtt)
+        took = now - probing.began
+        rtt = took if direct and at_first else None
+        by = None if direct else sender
+        self._outcome.probe_answered(probing.record, now, via=by, transport=via, took=took, rtt=rtt)
 
     def _pass_on(self, ack: Ack, sender: NodeName) -> None:
         relay = self._relays[ack.seq]

@@ -69,15 +69,32 @@ class Rival(NamedTuple):
     """It came over a stream, from whoever holds the key. Any member can seal a datagram in any name."""
 
 
+class Life:
+    """What is remembered of one life of a member, and of no other."""
+
+    __slots__ = ("lost", "ran_at", "usurped", "witnessed")
+
+    def __init__(self, *, lost: bool = False) -> None:
+        self.lost = lost
+        """Whether it was silent for so long that there may have been a cut between us; until it is heard again."""
+        self.ran_at = -1e18
+        """When it ran for certain: then it was asked what it answered."""
+        self.usurped: tuple[Address, float] | None = None
+        """Where a stream that was meant for it met another member, and when last."""
+        self.witnessed: int | None = None
+        """Of which incarnation I said last that I saw its process end; None: I did not see that."""
+
+
 class Record:
     """What this observer knows of one member. Times are listening seconds."""
 
     __slots__ = (
         "accepted_at", "acknowledged_at", "address", "answered_at", "asked_by", "beat", "beat_at", "clock_offset",
         "delivery", "direct_at", "direct_failed_at", "due", "eof", "epoch", "facts", "grouped_at", "has_stream",
-        "hopeful_place", "hot", "indirect_at", "indirect_via", "info", "judged_since", "known", "looked_at", "met_at",
-        "missed", "name", "near_at", "obituary_at", "presence", "proof", "refusals", "relay_via", "rival", "roll_place",
-        "rtt", "sent_by", "streamed", "suspicion", "tag", "told", "touched", "transport", "unanswered_since", "verdict",
+        "hopeful_place", "hot", "indirect_at", "indirect_via", "info", "judged_since", "known", "life", "looked_at",
+        "met_at", "missed", "name", "near_at", "obituary_at", "presence", "proof", "refusals", "relay_via", "rival",
+        "roll_place", "rtt", "sent_by", "streamed", "suspicion", "tag", "told", "touched", "transport",
+        "unanswered_since", "verdict",
     )  # fmt: skip
 
     def __init__(self, name: NodeName, known: Known, now: float) -> None:
@@ -90,8 +107,8 @@ class Record:
         self.address: Address
         """Where it says that it listens."""
         self.reread()
-        self.tag = 0
-        self.beat = 0
+        self.life = Life()
+        self.tag = self.beat = 0
         self.proof = b""
         """Of that heartbeat."""
         self.beat_at = now
@@ -186,6 +203,11 @@ class Record:
         """When the newest word of it was said, by any way."""
         return max(self.beat_at, self.direct_at, self.indirect_at)
 
+    def said_at(self, under_way: float) -> float:
+        """The same, but certainly: what came may have been under way for so long, an answer is newer than its
+        question."""
+        return max(self.heard_at - under_way, self.life.ran_at)
+
     @property
     def reach(self) -> str | None:
         """How it is reached, by round trips: directly, through whom, or only by what others pass on."""
@@ -233,6 +255,7 @@ class Record:
         self.tag = beat_tag(self.name, self.epoch)
         self.beat, self.proof, self.hot, self.told, self.beat_at = 0, b"", 0, None, now
         self.met_at = now
+        self.life = Life(lost=self.life.lost and not self.is_gone)  # who was gone joins anew, and is told so
         self.suspicion = self.accepted_at = self.acknowledged_at = self.unanswered_since = self.asked_by = None
         self.answered_at = self.grouped_at = self.looked_at = -1e18
         self.missed = self.delivery.lost = 0

@@ -42,6 +42,8 @@ class Roster:
         """Members whose last verdict was anything but fresh."""
         self._ring: list[Record] = []
         self._place = 0
+        self.there = 0
+        """How many are not gone."""
         self.version = 0
         """Grows whenever another member, or another life of one, is there or gone."""
 
@@ -98,6 +100,7 @@ class Roster:
         del self._heard_of[name]
         record = Record(name, known, now)
         self._records[name] = record
+        self.there += 1
         self.judged(record, record.verdict)
         self._retag(record, now)
         # A newcomer goes to a random place of the ring, so that a mass join is not probed in the order of joining.
@@ -137,6 +140,7 @@ class Roster:
     def remove(self, record: Record) -> None:
         """Forget a member whose tombstone has expired, or is not worth its place."""
         self.version += 1
+        self.there -= not record.is_gone
         self._leave_hopeful(record)
         record.hot = 0
         self.doubted.pop(record.name, None)
@@ -156,6 +160,7 @@ class Roster:
         was_gone = record.is_gone
         record.verdict, record.presence = verdict, verdict.presence
         self.version += record.is_gone is not was_gone
+        self.there += was_gone - record.is_gone
         if verdict.presence is Presence.FRESH:
             self.doubted.pop(record.name, None)
         else:

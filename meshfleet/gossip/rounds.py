@@ -74,6 +74,7 @@ class Rounds:
         self._member.prober.start(now + first)
         self._digested_at = now + first
         self._member.prober.accompany = self._go_along
+        self._member.judging.came_back = self.came_back
         self._member.timers.at(now + first + timing.digest_interval, self._digest)
         self._every(timing.push_pull_interval, now + rng.uniform(0, timing.push_pull_interval), self._push_pull)
         self._every(timing.gone_probe_interval, now + rng.uniform(0, timing.gone_probe_interval), self._seek)

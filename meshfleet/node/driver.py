@@ -229,8 +229,12 @@ class Driver:
         """The last stream with a peer ended."""
         self.tell(lambda member, now: member.stream_ended(name, end, now))
 
-    def dial_failed(self, name: NodeName | None, outcome: Connect) -> None:
-        """A stream to a peer could not be opened."""
+    def met_another(self, name: NodeName, address: Address, by: NodeName) -> None:
+        """A stream to a peer met another there, by its certificate."""
+        self.tell(lambda member, now: member.stream_usurped(name, address, by, now))
+
+    def dial_failed(self, name: NodeName | None, outcome: Connect | None) -> None:
+        """A stream to a peer could not be opened; None: for want of room here."""
         if name is not None:
             self.tell(lambda member, now: member.stream_failed(name, outcome, now))
 

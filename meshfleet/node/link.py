@@ -49,6 +49,8 @@ class Link:
         self.address = address
         self.peer = peer
         """Who is there: whom we expect, until it has shown its certificate; then who it is."""
+        self.sought: NodeName | None = None
+        """Who was expected, where somebody else is."""
         self.dialled = dialled
         self.kept = False
         """A standing stream: not closed for being idle."""
@@ -163,6 +165,7 @@ class Link:
     def _meet(self, name: NodeName) -> None:
         expected, self.peer = self.peer, name
         if expected not in (None, name):
+            self.sought = expected
             raise Untrusted(f"{name} answers at the address of {expected}, by its certificate")
 
     async def _receive_one(self, frames: Frames, receive: Callable[[Packet, Link], None], counts: Counter[str]) -> None:

@@ -61,8 +61,12 @@ class Owner(Protocol):
         """The last stream with that peer ended."""
         ...
 
-    def dial_failed(self, name: NodeName | None, outcome: Connect) -> None:
-        """A stream could not be opened."""
+    def met_another(self, name: NodeName, address: Address, by: NodeName) -> None:
+        """A stream to a peer met another there, by its certificate."""
+        ...
+
+    def dial_failed(self, name: NodeName | None, outcome: Connect | None) -> None:
+        """A stream could not be opened; None: there was no room for it here, and nobody was asked."""
         ...
 
     async def entered(self, hello: Hello, source: Address) -> None:
@@ -104,7 +108,9 @@ class Links:
     def keep(self, to: NodeName, address: Address) -> None:
         """Hold a standing stream."""
         link = self._find(to, address) or self._dial(to, address)
-        if link is not None:
+        if link is None:
+            self._owner.dial_failed(to, None)
+        else:
             link.kept = True
 
     def drop(self, to: NodeName) -> None:
@@ -247,6 +253,8 @@ class Links:
             self._owner.fault(error)
         finally:
             self._gone(link)
+        if link.sought is not None and link.peer is not None:
+            self._owner.met_another(link.sought, link.address, link.peer)
         if link.peer is not None and link.ready.is_set() and not self._by_name.get(link.peer):
             self._owner.stream_ended(link.peer, end)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.names import Epoch, NodeName
-from meshfleet.fleet.presence import Presence
+from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip.events import NameTaken, Renewed
 from meshfleet.gossip.messages import Alive, Connect, Left, Obituary, Packet, StreamEnd, Via
 from tests.gossip.test_stories import ever_said, fleet
+from tests.gossip.world import World
 
 T = PRESETS["lan"].heartbeat
 FRESH, STALE, UNREACHABLE, DOWN, LEFT = Presence
@@ -67,12 +69,16 @@ def test_the_end_of_a_stream_with_the_last_life_says_nothing_of_the_next() -> No
     record.streamed = (
         1  # as it is for who was stopped meanwhile, and then heard of the next life before the stream's end
     )
+    waits = 2 * n1.judging.answers_within(record)
+    world.hosts["n3"].running = False  # nor does it answer by datagram
     n1.stream_ended(record.name, StreamEnd.EOF, world.now)
-    n1.connect_answered(record.name, 2, Connect.REFUSED, world.now)  # by a firewall, or while it begins
+    world.do("n1", lambda m: m.connect_answered(record.name, 2, Connect.REFUSED, world.now))
+    world.run(waits)
     assert record.presence is FRESH
     n1.stream_up(record.name, world.now)
     n1.stream_ended(record.name, StreamEnd.EOF, world.now)
-    n1.connect_answered(record.name, 2, Connect.REFUSED, world.now)
+    world.do("n1", lambda m: m.connect_answered(record.name, 2, Connect.REFUSED, world.now))
+    world.run(waits)
     assert record.presence is DOWN  # of this life's stream it proves it
 
 
@@ -232,3 +238,29 @@ def test_another_s_obituary_of_who_is_heard_is_a_cue_and_no_proof() -> None:
     assert world.presence("n0", "n1") is Presence.FRESH
     world.run(20)
     assert all(world.presence(o, "n1") is Presence.FRESH for o in ("n0", "n2", "n3"))
+
+
+def test_whose_end_was_seen_stays_dead_when_its_last_word_comes_late() -> None:
+    """A refutation, said a moment before the death, on one machine, where nobody could confirm anything."""
+    world = World(0)
+    for name in ("n0", "n1", "n2", "n3"):
+        world.start(name, join="n0" if name != "n0" else None, host="one")
+    world.run(20)
+    record = world.record("n1", "n3")
+    last = msgspec.structs.replace(record.alive, incarnation=record.alive.incarnation + 1)
+    world.hosts["n3"].running = False  # and no stream tells anybody
+    world.do("n1", lambda m: m.witnessed_end(NodeName("n3"), 1, world.now))
+    world.run(0.5)
+    assert world.says("n0", "n1", "n2", of="n3") == {DOWN}
+    for name in ("n0", "n1", "n2"):
+        packet = Packet("n0" if name != "n0" else "n2", 1, 0, 0.0, 0, (last,))
+        world.hosts[name].member.receive(packet, world.address("n2"), Via.DATAGRAM, world.now)
+    assert world.presence("n1", "n3") is DOWN
+    assert record.verdict.certainty is Certainty.PROVEN
+    world.run(2)
+    assert world.says("n0", "n1", "n2", of="n3") == {DOWN}
+    assert [fact.kind for fact in record.facts].count(Kind.WITNESSED) == 2
+
+    world.start("n3", join="n0", epoch=2, host="one")
+    world.run(2)
+    assert world.says("n0", "n1", "n2", of="n3") == {FRESH}

@@ -216,7 +216,8 @@ class World:
         return Address("translator", self.hosts[name].index) if name in self.hidden else self.address(name)
 
     def _at(self, address: tuple[str, int]) -> str | None:
-        return next((n for n in self.hosts if self._seen_at(n) == address), None)
+        there = [n for n in self.hosts if self._seen_at(n) == address]
+        return next((n for n in there if self.hosts[n].running), there[0] if there else None)
 
     def _later(self, delay: float, action: Callable[[], None]) -> None:
         self._count += 1
@@ -304,10 +305,14 @@ class World:
         name, target = str(host.member.name), self.hosts[to]
         if (name, to) in self.refusing:
             outcome, after = Connect.REFUSED, self.delay
-        elif (name, to) in self.cuts or target.dark or to in self.unanswered | self.hidden:
+        elif (name, to) in self.cuts or to in self.unanswered | self.hidden:
+            outcome, after = Connect.SILENT, SILENCE
+        elif any(each.running and each.index == target.index for each in self.hosts.values()):
+            outcome, after = Connect.ACCEPTED, 2 * self.delay  # be it another's, who has its address now
+        elif target.dark:
             outcome, after = Connect.SILENT, SILENCE
         else:
-            outcome, after = (Connect.ACCEPTED if target.running else Connect.REFUSED), 2 * self.delay
+            outcome, after = Connect.REFUSED, 2 * self.delay
         self._later(after, lambda: self._answer(host, to, epoch, outcome))
 
     def _answer(self, host: Host, to: str, epoch: int, outcome: Connect) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from meshfleet.node.links import Links
 
 PATIENCE = 20.0
-N2 = NodeName("n2")
+N2, N3 = NodeName("n2"), NodeName("n3")
 WORD = (Ping(1, "n1"),)
 
 
@@ -53,6 +53,45 @@ async def test_what_waits_when_a_stream_is_over_is_counted() -> None:
             link.send(WORD)
             await link.over.wait()
             await counted(n1, "dropped_unsent", before + 1)
+
+
+async def test_a_stream_that_meets_another_by_its_certificate_tells_so() -> None:
+    with trio.fail_after(PATIENCE):
+        async with (
+            open_node(config("n1")) as n1,
+            open_node(config("n2", n1.address)) as n2,
+            open_node(config("n3", n1.address)),
+        ):
+            await see(n1, 3)
+            n1._driver.links.throw_out(N3)
+            while n1._driver.links._by_name.get(N3):
+                await trio.lowlevel.checkpoint()
+            n1._driver.links.send(N3, n2.address, WORD)
+            record = n1._driver.member.roster.get(N3)
+            assert record is not None
+            while record.life.usurped is None:
+                await trio.lowlevel.checkpoint()
+            assert record.life.usurped[0] == n2.address
+            assert not n1._driver.member.judging.addresses.are_anothers(record)  # it is elsewhere
+
+
+async def test_a_neighbour_whose_stream_finds_no_room_gives_its_place_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with trio.fail_after(PATIENCE):
+        async with open_node(config("n1")) as n1, open_node(config("n2", n1.address)):
+            await see(n1, 2)
+            member, links = n1._driver.member, n1._driver.links
+            links.throw_out(N2)
+            while links._by_name.get(N2) or links._dialling or N2 in member.neighbours._chosen:
+                await trio.lowlevel.checkpoint()
+            monkeypatch.setattr("meshfleet.node.links.LINKS", 0)
+            n1._driver.tell(lambda member, now: member.neighbours.review())
+            assert n1.counters()["dropped_link"] >= 1
+            assert N2 not in member.neighbours._chosen
+            record = member.roster.get(N2)
+            assert record is not None
+            assert (record.unanswered_since, member.judging.refused_since) == (None, None)  # evidence of nothing
 
 
 class Slow(RealNetwork):

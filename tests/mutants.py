@@ -119,8 +119,8 @@ MUTANTS = (
     Mutant(
         "a refusal waits for the answer to what was asked together with it",
         "gossip/judging.py",
-        "at - record.eof.at < self.answers_within(record) else",
-        "False else",
+        "[r for r in record.refusals if r.at <= at - self.waits_for_answer(record)]",
+        "record.refusals",
     ),
     Mutant(
         "another's proof waits for the answer, too",

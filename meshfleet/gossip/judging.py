@@ -195,8 +195,8 @@ class Judging:
             known_for=at - record.met_at,
             goodbye=self._goodbye(record, at, there=ended is None and age <= self._timing.stale_after),
             ended=ended,
-            eof=None if record.eof is None or at - record.eof.at < self.answers_within(record) else record.eof,
-            refusals=tuple(record.refusals),
+            eof=record.eof,
+            refusals=tuple([r for r in record.refusals if r.at <= at - self.waits_for_answer(record)]),
             accepts=accepts or self._accepts_helpers(record, at),
             suspicion_expired=expired,
             confirmed_by=confirmed,
@@ -260,7 +260,7 @@ class Judging:
         seen = record.life.witnessed is not None
         if not seen and record.said_at(self._timing.direct_timeout) > record.obituary_at:
             return None
-        since, until = record.obituary_at - self._timing.eof_window, at - self.answers_within(record)
+        since, until = record.obituary_at - self._timing.eof_window, at - self.waits_for_answer(record)
         refused = any(r.by == self._me and since <= r.at <= until for r in record.refusals)
         silent = age > self._timing.stale_after and not accepts
         if seen or obituary.by == self._me or refused or silent:
@@ -268,11 +268,11 @@ class Judging:
             return Fact(Kind.OBITUARY, record.obituary_at, obituary.by, said)
         return None
 
-    def answers_within(self, record: Record) -> float:
-        """Seconds that a refusal waits for the answer to what was asked together with it. It may be of what stands in
-        front of a member, whose datagrams pass."""
+    def waits_for_answer(self, record: Record) -> float:
+        """Seconds that a refusal waits for the answer to what was asked by datagram as the member was knocked at: both
+        take about as long. It may be of what stands in front of a member, whose datagrams pass."""
         longest = self._timing.direct_timeout
-        return longest / 20 if record.rtt is None else min(longest, longest / 20 + 2 * record.rtt)
+        return longest / 20 if record.rtt is None else min(longest, longest / 20 + record.rtt / 4)
 
     def _suspicion(self, record: Record, at: float) -> tuple[int, int, bool]:
         """Hosts that confirm, hosts that could, and whether the suspicion has run out."""

@@ -182,7 +182,7 @@ class Neighbours:
                 record.refused(fact)
                 self._confirm_refusal(record, now)
                 if record.eof is not None or record.obituary_at is not None:
-                    waits = now + self._judging.answers_within(record) + 2 * SLACK
+                    waits = now + self._judging.waits_for_answer(record) + 2 * SLACK
                     self._timers.at(waits, lambda t: self._judge_again(record, t))
             case Connect.NO_ROUTE:
                 record.note(Kind.NO_ROUTE, at, self._me, "no route to it, says the network on the way", self._host)

@@ -49,7 +49,7 @@ def test_a_refusal_proves_nothing_before_the_answer_that_it_is_weighed_against_c
     world.do("n1", lambda m: m.stream_ended(NodeName("n3"), StreamEnd.EOF, world.now))
     world.do("n1", lambda m: m.connect_answered(NodeName("n3"), 1, Connect.REFUSED, world.now))
     assert record.presence is Presence.FRESH
-    world.run(member(world, "n1").judging.answers_within(record) + 0.005)
+    world.run(member(world, "n1").judging.waits_for_answer(record) + 0.005)
     assert (record.presence, record.verdict.certainty) == (Presence.DOWN, Certainty.PROVEN)
 
 
@@ -82,7 +82,7 @@ def test_who_was_forgotten_while_a_refusal_waited_is_not_judged_back_into_the_fl
     world.do("n1", lambda m: m.stream_ended(NodeName("n3"), StreamEnd.EOF, world.now))
     world.do("n1", lambda m: m.connect_answered(NodeName("n3"), 1, Connect.REFUSED, world.now))
     n1.roster.remove(record)
-    world.run(n1.judging.answers_within(record) + 0.005)
+    world.run(n1.judging.waits_for_answer(record) + 0.005)
     assert record not in n1.roster.hopeful
     assert "n3" not in n1.roster.doubted
 
@@ -93,5 +93,5 @@ def test_no_refusal_waits_for_longer_than_an_answer_is_waited_for() -> None:
     waits = []
     for rtt in (None, 0.002, 9.0):
         record.rtt = rtt
-        waits.append(judging.answers_within(record))
-    assert waits == pytest.approx([0.02, 0.024, LAN.direct_timeout])
+        waits.append(judging.waits_for_answer(record))
+    assert waits == pytest.approx([0.02, 0.0205, LAN.direct_timeout])

@@ -69,7 +69,7 @@ def test_the_end_of_a_stream_with_the_last_life_says_nothing_of_the_next() -> No
     record.streamed = (
         1  # as it is for who was stopped meanwhile, and then heard of the next life before the stream's end
     )
-    waits = 2 * n1.judging.answers_within(record)
+    waits = 2 * n1.judging.waits_for_answer(record)
     world.hosts["n3"].running = False  # nor does it answer by datagram
     n1.stream_ended(record.name, StreamEnd.EOF, world.now)
     world.do("n1", lambda m: m.connect_answered(record.name, 2, Connect.REFUSED, world.now))

@@ -207,8 +207,8 @@ MUTANTS = (
     Mutant(
         "the newest snapshot wins",
         "gossip/replica.py",
-        "if known is None or known.seq < snapshot.seq:",
-        "if known is None or known.seq < snapshot.seq + 2:",
+        "newer = known is None or known.seq < snapshot.seq\n",
+        "newer = known is None or known.seq < snapshot.seq + 2\n",
     ),
     Mutant(
         "complete never claims a gap",

@@ -69,11 +69,12 @@ class Shelf:
         if snapshot.seq <= self.floor:
             return False
         known = self.held.get(snapshot.agent)
-        if known is None or known.seq < snapshot.seq:
+        newer = known is None or known.seq < snapshot.seq
+        if newer:
             self.held[snapshot.agent] = snapshot
             self.bytes += len(snapshot.body) - (len(known.body) if known is not None else 0)
         self._reach(snapshot)
-        return self.held.get(snapshot.agent) is snapshot
+        return newer and snapshot.agent in self.held
 
     def complete_to(self, after: int, upto: int) -> None:
         """Everything that lives in (after, upto] has been added, says who told it: believed as far as the node signed

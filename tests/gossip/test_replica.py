@@ -115,6 +115,14 @@ def exchange(a: Replica, b: Replica) -> None:
             a.apply(delta)
 
 
+def test_what_is_told_again_is_no_news_and_counts_once() -> None:
+    reader, told = replica("me"), shot(1)
+    assert reader.add(told)
+    said = reader.said
+    assert reader.apply(Delta(ORIGIN, 1, 0, 1, (told,))) == []
+    assert reader.said == said
+
+
 def test_a_later_life_of_the_origin_replaces_everything_of_the_earlier() -> None:
     reader = replica("me")
     assert reader.add(shot(7))
@@ -266,6 +274,7 @@ def test_a_node_whose_agents_are_all_others_when_one_comes_back_is_shown_as_it_i
 def test_nobody_hides_behind_a_floor_above_its_own_word() -> None:
     reader = replica("me")
     assert reader.add(shot(3, floor=2**40))
+    assert not reader.add(shot(3, floor=2**40))
     assert not reader.is_news(shot(3, floor=2**40))
     assert reader.add(shot(4, follows=3, floor=2**40))
     shelf = reader.shelf(ORIGIN)

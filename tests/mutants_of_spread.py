@@ -210,6 +210,24 @@ OF_SPREAD = (
     Mutant("snapshots have a budget", "gossip/budget.py", "        if self._left <= 0:\n", "        if False:\n"),
     Mutant("the largest snapshot goes as well", "gossip/budget.py", "if self._left <= 0:", "if self._left < size:"),
     Mutant(
+        "who is out of reach is told last",
+        "gossip/roster.py",
+        "        drawn.sort(key=_is_out_of_reach)\n",
+        "",
+    ),
+    Mutant(
+        "who hears nobody asks at the usual interval",
+        "gossip/prober.py",
+        "stretch = 1 if alone else self._awareness.multiplier",
+        "stretch = self._awareness.multiplier",
+    ),
+    Mutant(
+        "who hears nobody asks several",
+        "gossip/prober.py",
+        "range(self._timing.helpers if alone else 1)",
+        "range(1)",
+    ),
+    Mutant(
         "the gone are not probed in turn",
         "gossip/roster.py",
         "            if not record.is_gone:\n                return record",

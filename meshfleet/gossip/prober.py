@@ -154,13 +154,15 @@ class Prober:
 
     def _next_round(self, now: float) -> None:
         # Who hears nobody harms nobody by asking: at nine times the interval it would be presumed dead while it waits,
-        # though its network is back (plan 292).
-        stretch = self._awareness.multiplier if self._roster.hopeful else 1
+        # though its network is back (plan 292); and perhaps one of them alone can be reached (plan 7783).
+        alone = not self._roster.hopeful
+        stretch = 1 if alone else self._awareness.multiplier
         self._timers.at(now + self._timing.probe_interval * stretch, self._next_round)
-        record = self._roster.next_to_probe()
-        if record is not None:
-            self._begin(record, now)
-            self.accompany(record, now)
+        for _ in range(self._timing.helpers if alone else 1):
+            record = self._roster.next_to_probe()
+            if record is not None:
+                self._begin(record, now)
+                self.accompany(record, now)
 
     def _buddy(self, record: Record) -> list[Message]:
         """The suspicion that stands against whom I ping, so that it can refute at once (Lifeguard, section IV.C)."""

@@ -195,8 +195,11 @@ class Roster:
         return None
 
     def sample(self, count: int, *, but: tuple[str, ...] = (), first: str | None = None) -> list[Record]:
-        """Up to `count` random members that can be hoped to answer; `first` is one of them, if it can be too."""
-        drawn = self._rng.sample(self._hopeful, min(count + len(but), len(self._hopeful)))
+        """Up to `count` random members that can be hoped to answer; `first` is one of them, if it can be too. Of twice
+        as many those that are not known to be out of my own reach: behind a cut that others see round most of what is
+        told would be lost (plan 7783)."""
+        drawn = self._rng.sample(self._hopeful, min(2 * count + len(but), len(self._hopeful)))
+        drawn.sort(key=_is_out_of_reach)
         if first is not None and (known := self._records.get(first)) is not None and known.presence in HOPEFUL:
             drawn = [known, *(record for record in drawn if record is not known)]
         return [record for record in drawn if record.name not in but][:count]
@@ -270,3 +273,8 @@ class Roster:
         roster is full: who is told, and full as well, would forget others for them, and tell of those it knows."""
         gone_since = inf if self._is_full() else gone_since
         return [r for r in self._records.values() if not r.is_gone or r.gone_since > gone_since]
+
+
+def _is_out_of_reach(record: Record) -> bool:
+    """Whether it did not answer twice in a row, itself. It is tried again each time that its turn comes."""
+    return record.missed > 1

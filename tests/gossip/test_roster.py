@@ -276,6 +276,17 @@ def test_any_order_of_the_same_news_told_again_gives_the_same_roster(told: list[
     assert tell([*told, *told]) == tell([*shuffled, *again])
 
 
+def test_of_twice_as_many_those_are_taken_that_were_not_out_of_reach_when_tried_last() -> None:
+    it = roster(*"abcd")
+    for name in "ac":
+        record(it, name).missed = 2
+    record(it, "b").missed = 1
+    assert {each.name for each in it.sample(2)} == set("bd")
+    assert {each.name for each in it.sample(3)} > set("bd")
+    record(it, "a").missed = 0
+    assert {each.name for each in it.sample(3)} == set("abd")
+
+
 def test_everybody_is_probed_once_before_anybody_twice_and_the_gone_are_not() -> None:
     it = roster(*"abcdef")
     it.judged(record(it, "c"), Verdict(Presence.DOWN))

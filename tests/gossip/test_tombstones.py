@@ -12,8 +12,8 @@ from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip.messages import Alive, Left, NodeInfo, Suspect
 from meshfleet.gossip.suspicion import shortest, timeout
+from tests.gossip.rosters import record, roster
 from tests.gossip.test_edges import member, tell
-from tests.gossip.test_roster import record, roster
 from tests.gossip.test_stories import fleet, standings
 
 if TYPE_CHECKING:

@@ -60,6 +60,8 @@ class Followed:
         self._parser = self._new_parser()
         self._files: dict[Path, _File] = {}
         self._unread: dict[Path, None] = {}
+        self._stale = False
+        """What is known has lines of a file that was dropped. It must not be read into the same parser again."""
         self._preview: Parser | None = None
         self._preview_tail: Tail | None = None
 
@@ -95,12 +97,14 @@ class Followed:
                     return  # an older copy: the session was moved or resumed elsewhere
                 if self.main is not None:
                     self._files.pop(self.main, None)
-                    self._restart()
+                    self._stale = True
                 self.main = found.path
                 self.archived = found.archived
             if found.parent != self._parent:
                 self._parent = found.parent
                 self._parser = self._new_parser()
+            if self._stale:
+                self._restart()
             self._project = found.project or self._project
             self._files[found.path] = _File(found)
             if not found.agent and found.size > PREVIEW_FROM:
@@ -114,8 +118,10 @@ class Followed:
 
     def drop(self, path: Path) -> None:
         """A file that is gone, or can't be read. What was read of it stays known."""
-        self._files.pop(path, None)
+        dropped = self._files.pop(path, None)
         self._unread.pop(path, None)
+        if dropped is not None and dropped.tail.offset:  # of one that never could be read there is nothing
+            self._stale = True
         if path == self.main:
             self.main = None
             self._preview = self._preview_tail = None
@@ -183,6 +189,7 @@ class Followed:
     def _restart(self) -> None:
         """All files from their beginnings, with nothing known: one of them is another than it was."""
         self._parser = self._new_parser()
+        self._stale = False
         self._preview = self._preview_tail = None
         for path, file in self._files.items():
             file.tail = Tail(path)

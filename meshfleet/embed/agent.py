@@ -23,7 +23,7 @@ import msgspec
 
 from meshfleet.embed.activity import Activity, Kind
 from meshfleet.embed.courier import Courier
-from meshfleet.embed.fields import KNOWN, Fields, Said
+from meshfleet.embed.fields import KNOWN, Fields, Said, new_session
 from meshfleet.embed.mailbox import Mailbox
 from meshfleet.embed.quiet import quietly
 from meshfleet.embed.readings import Readings
@@ -80,7 +80,7 @@ class Agent:
         self._tally = Tally()
         self._readings = Readings()
         self._activity = Activity()
-        session = {"session": str(os.getpid())}
+        session = {"session": new_session(os.getpid())}
         self._said = Said(session, time.time(), origin=origin, tally=self._tally, readings=self._readings)
         self._mailbox: Mailbox[Said] = Mailbox()
         self._thread: threading.Thread | None = None

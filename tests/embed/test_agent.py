@@ -43,6 +43,7 @@ PATIENCE = 30.0
 async def served(port: int = 0) -> AsyncIterator[tuple[Node, str]]:
     """A node that serves, and its base URL."""
     async with open_node(config("n1")) as node, trio.open_nursery() as nursery:
+        node.accounting.tell_every = 0.0  # no test waits for the sake of a few bytes
         base_url: str = await nursery.start(
             serve, node, Readers(node.keyring, None, time.time), Address("127.0.0.1", port)
         )
@@ -108,6 +109,16 @@ async def test_what_an_agent_says_under_trio_is_shown_until_it_exits() -> None:
             assert (state.active_tool, state.active_tool_since, state.tokens_in) == (None, None, 1_200)
         state = await shown(node, "box/reviewer", status=Status.EXITED)
         assert state.exit_code == 0
+
+
+async def test_each_agent_of_a_process_is_a_session_of_its_own_and_its_tokens_count() -> None:
+    async with served() as (node, url):
+        for jobs in (1, 2, 3):
+            async with meshfleet.Agent("box/reviewer", node=url) as agent:
+                agent.used(input=1_000, output=10)
+            with trio.fail_after(PATIENCE):
+                while node.fleet().totals.period.tokens_in != jobs * 1_000:
+                    await node.changed(node.version())
 
 
 async def test_from_asyncio_and_from_a_plain_thread_alike() -> None:

@@ -54,6 +54,8 @@ class Followed:
         self.archived = False
         self.main: Path | None = None
         """The session's own file; None before it is there, and after it went."""
+        self.place: Path | None = None
+        """Where that is, or was last."""
         self._tariff = tariff
         self._parent: str | None = None
         self._project: str | None = None
@@ -98,7 +100,7 @@ class Followed:
                 if self.main is not None:
                     self._files.pop(self.main, None)
                     self._stale = True
-                self.main = found.path
+                self.main = self.place = found.path
                 self.archived = found.archived
             if found.parent != self._parent:
                 self._parent = found.parent

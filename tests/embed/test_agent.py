@@ -175,11 +175,15 @@ async def test_a_crash_is_seen_by_the_process_s_end() -> None:
         await process.stdin.aclose()
 
 
-async def test_the_end_of_the_interpreter_is_a_goodbye() -> None:
-    story = "import meshfleet, sys; meshfleet.Agent('box/a', node=sys.argv[1]).start().update(status='working')"
+@pytest.mark.parametrize(
+    ("end", "code"), [("pass", None), ("import sys; sys.exit(3)", None), ("raise KeyError('mine')", 1)]
+)
+async def test_the_end_of_the_interpreter_is_a_goodbye_that_claims_no_success(end: str, code: int | None) -> None:
+    story = f"import meshfleet, sys; meshfleet.Agent('box/a', node=sys.argv[1]).start().update(status='working'); {end}"
     async with served() as (node, url):
-        await trio.run_process([sys.executable, "-c", story, url])
-        assert (await shown(node, "box/a", status=Status.EXITED)).exit_code == 0
+        await trio.run_process([sys.executable, "-c", story, url], check=False, capture_stderr=True)
+        state = await shown(node, "box/a", status=Status.EXITED)
+        assert (state.exit_code, state.note) == (code, None)
 
 
 async def test_a_forked_child_says_nothing_in_its_parents_name() -> None:

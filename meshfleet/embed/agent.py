@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import platform
+import sys
 import threading
 import time
 from collections import Counter
@@ -23,7 +24,7 @@ import msgspec
 
 from meshfleet.embed.activity import Activity, Kind
 from meshfleet.embed.courier import Courier
-from meshfleet.embed.fields import KNOWN, Fields, Said
+from meshfleet.embed.fields import KNOWN, Fields, Said, new_session
 from meshfleet.embed.mailbox import Mailbox
 from meshfleet.embed.quiet import quietly
 from meshfleet.embed.readings import Readings
@@ -80,7 +81,7 @@ class Agent:
         self._tally = Tally()
         self._readings = Readings()
         self._activity = Activity()
-        session = {"session": str(os.getpid())}
+        session = {"session": new_session(os.getpid())}
         self._said = Said(session, time.time(), origin=origin, tally=self._tally, readings=self._readings)
         self._mailbox: Mailbox[Said] = Mailbox()
         self._thread: threading.Thread | None = None
@@ -259,7 +260,7 @@ class Agent:
         if self._thread is not None:
             _ENDING.add(self._thread)
 
-    def _end(self, exit_code: int) -> None:
+    def _end(self, exit_code: int | None) -> None:
         if not self._over:
             self.update(status="exited", exit_code=exit_code, active_tool=None)
             self._over = True
@@ -298,6 +299,13 @@ def _exit_code(error: BaseException | None) -> int:
     return 1
 
 
+def _code_at_exit() -> int | None:
+    """What the interpreter ends with, as far as it tells: 1 after an exception that nobody caught. `sys.exit(3)` leaves
+    no trace, and a prompt keeps the last exception of many."""
+    failed = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)  # before Python 3.12 the second alone
+    return None if failed is None or hasattr(sys, "ps1") else 1
+
+
 _RUNNING: set[Agent] = set()
 """Started and not closed. Held here: an agent that nobody else holds runs on until its process ends."""
 _ENDING: WeakSet[threading.Thread] = WeakSet()
@@ -307,7 +315,7 @@ def _at_exit() -> None:
     """The interpreter ends: every agent gets to say so, all together in half a second."""
     threads = [agent._thread for agent in list(_RUNNING) if agent._thread is not None]
     for agent in list(_RUNNING):
-        agent._end(0)
+        agent._end(_code_at_exit())
     deadline = time.monotonic() + FAREWELL
     for thread in [*threads, *_ENDING]:
         thread.join(max(0.0, deadline - time.monotonic()))

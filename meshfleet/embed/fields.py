@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypedDict
@@ -95,6 +96,12 @@ def state_of(agent_id: str, runtime: str, said: Said) -> AgentState:
         },
         AgentState,
     )
+
+
+def new_session(pid: int) -> str:
+    """What tells one life of an agent from all others of its name: a pid alone comes again, in a container at each
+    start, and a process may be an agent many times. What is used is counted by session: docs/cost.md."""
+    return f"{pid}-{os.urandom(4).hex()}"
 
 
 def rfc3339(seconds: float) -> str:

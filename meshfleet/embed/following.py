@@ -47,6 +47,8 @@ class _Open:
     """What it lies in, of things that may tell the same tokens."""
     name: str | None
     """Its agent's, where it said one."""
+    before: Agent | None
+    """Whose the code was that began it: of a `@meshfleet.agent` round a run, and of what comes after that run."""
     counted: bool = False
     """Something in it told tokens."""
     model: str | None = None
@@ -98,7 +100,7 @@ class Following:
                 counted["open_limit"] += 1
                 self._drop(next(iter(self._open)))
             border = above is None or above.kind in (Kind.RUN, Kind.TOOL) or kind in (Kind.RUN, Kind.TOOL)
-            self._open[key] = _Open(whose, kind, None if border else parent, name)
+            self._open[key] = _Open(whose, kind, None if border else parent, name, HERE.get())
             whose.begin((self._origin, key), kind, (clean(tool) or "unnamed") if kind is Kind.TOOL else None)
             HERE.set(whose)
 
@@ -115,7 +117,7 @@ class Following:
             if thing is None:
                 return
             above = None if parent is None else self._open.get(parent)
-            HERE.set(None if above is None else above.agent)
+            HERE.set(thing.before if above is None else above.agent)
             if request is not None:
                 self._count(thing, request, failed)
             thing.agent.end((self._origin, key), failed)

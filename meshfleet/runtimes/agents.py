@@ -205,12 +205,15 @@ class _Watching:
         return self._followed.keys() | self._desk.keys()
 
     async def _scan(self) -> set[Key]:
-        found = await self._in_thread(scan, session_folders(self._settings))
+        listed = await self._in_thread(scan, session_folders(self._settings))
+        found = listed.files
         active = {file.key for file in found if self._is_recent(file)}
         new = [file for file in found if file.key in active and not self._has(file)]
         await self._follow(new)
         known = {file.path for file in found}
         for followed in list(self._followed.values()):
+            if followed.place is not None and followed.place not in known and listed.may_have(followed.place):
+                continue  # too many open files, a share that hangs: not found is not gone
             if followed.main is not None and followed.main not in known:
                 followed.drop(followed.main)
             if followed.main is None and followed.key not in self._present and not self._desk.records(followed.key):
@@ -365,7 +368,7 @@ def _related(found: Found) -> list[Found]:
         above = (parent for parent in found.path.parents if parent.name == found.key.session)
         folder = next(above, found.path.parent / found.key.session)
     own = _find({f"{folder}.jsonl", *map(str, folder.parent.glob("agent-*.jsonl"))})
-    return [file for file in own if file.key == found.key] + scan([folder])
+    return [file for file in own if file.key == found.key] + scan([folder]).files
 
 
 def _changed(followed: list[Followed]) -> list[tuple[Key, Path]]:

@@ -54,12 +54,16 @@ class Followed:
         self.archived = False
         self.main: Path | None = None
         """The session's own file; None before it is there, and after it went."""
+        self.place: Path | None = None
+        """Where that is, or was last."""
         self._tariff = tariff
         self._parent: str | None = None
         self._project: str | None = None
         self._parser = self._new_parser()
         self._files: dict[Path, _File] = {}
         self._unread: dict[Path, None] = {}
+        self._stale = False
+        """What is known has lines of a file that was dropped. It must not be read into the same parser again."""
         self._preview: Parser | None = None
         self._preview_tail: Tail | None = None
 
@@ -95,12 +99,14 @@ class Followed:
                     return  # an older copy: the session was moved or resumed elsewhere
                 if self.main is not None:
                     self._files.pop(self.main, None)
-                    self._restart()
-                self.main = found.path
+                    self._stale = True
+                self.main = self.place = found.path
                 self.archived = found.archived
             if found.parent != self._parent:
                 self._parent = found.parent
                 self._parser = self._new_parser()
+            if self._stale:
+                self._restart()
             self._project = found.project or self._project
             self._files[found.path] = _File(found)
             if not found.agent and found.size > PREVIEW_FROM:
@@ -114,8 +120,10 @@ class Followed:
 
     def drop(self, path: Path) -> None:
         """A file that is gone, or can't be read. What was read of it stays known."""
-        self._files.pop(path, None)
+        dropped = self._files.pop(path, None)
         self._unread.pop(path, None)
+        if dropped is not None and dropped.tail.offset:  # of one that never could be read there is nothing
+            self._stale = True
         if path == self.main:
             self.main = None
             self._preview = self._preview_tail = None
@@ -183,6 +191,7 @@ class Followed:
     def _restart(self) -> None:
         """All files from their beginnings, with nothing known: one of them is another than it was."""
         self._parser = self._new_parser()
+        self._stale = False
         self._preview = self._preview_tail = None
         for path, file in self._files.items():
             file.tail = Tail(path)

@@ -40,6 +40,10 @@ POLL = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 15.0, 300.0
 """Seconds between two looks while it is not: one refused connection each, soon every five minutes."""
 
+FAILURES = 3
+"""Looks in a row without an answer of use after which it counts as gone, where nothing refuses: a machine that loads a
+model, or swaps, may answer late once."""
+
 PS_LIMIT = 256 * 1024
 """Bytes of the list of what is loaded; a model takes some 500."""
 
@@ -108,14 +112,16 @@ async def watch_ollama(
 ) -> None:
     """Publish the loaded models of the server at `url`, and keep `windows`, until cancelled. It may come and go."""
     models = _Models(sink, Place(url.rstrip("/")), host, windows, counts, wall)
-    pause = FIRST_PAUSE
+    pause, failures = FIRST_PAUSE, 0
     while True:
         try:
             await models.look()
-            pause = POLL
-        except Unanswered:
-            models.are_gone()
-            pause = FIRST_PAUSE if pause == POLL else min(LONGEST_PAUSE, 2 * pause)
+            pause, failures = POLL, 0
+        except Unanswered as error:
+            failures += 1
+            if error.refused or failures >= FAILURES:
+                models.are_gone()
+                pause = FIRST_PAUSE if pause == POLL else min(LONGEST_PAUSE, 2 * pause)
         await trio.sleep(pause)
 
 

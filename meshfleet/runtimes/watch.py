@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,9 +142,22 @@ def process_folders(settings: RuntimesSettings) -> list[Path]:
     return [folder / "sessions" for folder in settings.claude_dirs]
 
 
-def scan(folders: Iterable[Path]) -> list[Found]:
-    """All session files. Lists folders: not for the Trio thread. What can't be listed is left out."""
+class Listed(msgspec.Struct, frozen=True):
+    """What a scan found."""
+
+    files: list[Found]
+    unlisted: frozenset[Path]
+    """Folders that are there, or may be, and could not be listed: what is not found below them may be there."""
+
+    def may_have(self, path: Path) -> bool:
+        """Whether that file may be there though it was not found."""
+        return not self.unlisted.isdisjoint(path.parents)
+
+
+def scan(folders: Iterable[Path]) -> Listed:
+    """All session files. Lists folders: not for the Trio thread. What can't be listed is left out, and named."""
     found: list[Found] = []
+    unlisted: set[str] = set()
     waiting = [(str(folder), 0) for folder in folders]
     while waiting and len(found) < FILES_LIMIT:
         folder, depth = waiting.pop()
@@ -154,10 +168,14 @@ def scan(folders: Iterable[Path]) -> list[Found]:
                         if depth < DEPTH_LIMIT:
                             waiting.append((entry.path, depth + 1))
                     elif entry.name.endswith(".jsonl") and (file := classify(Path(entry.path))) is not None:
-                        found.append(stamped(file, entry.stat()))
-        except OSError:
+                        with suppress(FileNotFoundError):  # removed meanwhile, or a link to nothing
+                            found.append(stamped(file, entry.stat()))
+        except (FileNotFoundError, NotADirectoryError):
             continue
-    return found
+        except OSError:
+            unlisted.add(folder)
+    unlisted.update(folder for folder, _ in waiting)
+    return Listed(found, frozenset(map(Path, unlisted)))
 
 
 def stamped(file: Found, status: os.stat_result) -> Found:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
 from meshfleet.cli.run.arguments import Arguments, read
 from meshfleet.cli.run.environment import environment
 from meshfleet.cli.run.lines import LINE_LIMIT, Lines
+from meshfleet.cli.run.telling import Telling
 from meshfleet.fleet.state import AgentState, Status
 
 NODE = "http://127.0.0.1:7879"
+
+
+def test_each_run_is_a_session_of_its_own_though_pids_come_again() -> None:
+    """In a container each start has the same: what the ledger counts must not take two runs for one."""
+    reading, writing = os.pipe()
+    try:
+        first, second = (Telling("box/a", NODE, 1, reading, None) for _ in range(2))
+        assert first._said.fields["session"] != second._said.fields["session"]
+        for telling in (first, second):
+            os.close(telling._stop), os.close(telling._stopped)
+    finally:
+        os.close(reading), os.close(writing)
 
 
 @pytest.mark.parametrize(

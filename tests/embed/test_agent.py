@@ -43,6 +43,7 @@ PATIENCE = 30.0
 async def served(port: int = 0) -> AsyncIterator[tuple[Node, str]]:
     """A node that serves, and its base URL."""
     async with open_node(config("n1")) as node, trio.open_nursery() as nursery:
+        node.accounting.tell_every = 0.0  # no test waits for the sake of a few bytes
         base_url: str = await nursery.start(
             serve, node, Readers(node.keyring, None, time.time), Address("127.0.0.1", port)
         )
@@ -110,6 +111,16 @@ async def test_what_an_agent_says_under_trio_is_shown_until_it_exits() -> None:
         assert state.exit_code == 0
 
 
+async def test_each_agent_of_a_process_is_a_session_of_its_own_and_its_tokens_count() -> None:
+    async with served() as (node, url):
+        for jobs in (1, 2, 3):
+            async with meshfleet.Agent("box/reviewer", node=url) as agent:
+                agent.used(input=1_000, output=10)
+            with trio.fail_after(PATIENCE):
+                while node.fleet().totals.period.tokens_in != jobs * 1_000:
+                    await node.changed(node.version())
+
+
 async def test_from_asyncio_and_from_a_plain_thread_alike() -> None:
     async def under_asyncio(url: str) -> None:
         async with meshfleet.Agent("box/aio", node=url) as agent:
@@ -164,11 +175,15 @@ async def test_a_crash_is_seen_by_the_process_s_end() -> None:
         await process.stdin.aclose()
 
 
-async def test_the_end_of_the_interpreter_is_a_goodbye() -> None:
-    story = "import meshfleet, sys; meshfleet.Agent('box/a', node=sys.argv[1]).start().update(status='working')"
+@pytest.mark.parametrize(
+    ("end", "code"), [("pass", None), ("import sys; sys.exit(3)", None), ("raise KeyError('mine')", 1)]
+)
+async def test_the_end_of_the_interpreter_is_a_goodbye_that_claims_no_success(end: str, code: int | None) -> None:
+    story = f"import meshfleet, sys; meshfleet.Agent('box/a', node=sys.argv[1]).start().update(status='working'); {end}"
     async with served() as (node, url):
-        await trio.run_process([sys.executable, "-c", story, url])
-        assert (await shown(node, "box/a", status=Status.EXITED)).exit_code == 0
+        await trio.run_process([sys.executable, "-c", story, url], check=False, capture_stderr=True)
+        state = await shown(node, "box/a", status=Status.EXITED)
+        assert (state.exit_code, state.note) == (code, None)
 
 
 async def test_a_forked_child_says_nothing_in_its_parents_name() -> None:

@@ -51,6 +51,29 @@ def named(attributes: Mapping[str, str | int | float]) -> dict[str, str | int | 
     return {name.replace("__", "."): value for name, value in attributes.items()}
 
 
+@meshfleet.agent("box/outer")
+def around(story: Story, told: list[str]) -> None:
+    with story.span("invoke_agent inner", gen_ai__operation__name="invoke_agent", gen_ai__agent__name="inner"):
+        told.append(meshfleet.current().agent_id)
+        story.chat(gen_ai__usage__input_tokens=7)
+        told.append(meshfleet.current().agent_id)
+    meshfleet.current().used(input=5, output=1)
+    told.append(meshfleet.current().agent_id)
+
+
+def test_after_a_run_the_code_is_again_whose_it_was_before() -> None:
+    told: list[str] = []
+    around(Story(), told)
+    around(Story(), told)
+    inner = told[0]
+    assert inner.rpartition("/")[2].startswith("inner-")
+    assert told == [inner, inner, "box/outer"] * 2
+    outer = CREW.get("box/outer", own=False)
+    assert outer is not None
+    assert state_of("box/outer", "python", outer._said).tokens_in == 10
+    assert meshfleet.current().agent_id.endswith("/nobody")
+
+
 @pytest.fixture(autouse=True)
 def _nobody_there(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("MESHFLEET_NODE", "http://127.0.0.1:9")

@@ -126,6 +126,29 @@ async def test_when_ollama_ends_its_models_go(autojump_clock: trio.testing.MockC
         await local.sink.until(lambda now: now == {})
 
 
+async def test_a_late_answer_takes_no_model_away_but_three_in_a_row_do(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with Local(loaded()).running() as local:
+        await local.sink.until(lambda now: AGENT in now)
+
+        async def fails(times: int) -> None:
+            before = local.stub.asked.count("/api/ps")
+            local.stub.statuses["/api/ps"] = 503
+            for number in range(times):
+                await local.stub.until("/api/ps", before + number + 1)
+
+        await fails(2)
+        local.stub.answers["/api/ps"] = {"models": [loaded(until=T0 + 400)]}
+        del local.stub.statuses["/api/ps"]
+        await local.sink.until(lambda now: AGENT in now and now[AGENT].status is Status.WORKING)
+        assert local.sink.withdrawn == []
+        assert local.windows.of("qwen3-coder:30b") == (32_768, "reported:ollama")
+        await fails(3)
+        await local.sink.until(lambda now: now == {})
+        assert local.windows.of("qwen3-coder:30b") is None
+
+
 async def test_a_machine_without_ollama_is_asked_more_and_more_rarely(autojump_clock: trio.testing.MockClock) -> None:
     tries: list[float] = []
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from meshfleet.cli.run.lines import Lines
 from meshfleet.embed.courier import Courier
-from meshfleet.embed.fields import Said
+from meshfleet.embed.fields import Said, new_session
 from meshfleet.embed.mailbox import Mailbox
 from meshfleet.fleet.state import Status
 from meshfleet.node.process import process_of
@@ -41,7 +41,7 @@ class Telling:
         self.lines = Lines()
         self.counts: Counter[str] = Counter()
         self._lock = threading.Lock()
-        fields = {"status": Status.WORKING.value, "session": str(pid), "project": project}
+        fields = {"status": Status.WORKING.value, "session": new_session(pid), "project": project}
         self._said = Said(fields, time.time(), sources={"status": RUNS})
         self._mailbox: Mailbox[Said] = Mailbox()
         self._mailbox.put(self._said)

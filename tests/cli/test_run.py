@@ -19,7 +19,7 @@ import pytest
 
 from meshfleet.cli.asking import Asked, reader
 from meshfleet.fleet.state import Status
-from tests.cli.processes import COMMAND, PATIENCE, environment, foreground, node, run, seen
+from tests.cli.processes import COMMAND, PATIENCE, environment, foreground, node, one_line_of, run, seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +117,28 @@ def test_without_a_node_it_is_said_once_that_nobody_watches() -> None:
         "meshfleet: no node answers at http://127.0.0.1:9: nobody watches this run, unless one is started. "
         "`meshfleet up` does.\n"
     )
+
+
+@pytest.mark.parametrize("address", ["http://[::1:7879", "ftp://box", "http://127.0.0.1:http"])
+def test_an_address_that_is_none_does_not_keep_a_command_from_running(address: str) -> None:
+    script = ("--", "sh", "-c", 'echo "{}" >&$MESHFLEET_FD; exit 5')
+    for done in (run("run", *script, MESHFLEET_NODE=address), run("run", "--node", address, *script)):
+        assert done.returncode == 5
+        assert "nobody watches this run" in one_line_of(done)
+
+
+def test_where_no_descriptor_is_left_for_telling_the_command_runs() -> None:
+    story = (
+        "import resource, sys\n"
+        "from meshfleet.cli.run.running import run_words\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))  # a pipe is two; imports, and the command, need one\n"
+        "sys.exit(run_words(sys.argv[1:]))\n"
+    )
+    script = 'test -z "$MESHFLEET_FD" && exit 5'
+    command = [sys.executable, "-c", story, "--node", NOBODY, "--", "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment(), check=False)
+    assert done.returncode == 5
+    assert "this run is not told of: OSError" in one_line_of(done)
 
 
 def test_a_machine_whose_node_rests_gets_it_beside_the_command(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshfleet.cli.run.process import Command, exit_code_of
 
@@ -28,37 +29,65 @@ def run_words(words: list[str]) -> int | None:
     return None if arguments is None else run(arguments)
 
 
+class _Ready(NamedTuple):
+    """What the command is started with."""
+
+    inside: dict[str, str]
+    agent: str
+    node: str
+    place: tuple[str, int] | None
+    """Host and port of the node; None where its address is none."""
+    listens: bool
+    reading: int
+    writing: int
+
+
 def run(arguments: Arguments) -> int:
     """Run the command to its end; its exit code, 128 + N after signal N, 127 or 126 where it could not be started."""
-    from meshfleet.cli.run.environment import environment, is_plain_loopback
-    from meshfleet.embed.finding import find
-
-    node = find(arguments.node).url
-    host = os.uname().nodename.partition(".")[0] or "localhost"
-    agent = _agent(arguments, host)
-    listens = _listens(node)
-    protobuf = listens and is_plain_loopback(node) and _reads_protobuf()
-    inside = environment(
-        os.environ, arguments.command[0], agent, node=node, host=host, listens=listens, protobuf=protobuf
-    )
-    reading, writing = _pipe()
-    inside["MESHFLEET_FD"] = str(writing)
+    ready = _prepared(arguments)
     command = Command()
     try:
-        command.start(arguments.command, inside)
+        command.start(arguments.command, dict(os.environ) if isinstance(ready, str) else ready.inside)
     except OSError as error:
         _complain(f"{arguments.command[0]}: {(error.strerror or str(error)).lower()}. Nothing was run.")
         return exit_code_of(error)
-    os.close(writing)
+    if isinstance(ready, str):
+        _complain(f"this run is not told of: {ready}")
+        return command.wait()
+    os.close(ready.writing)
     companion = None
-    if not listens:
+    if ready.place is None:
+        _complain(f"{ready.node!r} is no address of a node: nobody watches this run. Write http://HOST:PORT.")
+    elif not ready.listens:
         companion = None if arguments.node or os.environ.get("MESHFLEET_NODE") else _companion()
         watches = "one is started beside this run, and ends with it." if companion is not None else NOBODY
-        _complain(f"no node answers at {node}: {watches}")
-    code = _beside(command, agent, arguments.node, reading)
+        _complain(f"no node answers at {ready.node}: {watches}")
+    code = _beside(command, ready.agent, arguments.node, ready.reading)
     if companion is not None:
         companion.end()
     return code
+
+
+def _prepared(arguments: Arguments) -> _Ready | str:
+    """What the command is started with, or why nothing is told of it: whatever is wrong here, it is run."""
+    try:
+        from meshfleet.cli.run.environment import environment, is_plain_loopback
+        from meshfleet.embed.finding import find
+
+        node = find(arguments.node).url
+        host = os.uname().nodename.partition(".")[0] or "localhost"
+        agent = _agent(arguments, host)
+        place = _place(node)
+        listens = place is not None and _listens(place)
+        protobuf = listens and is_plain_loopback(node) and _reads_protobuf()
+        inside = environment(
+            os.environ, arguments.command[0], agent, node=node, host=host, listens=listens, protobuf=protobuf
+        )
+        reading, writing = _pipe()
+    except Exception as error:  # no descriptor left, above all; and what nobody thought of
+        return repr(error)
+    inside["MESHFLEET_FD"] = str(writing)
+    return _Ready(inside, agent, node, place, listens, reading, writing)
 
 
 def _companion() -> Companion | None:
@@ -113,14 +142,24 @@ def _pipe() -> tuple[int, int]:
     return reading, writing
 
 
-def _listens(node: str) -> bool:
-    """Whether somebody accepts connections there."""
-    import socket
+def _place(node: str) -> tuple[str, int] | None:
+    """Host and port of a node's URL; None where it is none."""
     from urllib.parse import urlsplit
 
-    split = urlsplit(node)
     try:
-        with socket.create_connection((split.hostname or "", split.port or 443), REACH):
+        split = urlsplit(node)
+        port = {"http": 80, "https": 443}[split.scheme] if split.port is None else split.port
+    except (KeyError, ValueError):  # a scheme of something else, a bracket too few, a port that is none
+        return None
+    return (split.hostname, port) if split.hostname and port and split.scheme in ("http", "https") else None
+
+
+def _listens(place: tuple[str, int]) -> bool:
+    """Whether somebody accepts connections there."""
+    import socket
+
+    try:
+        with socket.create_connection(place, REACH):
             return True
     except (OSError, ValueError):
         return False
@@ -146,8 +185,9 @@ def _be_quiet() -> None:
 
 
 def _complain(text: str) -> None:
-    """One line on standard error."""
-    from meshfleet.plain import one_line
+    """One line on standard error. Where it can't be said, the command runs all the same."""
+    with suppress(Exception):
+        from meshfleet.plain import one_line
 
-    sys.stderr.write(f"meshfleet: {one_line(' '.join(text.split()))}\n")
-    sys.stderr.flush()
+        sys.stderr.write(f"meshfleet: {one_line(' '.join(text.split()))}\n")
+        sys.stderr.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -12,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,6 +61,15 @@ signal.signal(signal.SIGQUIT, end)
 print("ready", flush=True)
 while True:
     signal.pause()
+"""
+
+SLOW_NAMES = """
+import fcntl, os, socket
+def getaddrinfo(*arguments, **more):
+    with open(os.environ["HELD"]) as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+    raise socket.gaierror(socket.EAI_NONAME, "no such name")
+socket.getaddrinfo = getaddrinfo
 """
 
 
@@ -220,6 +230,25 @@ def test_a_node_that_accepts_and_says_nothing_holds_nothing_up() -> None:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         done = run("run", "--node", url, "--", "sh", "-c", 'echo "{}" >&$MESHFLEET_FD; exit 5')
     assert (done.returncode, done.stderr) == (5, "")
+
+
+def test_a_server_of_names_that_takes_its_time_does_not_hold_a_command_up(tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    (tmp_path / "sitecustomize.py").write_text(SLOW_NAMES)
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    extra = {"MESHFLEET_NODE": "http://box.test:7879", "PYTHONPATH": path, "HELD": str(held)}
+    with held.open("w") as server, ExitStack() as stack:
+        fcntl.flock(server, fcntl.LOCK_EX)
+        process = stack.enter_context(running("--", "sh", "-c", "echo ready; read x; exit 4", **extra))
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert select.select([process.stdout], [], [], PATIENCE)[0], "it waits for the server of names"
+        assert line_of(process) == "ready"
+        fcntl.flock(server, fcntl.LOCK_UN)
+        assert "no node answers at http://box.test:7879: nobody watches" in process.stderr.readline()
+        process.communicate("go\n", PATIENCE)
+        assert process.returncode == 4
 
 
 def test_more_lines_than_anybody_reads_do_not_stop_a_command() -> None:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from meshfleet.cli.run.process import Command, exit_code_of
 
 if TYPE_CHECKING:
+    import threading
+
     from meshfleet.cli.run.arguments import Arguments
     from meshfleet.cli.run.companion import Companion
 
 REACH = 0.05
-"""Seconds that finding out whether a node listens may take. On loopback it takes less than one thousandth."""
+"""Seconds that finding out whether a node listens may take, without the look-up of a name. On loopback it takes less
+than one thousandth."""
 
 NAME_LIMIT = 40
 
@@ -37,7 +40,8 @@ class _Ready(NamedTuple):
     node: str
     place: tuple[str, int] | None
     """Host and port of the node; None where its address is none."""
-    listens: bool
+    listens: bool | None
+    """None where that is found out beside the command."""
     reading: int
     writing: int
 
@@ -55,16 +59,10 @@ def run(arguments: Arguments) -> int:
         _complain(f"this run is not told of: {ready}")
         return command.wait()
     os.close(ready.writing)
-    companion = None
-    if ready.place is None:
-        _complain(f"{ready.node!r} is no address of a node: nobody watches this run. Write http://HOST:PORT.")
-    elif not ready.listens:
-        companion = None if arguments.node or os.environ.get("MESHFLEET_NODE") else _companion()
-        watches = "one is started beside this run, and ends with it." if companion is not None else NOBODY
-        _complain(f"no node answers at {ready.node}: {watches}")
+    lookout = _Lookout(ready, named=bool(arguments.node or os.environ.get("MESHFLEET_NODE")))
+    lookout.begin()
     code = _beside(command, ready.agent, arguments.node, ready.reading)
-    if companion is not None:
-        companion.end()
+    lookout.end()
     return code
 
 
@@ -78,16 +76,61 @@ def _prepared(arguments: Arguments) -> _Ready | str:
         host = os.uname().nodename.partition(".")[0] or "localhost"
         agent = _agent(arguments, host)
         place = _place(node)
-        listens = place is not None and _listens(place)
-        protobuf = listens and is_plain_loopback(node) and _reads_protobuf()
+        listens = place is not None and (_listens(place) if _is_at_hand(place[0]) else None)
+        protobuf = bool(listens) and is_plain_loopback(node) and _reads_protobuf()
         inside = environment(
-            os.environ, arguments.command[0], agent, node=node, host=host, listens=listens, protobuf=protobuf
+            os.environ, arguments.command[0], agent, node=node, host=host, listens=bool(listens), protobuf=protobuf
         )
         reading, writing = _pipe()
     except Exception as error:  # no descriptor left, above all; and what nobody thought of
         return repr(error)
     inside["MESHFLEET_FD"] = str(writing)
     return _Ready(inside, agent, node, place, listens, reading, writing)
+
+
+class _Lookout:
+    """Says where nobody watches, and has the node started that rests here."""
+
+    def __init__(self, ready: _Ready, named: bool) -> None:
+        self._ready = ready
+        self._named = named
+        self._over = False
+        self._thread: threading.Thread | None = None
+        self._companion: Companion | None = None
+
+    def begin(self) -> None:
+        """Look. A server of names takes as long as it likes: for what it has to say the command doesn't wait."""
+        if self._ready.listens is not None:
+            self._tell(self._ready.listens)
+            return
+        with suppress(Exception):  # no thread to be had
+            import threading
+
+            self._thread = threading.Thread(target=self._look, name="meshfleet lookout", daemon=True)
+            self._thread.start()
+
+    def end(self) -> None:
+        """The command has ended."""
+        if self._thread is not None:
+            self._thread.join(REACH)
+        self._over = True
+        if self._companion is not None:
+            self._companion.end()
+
+    def _look(self) -> None:
+        place = self._ready.place
+        listens = place is not None and _listens(place)
+        if not self._over:
+            self._tell(listens)
+
+    def _tell(self, listens: bool) -> None:
+        node = self._ready.node
+        if self._ready.place is None:
+            _complain(f"{node!r} is no address of a node: nobody watches this run. Write http://HOST:PORT.")
+        elif not listens:
+            self._companion = None if self._named else _companion()
+            watches = "one is started beside this run, and ends with it." if self._companion is not None else NOBODY
+            _complain(f"no node answers at {node}: {watches}")
 
 
 def _companion() -> Companion | None:
@@ -152,6 +195,13 @@ def _place(node: str) -> tuple[str, int] | None:
     except (KeyError, ValueError):  # a scheme of something else, a bracket too few, a port that is none
         return None
     return (split.hostname, port) if split.hostname and port and split.scheme in ("http", "https") else None
+
+
+def _is_at_hand(host: str) -> bool:
+    """Whether no server of names is asked for it."""
+    from meshfleet.fleet.names import is_ip
+
+    return host == "localhost" or is_ip(host)
 
 
 def _listens(place: tuple[str, int]) -> bool:

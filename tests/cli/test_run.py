@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -353,3 +353,20 @@ def test_a_terminals_keys_reach_the_command_once_and_it_can_be_stopped_and_conti
         terminal.until("rc=7")
     finally:
         terminal.close()
+
+
+def test_a_terminal_that_is_gone_ends_the_command_where_run_leads_its_session() -> None:
+    reading, writing = os.pipe()  # open for as long as one of the two lives
+    os.set_inheritable(writing, True)
+    terminal = Terminal(*COMMAND, "run", "--node", NOBODY, "--", "sh", "-c", "echo ready; exec sleep 1000")
+    os.close(writing)
+    try:
+        terminal.until("ready")
+        os.close(terminal._fd)
+        assert select.select([reading], [], [], PATIENCE)[0], "the hangup has ended nobody"
+        assert os.read(reading, 1) == b""
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(terminal.pid, signal.SIGKILL)
+        os.waitpid(terminal.pid, 0)
+        os.close(reading)

@@ -2,7 +2,7 @@
 
 The command stays in our process group, so that a terminal treats both as one job: its Ctrl-C, Ctrl-\\, Ctrl-Z and
 changes of size reach the command without us, and are not passed on a second time. What somebody sends to us alone is
-passed on. Where the command stops, so do we, and the shell sees a stopped job; `fg` continues both.
+passed on, and so is its hangup where we lead the session: it is told to the leader alone. Where the command stops, so do we, and the shell sees a stopped job; `fg` continues both.
 
 All these signals are blocked here and fetched one by one, so nothing runs in a signal handler.
 """
@@ -35,6 +35,9 @@ _PASSED_ON = (
     Signals.SIGUSR2,
 )
 _BY_TERMINAL = frozenset({Signals.SIGINT, Signals.SIGQUIT, Signals.SIGHUP, Signals.SIGTSTP, Signals.SIGWINCH})
+_OF_HANGUP = frozenset({Signals.SIGHUP, Signals.SIGCONT})
+"""What a terminal that is gone sends to the leader of its session, and to nobody else (Linux, tty_jobctrl.c)."""
+
 _BY_DEFAULT_IGNORED = (Signals.SIGCHLD, Signals.SIGCONT, Signals.SIGWINCH)
 _IGNORED_BY_PYTHON = (Signals.SIGPIPE, Signals.SIGXFSZ)
 
@@ -68,7 +71,7 @@ class Command:
                 code = self._look()
                 if code is not None:
                     return code
-            elif not by_terminal:
+            elif not by_terminal or (arrived in _OF_HANGUP and _leads_session()):
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(self.pid, arrived)
 
@@ -98,6 +101,10 @@ def _next_signal(watched: set[Signals]) -> tuple[int, bool]:
         return info.si_signo, info.si_code == FROM_KERNEL
     arrived = signal.sigwait(watched)
     return arrived, arrived in _BY_TERMINAL and _in_foreground()
+
+
+def _leads_session() -> bool:
+    return os.getsid(0) == os.getpid()
 
 
 def _in_foreground() -> bool:

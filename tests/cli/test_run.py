@@ -114,6 +114,16 @@ def test_a_command_that_cannot_be_started_says_so_as_shells_do(tmp_path: Path) -
     assert run("run", "--node", NOBODY, "--", str(tmp_path / "data")).returncode == 126
 
 
+def test_a_script_that_does_not_say_who_reads_it_is_read_by_the_shell(tmp_path: Path) -> None:
+    script = tmp_path / "says"
+    script.write_text('echo "$0: $*"; exit 6\n')
+    script.chmod(0o755)
+    path = os.pathsep.join((str(tmp_path), os.environ["PATH"]))
+    for name in (str(script), "says"):
+        done = run("run", "--node", NOBODY, "--", name, "a b", "c", PATH=path)
+        assert (done.returncode, done.stdout) == (6, f"{script}: a b c\n")
+
+
 def test_output_input_and_arguments_are_the_commands_own() -> None:
     with running("--node", NOBODY, "--", "sh", "-c", 'cat; echo "$0 $@" >&2', "a b", "--id", "-h") as process:
         out, err = process.communicate("hello\n", PATIENCE)

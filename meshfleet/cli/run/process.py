@@ -9,6 +9,7 @@ All these signals are blocked here and fetched one by one, so nothing runs in a 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from contextlib import suppress
@@ -16,6 +17,8 @@ from signal import Signals
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes of a command that could not be started, as shells have them."""
+
+SHELL = "/bin/sh"
 
 SIGNAL_BASE = 128
 """A command that was ended by signal N has the exit code 128 + N, as in shells."""
@@ -58,7 +61,14 @@ class Command:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, self._watched)
         resets = [*_IGNORED_BY_PYTHON, *self._watched]
         try:
-            self.pid = os.posix_spawnp(words[0], words, environment, setsigmask=before, setsigdef=resets)
+            try:
+                self.pid = os.posix_spawnp(words[0], words, environment, setsigmask=before, setsigdef=resets)
+            except OSError as error:
+                if error.errno != errno.ENOEXEC:
+                    raise
+                # A script without `#!`: shells and execvp have /bin/sh read it, posix_spawnp does not.
+                words = (SHELL, _path_of(words[0]), *words[1:])
+                self.pid = os.posix_spawn(SHELL, words, environment, setsigmask=before, setsigdef=resets)
         except OSError:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             raise
@@ -92,6 +102,13 @@ class Command:
 def exit_code_of(error: OSError) -> int:
     """What a command that could not be started comes to."""
     return NOT_FOUND if isinstance(error, FileNotFoundError | NotADirectoryError) else NOT_EXECUTABLE
+
+
+def _path_of(command: str) -> str:
+    """Where it was found."""
+    import shutil  # here alone: all other commands start sooner without it
+
+    return command if "/" in command else shutil.which(command) or command
 
 
 def _next_signal(watched: set[Signals]) -> tuple[int, bool]:

@@ -139,7 +139,7 @@ def test_without_a_node_it_is_said_once_that_nobody_watches() -> None:
     )
 
 
-@pytest.mark.parametrize("address", ["http://[::1:7879", "ftp://box", "http://127.0.0.1:http"])
+@pytest.mark.parametrize("address", ["http://[::1:7879", "ftp://box", "http://127.0.0.1:http", "http://a..b:7879"])
 def test_an_address_that_is_none_does_not_keep_a_command_from_running(address: str) -> None:
     script = ("--", "sh", "-c", 'echo "{}" >&$MESHFLEET_FD; exit 5')
     for done in (run("run", *script, MESHFLEET_NODE=address), run("run", "--node", address, *script)):

@@ -2,7 +2,8 @@
 
 The command stays in our process group, so that a terminal treats both as one job: its Ctrl-C, Ctrl-\\, Ctrl-Z and
 changes of size reach the command without us, and are not passed on a second time. What somebody sends to us alone is
-passed on, and so is its hangup where we lead the session: it is told to the leader alone. Where the command stops, so do we, and the shell sees a stopped job; `fg` continues both.
+passed on, and so is its hangup where we lead the session: it is told to the leader alone. Where the command stops, so
+do we, and the shell sees a stopped job; `fg` continues both.
 
 All these signals are blocked here and fetched one by one, so nothing runs in a signal handler.
 """

@@ -11,7 +11,7 @@ from meshfleet.embed.crew import CREW
 from meshfleet.embed.quiet import failure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
     from types import TracebackType
 
     from meshfleet.embed.fields import Fields
@@ -74,12 +74,23 @@ class Named:
 
     def _async_generator(self, function: Callable[..., Any]) -> Callable[..., object]:
         @wraps(function)
-        async def called(*args: object, **kwargs: object) -> AsyncIterator[object]:
+        async def called(*args: object, **kwargs: object) -> AsyncGenerator[object, object]:
+            # `yield from`, as PEP 380 spells it out: there is none for async generators.
             made = function(*args, **kwargs)
             async with self._work():
                 try:
-                    async for each in made:
-                        yield each
+                    each = await anext(made)
+                    while True:
+                        try:
+                            sent = yield each
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:
+                            each = await made.athrow(error)
+                        else:
+                            each = await made.asend(sent)
+                except StopAsyncIteration:
+                    return
                 finally:
                     await made.aclose()
 

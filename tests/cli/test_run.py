@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -12,14 +13,14 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from meshfleet.cli.asking import Asked, reader
 from meshfleet.fleet.state import Status
-from tests.cli.processes import COMMAND, PATIENCE, environment, foreground, node, run, seen
+from tests.cli.processes import COMMAND, PATIENCE, environment, foreground, node, one_line_of, run, seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +61,15 @@ signal.signal(signal.SIGQUIT, end)
 print("ready", flush=True)
 while True:
     signal.pause()
+"""
+
+SLOW_NAMES = """
+import fcntl, os, socket
+def getaddrinfo(*arguments, **more):
+    with open(os.environ["HELD"]) as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+    raise socket.gaierror(socket.EAI_NONAME, "no such name")
+socket.getaddrinfo = getaddrinfo
 """
 
 
@@ -104,6 +114,16 @@ def test_a_command_that_cannot_be_started_says_so_as_shells_do(tmp_path: Path) -
     assert run("run", "--node", NOBODY, "--", str(tmp_path / "data")).returncode == 126
 
 
+def test_a_script_that_does_not_say_who_reads_it_is_read_by_the_shell(tmp_path: Path) -> None:
+    script = tmp_path / "says"
+    script.write_text('echo "$0: $*"; exit 6\n')
+    script.chmod(0o755)
+    path = os.pathsep.join((str(tmp_path), os.environ["PATH"]))
+    for name in (str(script), "says"):
+        done = run("run", "--node", NOBODY, "--", name, "a b", "c", PATH=path)
+        assert (done.returncode, done.stdout) == (6, f"{script}: a b c\n")
+
+
 def test_output_input_and_arguments_are_the_commands_own() -> None:
     with running("--node", NOBODY, "--", "sh", "-c", 'cat; echo "$0 $@" >&2', "a b", "--id", "-h") as process:
         out, err = process.communicate("hello\n", PATIENCE)
@@ -117,6 +137,28 @@ def test_without_a_node_it_is_said_once_that_nobody_watches() -> None:
         "meshfleet: no node answers at http://127.0.0.1:9: nobody watches this run, unless one is started. "
         "`meshfleet up` does.\n"
     )
+
+
+@pytest.mark.parametrize("address", ["http://[::1:7879", "ftp://box", "http://127.0.0.1:http", "http://a..b:7879"])
+def test_an_address_that_is_none_does_not_keep_a_command_from_running(address: str) -> None:
+    script = ("--", "sh", "-c", 'echo "{}" >&$MESHFLEET_FD; exit 5')
+    for done in (run("run", *script, MESHFLEET_NODE=address), run("run", "--node", address, *script)):
+        assert done.returncode == 5
+        assert "nobody watches this run" in one_line_of(done)
+
+
+def test_where_no_descriptor_is_left_for_telling_the_command_runs() -> None:
+    story = (
+        "import resource, sys\n"
+        "from meshfleet.cli.run.running import run_words\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))  # a pipe is two; imports, and the command, need one\n"
+        "sys.exit(run_words(sys.argv[1:]))\n"
+    )
+    script = 'test -z "$MESHFLEET_FD" && exit 5'
+    command = [sys.executable, "-c", story, "--node", NOBODY, "--", "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment(), check=False)
+    assert done.returncode == 5
+    assert "this run is not told of: OSError" in one_line_of(done)
 
 
 def test_a_machine_whose_node_rests_gets_it_beside_the_command(tmp_path: Path) -> None:
@@ -198,6 +240,25 @@ def test_a_node_that_accepts_and_says_nothing_holds_nothing_up() -> None:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         done = run("run", "--node", url, "--", "sh", "-c", 'echo "{}" >&$MESHFLEET_FD; exit 5')
     assert (done.returncode, done.stderr) == (5, "")
+
+
+def test_a_server_of_names_that_takes_its_time_does_not_hold_a_command_up(tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    (tmp_path / "sitecustomize.py").write_text(SLOW_NAMES)
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    extra = {"MESHFLEET_NODE": "http://box.test:7879", "PYTHONPATH": path, "HELD": str(held)}
+    with held.open("w") as server, ExitStack() as stack:
+        fcntl.flock(server, fcntl.LOCK_EX)
+        process = stack.enter_context(running("--", "sh", "-c", "echo ready; read x; exit 4", **extra))
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert select.select([process.stdout], [], [], PATIENCE)[0], "it waits for the server of names"
+        assert line_of(process) == "ready"
+        fcntl.flock(server, fcntl.LOCK_UN)
+        assert "no node answers at http://box.test:7879: nobody watches" in process.stderr.readline()
+        process.communicate("go\n", PATIENCE)
+        assert process.returncode == 4
 
 
 def test_more_lines_than_anybody_reads_do_not_stop_a_command() -> None:
@@ -302,3 +363,20 @@ def test_a_terminals_keys_reach_the_command_once_and_it_can_be_stopped_and_conti
         terminal.until("rc=7")
     finally:
         terminal.close()
+
+
+def test_a_terminal_that_is_gone_ends_the_command_where_run_leads_its_session() -> None:
+    reading, writing = os.pipe()  # open for as long as one of the two lives
+    os.set_inheritable(writing, True)
+    terminal = Terminal(*COMMAND, "run", "--node", NOBODY, "--", "sh", "-c", "echo ready; exec sleep 1000")
+    os.close(writing)
+    try:
+        terminal.until("ready")
+        os.close(terminal._fd)
+        assert select.select([reading], [], [], PATIENCE)[0], "the hangup has ended nobody"
+        assert os.read(reading, 1) == b""
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(terminal.pid, signal.SIGKILL)
+        os.waitpid(terminal.pid, 0)
+        os.close(reading)

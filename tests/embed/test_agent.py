@@ -242,7 +242,14 @@ def test_nonsense_is_counted_and_never_raised(caplog: pytest.LogCaptureFixture) 
 
 
 @pytest.mark.parametrize(
-    "fields", [{"status": "dancing"}, {"tokens_in": "many"}, {"note": "x" * 5_000}, {"model": object()}]
+    "fields",
+    [
+        {"status": "dancing"},
+        {"tokens_in": "many"},
+        {"note": "x" * 5_000},
+        {"model": object()},
+        {"context_tokens": 10**400, "context_limit": 1},
+    ],
 )
 async def test_a_value_of_the_wrong_kind_is_counted_and_the_next_good_one_is_shown(fields: dict[str, object]) -> None:
     async with served() as (node, url):
@@ -251,8 +258,21 @@ async def test_a_value_of_the_wrong_kind_is_counted_and_the_next_good_one_is_sho
         with trio.fail_after(PATIENCE):
             while not agent.counts["invalid"]:
                 await trio.lowlevel.checkpoint()
-        agent.update(status="idle", tokens_in=1, note=None, model=None)
+        agent.update(status="idle", tokens_in=1, note=None, model=None, context_tokens=None)
         await shown(node, "box/a", status=Status.IDLE)
+        await trio.to_thread.run_sync(agent.close)
+
+
+async def test_a_node_whose_name_is_none_is_no_end_and_the_next_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESHFLEET_NODE", "http://a..b:7879")
+    agent = meshfleet.Agent("box/a").start()
+    agent.update(status="working")
+    with trio.fail_after(PATIENCE):
+        while not agent.counts["unsent"]:
+            await trio.lowlevel.checkpoint()
+    async with served() as (node, url):
+        monkeypatch.setenv("MESHFLEET_NODE", url)
+        await shown(node, "box/a", status=Status.WORKING)
         await trio.to_thread.run_sync(agent.close)
 
 

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +22,7 @@ from meshfleet.fleet.state import Status
 from tests.embed.test_agent import served, shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from meshfleet import Agent
     from meshfleet.fleet.state import AgentState
@@ -112,32 +111,6 @@ def test_plain_functions_and_asyncio_too() -> None:
     assert plain() == ("working", None)
     assert asyncio.run(aio()) == ("tool", "bash")
     assert [doing(CREW._agents[name]) for name in ("box/plain", "box/aio")] == [("idle", None)] * 2
-
-
-def test_generators_are_at_work_until_they_end() -> None:
-    @meshfleet.agent("box/steps")
-    def steps() -> Iterator[int]:
-        yield 1
-        yield 2
-
-    @meshfleet.agent("box/asteps")
-    async def asteps() -> AsyncIterator[int]:
-        yield 1
-        yield 2
-
-    made = steps()
-    assert next(made) == 1
-    assert doing(CREW._agents["box/steps"]) == ("working", None)
-    assert list(made) == [2]
-    assert doing(CREW._agents["box/steps"]) == ("idle", None)
-
-    async def some() -> None:
-        async with aclosing(asteps()) as each:  # type: ignore[type-var]  # an async generator, as the decorator gave back
-            assert await anext(each) == 1
-            assert doing(CREW._agents["box/asteps"]) == ("working", None)
-
-    asyncio.run(some())
-    assert doing(CREW._agents["box/asteps"]) == ("idle", None)
 
 
 def test_an_exception_passes_through_untouched_and_shows_until_the_next_run() -> None:

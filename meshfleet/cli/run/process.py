@@ -2,13 +2,15 @@
 
 The command stays in our process group, so that a terminal treats both as one job: its Ctrl-C, Ctrl-\\, Ctrl-Z and
 changes of size reach the command without us, and are not passed on a second time. What somebody sends to us alone is
-passed on. Where the command stops, so do we, and the shell sees a stopped job; `fg` continues both.
+passed on, and so is its hangup where we lead the session: it is told to the leader alone. Where the command stops, so
+do we, and the shell sees a stopped job; `fg` continues both.
 
 All these signals are blocked here and fetched one by one, so nothing runs in a signal handler.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from contextlib import suppress
@@ -16,6 +18,8 @@ from signal import Signals
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes of a command that could not be started, as shells have them."""
+
+SHELL = "/bin/sh"
 
 SIGNAL_BASE = 128
 """A command that was ended by signal N has the exit code 128 + N, as in shells."""
@@ -35,6 +39,9 @@ _PASSED_ON = (
     Signals.SIGUSR2,
 )
 _BY_TERMINAL = frozenset({Signals.SIGINT, Signals.SIGQUIT, Signals.SIGHUP, Signals.SIGTSTP, Signals.SIGWINCH})
+_OF_HANGUP = frozenset({Signals.SIGHUP, Signals.SIGCONT})
+"""What a terminal that is gone sends to the leader of its session, and to nobody else (Linux, tty_jobctrl.c)."""
+
 _BY_DEFAULT_IGNORED = (Signals.SIGCHLD, Signals.SIGCONT, Signals.SIGWINCH)
 _IGNORED_BY_PYTHON = (Signals.SIGPIPE, Signals.SIGXFSZ)
 
@@ -55,7 +62,14 @@ class Command:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, self._watched)
         resets = [*_IGNORED_BY_PYTHON, *self._watched]
         try:
-            self.pid = os.posix_spawnp(words[0], words, environment, setsigmask=before, setsigdef=resets)
+            try:
+                self.pid = os.posix_spawnp(words[0], words, environment, setsigmask=before, setsigdef=resets)
+            except OSError as error:
+                if error.errno != errno.ENOEXEC:
+                    raise
+                # A script without `#!`: shells and execvp have /bin/sh read it, posix_spawnp does not.
+                words = (SHELL, _path_of(words[0]), *words[1:])
+                self.pid = os.posix_spawn(SHELL, words, environment, setsigmask=before, setsigdef=resets)
         except OSError:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             raise
@@ -68,7 +82,7 @@ class Command:
                 code = self._look()
                 if code is not None:
                     return code
-            elif not by_terminal:
+            elif not by_terminal or (arrived in _OF_HANGUP and _leads_session()):
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(self.pid, arrived)
 
@@ -91,6 +105,13 @@ def exit_code_of(error: OSError) -> int:
     return NOT_FOUND if isinstance(error, FileNotFoundError | NotADirectoryError) else NOT_EXECUTABLE
 
 
+def _path_of(command: str) -> str:
+    """Where it was found."""
+    import shutil  # here alone: all other commands start sooner without it
+
+    return command if "/" in command else shutil.which(command) or command
+
+
 def _next_signal(watched: set[Signals]) -> tuple[int, bool]:
     """The next signal, and whether a terminal sent it to the whole group, so that the command has it already."""
     if hasattr(signal, "sigwaitinfo"):
@@ -98,6 +119,10 @@ def _next_signal(watched: set[Signals]) -> tuple[int, bool]:
         return info.si_signo, info.si_code == FROM_KERNEL
     arrived = signal.sigwait(watched)
     return arrived, arrived in _BY_TERMINAL and _in_foreground()
+
+
+def _leads_session() -> bool:
+    return os.getsid(0) == os.getpid()
 
 
 def _in_foreground() -> bool:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshfleet.cli.run.process import Command, exit_code_of
 
 if TYPE_CHECKING:
+    import threading
+
     from meshfleet.cli.run.arguments import Arguments
     from meshfleet.cli.run.companion import Companion
 
 REACH = 0.05
-"""Seconds that finding out whether a node listens may take. On loopback it takes less than one thousandth."""
+"""Seconds that finding out whether a node listens may take, without the look-up of a name. On loopback it takes less
+than one thousandth."""
 
 NAME_LIMIT = 40
 
@@ -28,37 +32,105 @@ def run_words(words: list[str]) -> int | None:
     return None if arguments is None else run(arguments)
 
 
+class _Ready(NamedTuple):
+    """What the command is started with."""
+
+    inside: dict[str, str]
+    agent: str
+    node: str
+    place: tuple[str, int] | None
+    """Host and port of the node; None where its address is none."""
+    listens: bool | None
+    """None where that is found out beside the command."""
+    reading: int
+    writing: int
+
+
 def run(arguments: Arguments) -> int:
     """Run the command to its end; its exit code, 128 + N after signal N, 127 or 126 where it could not be started."""
-    from meshfleet.cli.run.environment import environment, is_plain_loopback
-    from meshfleet.embed.finding import find
-
-    node = find(arguments.node).url
-    host = os.uname().nodename.partition(".")[0] or "localhost"
-    agent = _agent(arguments, host)
-    listens = _listens(node)
-    protobuf = listens and is_plain_loopback(node) and _reads_protobuf()
-    inside = environment(
-        os.environ, arguments.command[0], agent, node=node, host=host, listens=listens, protobuf=protobuf
-    )
-    reading, writing = _pipe()
-    inside["MESHFLEET_FD"] = str(writing)
+    ready = _prepared(arguments)
     command = Command()
     try:
-        command.start(arguments.command, inside)
+        command.start(arguments.command, dict(os.environ) if isinstance(ready, str) else ready.inside)
     except OSError as error:
         _complain(f"{arguments.command[0]}: {(error.strerror or str(error)).lower()}. Nothing was run.")
         return exit_code_of(error)
-    os.close(writing)
-    companion = None
-    if not listens:
-        companion = None if arguments.node or os.environ.get("MESHFLEET_NODE") else _companion()
-        watches = "one is started beside this run, and ends with it." if companion is not None else NOBODY
-        _complain(f"no node answers at {node}: {watches}")
-    code = _beside(command, agent, arguments.node, reading)
-    if companion is not None:
-        companion.end()
+    if isinstance(ready, str):
+        _complain(f"this run is not told of: {ready}")
+        return command.wait()
+    os.close(ready.writing)
+    lookout = _Lookout(ready, named=bool(arguments.node or os.environ.get("MESHFLEET_NODE")))
+    lookout.begin()
+    code = _beside(command, ready.agent, arguments.node, ready.reading)
+    lookout.end()
     return code
+
+
+def _prepared(arguments: Arguments) -> _Ready | str:
+    """What the command is started with, or why nothing is told of it: whatever is wrong here, it is run."""
+    try:
+        from meshfleet.cli.run.environment import environment, is_plain_loopback
+        from meshfleet.embed.finding import find
+
+        node = find(arguments.node).url
+        host = os.uname().nodename.partition(".")[0] or "localhost"
+        agent = _agent(arguments, host)
+        place = _place(node)
+        listens = place is not None and (_listens(place) if _is_at_hand(place[0]) else None)
+        protobuf = bool(listens) and is_plain_loopback(node) and _reads_protobuf()
+        inside = environment(
+            os.environ, arguments.command[0], agent, node=node, host=host, listens=bool(listens), protobuf=protobuf
+        )
+        reading, writing = _pipe()
+    except Exception as error:  # no descriptor left, above all; and what nobody thought of
+        return repr(error)
+    inside["MESHFLEET_FD"] = str(writing)
+    return _Ready(inside, agent, node, place, listens, reading, writing)
+
+
+class _Lookout:
+    """Says where nobody watches, and has the node started that rests here."""
+
+    def __init__(self, ready: _Ready, named: bool) -> None:
+        self._ready = ready
+        self._named = named
+        self._over = False
+        self._thread: threading.Thread | None = None
+        self._companion: Companion | None = None
+
+    def begin(self) -> None:
+        """Look. A server of names takes as long as it likes: for what it has to say the command doesn't wait."""
+        if self._ready.listens is not None:
+            self._tell(self._ready.listens)
+            return
+        with suppress(Exception):  # no thread to be had
+            import threading
+
+            self._thread = threading.Thread(target=self._look, name="meshfleet lookout", daemon=True)
+            self._thread.start()
+
+    def end(self) -> None:
+        """The command has ended."""
+        if self._thread is not None:
+            self._thread.join(REACH)
+        self._over = True
+        if self._companion is not None:
+            self._companion.end()
+
+    def _look(self) -> None:
+        place = self._ready.place
+        listens = place is not None and _listens(place)
+        if not self._over:
+            self._tell(listens)
+
+    def _tell(self, listens: bool) -> None:
+        node = self._ready.node
+        if self._ready.place is None:
+            _complain(f"{node!r} is no address of a node: nobody watches this run. Write http://HOST:PORT.")
+        elif not listens:
+            self._companion = None if self._named else _companion()
+            watches = "one is started beside this run, and ends with it." if self._companion is not None else NOBODY
+            _complain(f"no node answers at {node}: {watches}")
 
 
 def _companion() -> Companion | None:
@@ -113,14 +185,31 @@ def _pipe() -> tuple[int, int]:
     return reading, writing
 
 
-def _listens(node: str) -> bool:
-    """Whether somebody accepts connections there."""
-    import socket
+def _place(node: str) -> tuple[str, int] | None:
+    """Host and port of a node's URL; None where it is none."""
     from urllib.parse import urlsplit
 
-    split = urlsplit(node)
     try:
-        with socket.create_connection((split.hostname or "", split.port or 443), REACH):
+        split = urlsplit(node)
+        port = {"http": 80, "https": 443}[split.scheme] if split.port is None else split.port
+    except (KeyError, ValueError):  # a scheme of something else, a bracket too few, a port that is none
+        return None
+    return (split.hostname, port) if split.hostname and port and split.scheme in ("http", "https") else None
+
+
+def _is_at_hand(host: str) -> bool:
+    """Whether no server of names is asked for it."""
+    from meshfleet.fleet.names import is_ip
+
+    return host == "localhost" or is_ip(host)
+
+
+def _listens(place: tuple[str, int]) -> bool:
+    """Whether somebody accepts connections there."""
+    import socket
+
+    try:
+        with socket.create_connection(place, REACH):
             return True
     except (OSError, ValueError):
         return False
@@ -146,8 +235,9 @@ def _be_quiet() -> None:
 
 
 def _complain(text: str) -> None:
-    """One line on standard error."""
-    from meshfleet.plain import one_line
+    """One line on standard error. Where it can't be said, the command runs all the same."""
+    with suppress(Exception):
+        from meshfleet.plain import one_line
 
-    sys.stderr.write(f"meshfleet: {one_line(' '.join(text.split()))}\n")
-    sys.stderr.flush()
+        sys.stderr.write(f"meshfleet: {one_line(' '.join(text.split()))}\n")
+        sys.stderr.flush()

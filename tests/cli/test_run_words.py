@@ -23,9 +23,11 @@ def test_each_run_is_a_session_of_its_own_though_pids_come_again() -> None:
         first, second = (Telling("box/a", NODE, 1, reading, None) for _ in range(2))
         assert first._said.fields["session"] != second._said.fields["session"]
         for telling in (first, second):
-            os.close(telling._stop), os.close(telling._stopped)
+            os.close(telling._stop)
+            os.close(telling._stopped)
     finally:
-        os.close(reading), os.close(writing)
+        os.close(reading)
+        os.close(writing)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,11 @@ def test_nobody_is_blamed_for_not_asking_the_kernel_of_one_that_was_hidden_when_
         run.run()
         last, subject = run.world.now_us, run.world.hosts[3]
         others = [host for host in run.world.hosts if host is not subject]
-        asked = {h.name for h in others if run.score._apart(h, subject, run.score._pairs[h.number, 3], last)[0] == 0.0}
+        asked = {
+            h.name
+            for h in others
+            if run.score._partings.apart(h, subject, run.score._pairs[h.number, 3], last)[0] == 0.0
+        }
         assert asked == {h.name for h in others if 3 in h.streams or not hidden}
         assert 3 <= len(asked) < 9 or not hidden
 

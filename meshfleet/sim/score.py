@@ -187,9 +187,10 @@ class Score:
         before, pair.said = pair.said, presence
         self.said.setdefault((host.number, subject), []).append((now_us, presence))
         self.reasons[host.number, event.name, now_us] = event.verdict.reasons
-        if presence is not Presence.DOWN or before is Presence.DOWN:
+        proven = event.verdict.certainty is Certainty.PROVEN and event.before.certainty is not Certainty.PROVEN
+        if presence is not Presence.DOWN or (before is Presence.DOWN and not proven):
             return
-        if pair.truth in DEAD:
+        if pair.truth in DEAD and before is not Presence.DOWN:
             latency = (now_us - self._died_at_us.get(subject, now_us)) / MICROSECONDS
             kind = "exited" if pair.truth is Truth.EXITED else "host_down"
             self.seen[kind].setdefault(self._died_at_us.get(subject, 0) * 100_000 + subject, []).append(latency)

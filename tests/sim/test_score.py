@@ -1,0 +1,103 @@
+"""The score holds a judge that lies to what docs/simulator.md says: who calls a running process dead is told so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from meshfleet.fleet.presence import Certainty, Presence, Verdict, judge
+from meshfleet.gossip.judging import Judging
+from meshfleet.sim.baselines import DETECTORS
+from meshfleet.sim.network import MICROSECONDS
+from meshfleet.sim.running import Report, Run
+from meshfleet.sim.scenario import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshfleet.fleet.evidence import Evidence
+    from meshfleet.fleet.standing import Standing
+    from meshfleet.fleet.timing import Timing
+    from meshfleet.gossip.record import Record
+
+    Judge = Callable[[Evidence, Standing, Timing], Verdict]
+
+LIE = "a lie"
+
+
+class Liar:
+    """Judges as meshfleet does, but for some members and some seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._now = self._me = self._of = ""
+        self.lies = 0
+        judges, overdue = Judging.judge, Judging._overdue
+        self._run: Run
+
+        def judged(judging: Judging, record: Record, now: float) -> None:
+            self._me, self._of = judging._me, record.name
+            judges(judging, record, now)
+
+        def looked_at(judging: Judging, at: float) -> list[Record]:
+            late = overdue(judging, at)
+            return late + [r for r in judging._roster if self._lies(judging._me, r.name) and r not in late]
+
+        monkeypatch.setattr(Judging, "judge", judged)
+        monkeypatch.setattr(Judging, "_overdue", looked_at)
+
+    def _lies(self, me: str, of: str) -> bool:
+        now = self._run.world.now_us / MICROSECONDS
+        return self._begin <= now < self._end and (self._by in (me, "")) and of in self._subjects
+
+    def says(
+        self,
+        text: str,
+        begin: float,
+        end: float,
+        subjects: str,
+        *,
+        by: str = "",
+        word: Presence = Presence.DOWN,
+        certainty: Certainty | None = Certainty.PRESUMED,
+    ) -> Report:
+        """Play it; from `begin` to `end` that word is said of the subjects, by one or by all."""
+        self._begin, self._end, self._subjects, self._by, self.lies = begin, end, subjects.split(), by, 0
+
+        def lying(evidence: Evidence, standing: Standing, timing: Timing) -> Verdict:
+            if self._lies(self._me, self._of) and (not evidence.goodbye or word is Presence.UNREACHABLE):
+                self.lies += 1
+                return Verdict(word, (LIE,), None if word is Presence.UNREACHABLE else certainty)
+            return judge(evidence, standing, timing)
+
+        rules = msgspec.structs.replace(DETECTORS["meshfleet"], judge=lying)
+        self._run = Run(parse(text), 1, rules=rules)
+        report = self._run.run()
+        assert self.lies
+        return report
+
+
+@pytest.fixture
+def liar(monkeypatch: pytest.MonkeyPatch) -> Liar:
+    return Liar(monkeypatch)
+
+
+def plan(*faults: str, nodes: int = 8, seconds: float = 100.0, rest: str = "") -> str:
+    head = f'name = "x"\nduration = {seconds}\n[fleet]\nnodes = {nodes}\nagents_per_node = 0\n'
+    return head + "".join(f"[[fault]]\n{fault}\n" for fault in faults) + rest
+
+
+def wrong(report: Report) -> tuple[int, int]:
+    return report.false_down, report.presumed_wrong
+
+
+ASLEEP = plan('kind = "suspend"\nat = 20.0\nuntil = 80.0\nnodes = ["n003"]', nodes=5)
+
+
+def test_what_was_presumed_may_not_be_called_proven(liar: Liar) -> None:
+    presumed = liar.says(ASLEEP, 60.0, 70.0, "n003", by="n000")
+    assert presumed.false_down == 0
+    assert presumed.presumed_wrong >= 1
+    proven = liar.says(ASLEEP, 70.0, 75.0, "n003", by="n000", certainty=Certainty.PROVEN)
+    assert proven.false_down >= 1, "it had been presumed by then"

@@ -30,8 +30,8 @@ class Pair:
     """One observer's word about one subject, beside the truth."""
 
     __slots__ = (
-        "apart_since_us", "asked_until_us", "direct_since_us", "group", "path_since_us", "said", "since_us", "truth",
-        "truth_since_us",
+        "apart_since_us", "asked_until_us", "direct_since_us", "group", "hushed", "hushed_until_us", "path_since_us",
+        "said", "since_us", "truth", "truth_since_us",
     )  # fmt: skip
 
     def __init__(self, now_us: int, truth: Truth) -> None:
@@ -48,6 +48,16 @@ class Pair:
         """When the last direct path ended that stood long enough to ask by. A stopped process answers by no other."""
         self.group: tuple[int, ...] = ()
         """Who was cut off together with the subject then, itself included."""
+        self.hushed = False
+        """Whether nothing that the subject sends gets through to the observer on the straight way."""
+        self.hushed_until_us = -(10**12)
+        """If it is not: when it last was."""
+
+    def hush(self, there: bool, now_us: int) -> None:
+        """Whether something keeps the subject's words from the observer now."""
+        if self.hushed and not there:
+            self.hushed_until_us = now_us
+        self.hushed = there
 
     def direct(self, there: bool, now_us: int, long_enough_us: int) -> None:
         """Whether either could open a stream to the other now."""
@@ -140,15 +150,25 @@ class Partings:
         """Whether there has been a path for long enough to tell by it what one knows."""
         return pair is not None and pair.truth is Truth.REACHABLE and now_us - pair.truth_since_us >= self._passing_us
 
+    def hush(self, pair: Pair, observer: Host, other: Host, now_us: int) -> None:
+        """Take down whether anything keeps the words of another host from this one, be there a way back or not."""
+        powerless = any(h.dark or h.nic_down or h.asleep_since_us is not None for h in (observer, other))
+        barrier = self._world.network.barrier(other.number, observer.number, datagram=False)
+        pair.hush(powerless or barrier is not None, now_us)
+
     def _is_silent(self, observer: Host, number: int, now_us: int) -> bool:
-        """Whether nothing of another host has got through to this one for a while, be there a way back or not."""
+        """Whether nothing of another host has got through to this one for a while. Who can be heard again has not been
+        heard yet: he is as silent as he was until a heartbeat has come through."""
         pair = self._pairs[observer.number, number]
-        if pair.truth not in (Truth.CUT_OFF, Truth.HOST_DOWN) or now_us - pair.truth_since_us < self._passing_us:
+        if pair.truth in (Truth.CUT_OFF, Truth.HOST_DOWN):
+            since_us = pair.truth_since_us
+        elif pair.truth is Truth.REACHABLE and now_us - pair.path_since_us < self._passing_us:
+            since_us = pair.apart_since_us
+        else:
             return False  # a process that ended was lost by its end, not by a cut that came later
-        other = self._world.hosts[number]
-        if other.dark or other.nic_down or observer.nic_down or other.asleep_since_us is not None:
-            return True
-        return self._world.network.barrier(number, observer.number, datagram=False) is not None
+        if now_us - since_us < self._passing_us:
+            return False
+        return pair.hushed or now_us - pair.hushed_until_us < self._passing_us
 
     def _of_an_old_life(self, observer: Host, subject: int) -> bool:
         """Whether the observer has not heard of its present life yet."""

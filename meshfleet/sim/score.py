@@ -110,6 +110,7 @@ class Score:
 
     def _survey(self, now_us: int) -> None:
         assert self._world is not None
+        assert self._partings is not None
         hosts = self._world.hosts
         island = islands(hosts, self._world.network)
         together: dict[int, list[int]] = {}
@@ -128,6 +129,7 @@ class Score:
                     truth = truth_of(subject, reached=same or direct)
                     pair = self._pair_changed((observer.number, subject.number), truth, group, now_us)
                     pair.direct(direct, now_us, self._asking_us)
+                    self._partings.hush(pair, observer, subject, now_us)
                     if truth in DEAD and subject.died_at_us is not None:
                         self._died_at_us[subject.number] = subject.died_at_us
 

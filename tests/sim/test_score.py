@@ -74,7 +74,8 @@ class Liar:
         rules = msgspec.structs.replace(DETECTORS["meshfleet"], judge=lying)
         self._run = Run(parse(text), 1, rules=rules)
         report = self._run.run()
-        assert self.lies
+        assert self.lies, report.broken
+        assert not report.broken
         return report
 
 
@@ -101,3 +102,19 @@ def test_what_was_presumed_may_not_be_called_proven(liar: Liar) -> None:
     assert presumed.presumed_wrong >= 1
     proven = liar.says(ASLEEP, 70.0, 75.0, "n003", by="n000", certainty=Certainty.PROVEN)
     assert proven.false_down >= 1, "it had been presumed by then"
+
+
+HALVES = 'kind = "partition"\nat = 20.0\nuntil = 80.0\ngroups = [["n00[0-3]"], ["n00[4-7]"]]'
+
+
+@pytest.mark.parametrize("begin", [60.0, 80.0, 80.5])
+def test_a_group_is_held_until_its_heartbeats_have_come_through_after_the_heal(liar: Liar, begin: float) -> None:
+    report = liar.says(plan(HALVES), begin, begin + 0.5, "n006 n007", by="n001")
+    assert report.presumed_wrong == 0
+    assert report.false_down >= 1, "for less than group_hold, and together"
+
+
+def test_whoever_wakes_has_lost_all_others_together(liar: Liar) -> None:
+    report = liar.says(ASLEEP, 80.0, 81.0, "n000 n001 n002 n004", by="n003")
+    assert report.false_down >= 1
+    assert report.presumed_wrong <= 4, "of it alone by the others, while it slept"

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from meshfleet.sim.staging import Theatre
 
 
+ENDED = (Truth.EXITED, Truth.LEFT)
+"""What ends a process by its own doing: who was lost to it was lost by his end, not by a cut that came later."""
+
+
 def passing_us(timing: Timing) -> int:
     """In which a heartbeat comes through as a rule: a path that stood for less may have carried none."""
     return round((timing.beat_interval + 2 * timing.gossip_interval) * MICROSECONDS)
@@ -30,8 +34,8 @@ class Pair:
     """One observer's word about one subject, beside the truth."""
 
     __slots__ = (
-        "apart_since_us", "asked_until_us", "direct_since_us", "group", "hushed", "hushed_until_us", "path_since_us",
-        "said", "since_us", "truth", "truth_since_us",
+        "apart_since_us", "asked_until_us", "direct_since_us", "group", "hushed", "hushed_until_us", "lost_life",
+        "lost_to", "path_since_us", "said", "since_us", "truth", "truth_since_us",
     )  # fmt: skip
 
     def __init__(self, now_us: int, truth: Truth) -> None:
@@ -48,10 +52,22 @@ class Pair:
         """When the last direct path ended that stood long enough to ask by. A stopped process answers by no other."""
         self.group: tuple[int, ...] = ()
         """Who was cut off together with the subject then, itself included."""
+        self.lost_to: Truth | None = None
+        """What became of the subject when that path ended."""
+        self.lost_life = 0
+        """In which life it was then."""
         self.hushed = False
         """Whether nothing that the subject sends gets through to the observer on the straight way."""
         self.hushed_until_us = -(10**12)
         """If it is not: when it last was."""
+
+    def lose(self, truth: Truth, subject: Host, group: list[int], now_us: int, passing_us: int) -> None:
+        """The path to it ends. One that stood for less than a heartbeat takes has made good no cut."""
+        stood = now_us - self.path_since_us >= passing_us
+        if stood:
+            self.apart_since_us, self.group = now_us, tuple(group)
+        if stood or self.lost_to in ENDED:
+            self.lost_to, self.lost_life = truth, subject.epoch
 
     def hush(self, there: bool, now_us: int) -> None:
         """Whether something keeps the subject's words from the observer now."""
@@ -140,7 +156,7 @@ class Partings:
         then who can still be heard stands on the other side, and is not lost yet; and a later life that began behind
         the cut was never there to be lost."""
         assert observer.member is not None
-        if self._of_an_old_life(observer, number):
+        if self._of_an_older_life(observer, number):
             return False
         one = observer.member.roster.get(self._world.hosts[number].name)
         two = observer.member.roster.get(subject.name)
@@ -158,20 +174,16 @@ class Partings:
 
     def _is_silent(self, observer: Host, number: int, now_us: int) -> bool:
         """Whether nothing of another host has got through to this one for a while. Who can be heard again has not been
-        heard yet: he is as silent as he was until a heartbeat has come through."""
+        heard yet: he is as silent as he was until a heartbeat has come through. And who dies behind a cut was lost by
+        the cut."""
         pair = self._pairs[observer.number, number]
-        if pair.truth in (Truth.CUT_OFF, Truth.HOST_DOWN):
-            since_us = pair.truth_since_us
-        elif pair.truth is Truth.REACHABLE and now_us - pair.path_since_us < self._passing_us:
-            since_us = pair.apart_since_us
-        else:
-            return False  # a process that ended was lost by its end, not by a cut that came later
-        if now_us - since_us < self._passing_us:
+        heard = pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._passing_us
+        if heard or pair.lost_to in ENDED or now_us - pair.apart_since_us < self._passing_us:
             return False
         return pair.hushed or now_us - pair.hushed_until_us < self._passing_us
 
-    def _of_an_old_life(self, observer: Host, subject: int) -> bool:
-        """Whether the observer has not heard of its present life yet."""
+    def _of_an_older_life(self, observer: Host, number: int) -> bool:
+        """Whether the observer has not heard of the life that it was in when the path ended."""
         assert observer.member is not None
-        record = observer.member.roster.get(self._world.hosts[subject].name)
-        return record is not None and record.epoch < self._world.hosts[subject].epoch
+        record = observer.member.roster.get(self._world.hosts[number].name)
+        return record is not None and record.epoch < self._pairs[observer.number, number].lost_life

@@ -174,9 +174,10 @@ class Score:
             pair = self._pairs[key] = Pair(now_us, truth)
         elif truth is not pair.truth:
             self._account(pair, now_us)
-            if pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._passing_us:
-                pair.apart_since_us, pair.group = now_us, tuple(group)
-            elif truth is Truth.REACHABLE:
+            if pair.truth is Truth.REACHABLE:
+                assert self._world is not None
+                pair.lose(truth, self._world.hosts[key[1]], group, now_us, self._passing_us)
+            if truth is Truth.REACHABLE:
                 pair.path_since_us = now_us
             pair.truth, pair.truth_since_us = truth, now_us
         return pair

@@ -89,10 +89,6 @@ def plan(*faults: str, nodes: int = 8, seconds: float = 100.0, rest: str = "") -
     return head + "".join(f"[[fault]]\n{fault}\n" for fault in faults) + rest
 
 
-def wrong(report: Report) -> tuple[int, int]:
-    return report.false_down, report.presumed_wrong
-
-
 ASLEEP = plan('kind = "suspend"\nat = 20.0\nuntil = 80.0\nnodes = ["n003"]', nodes=5)
 
 
@@ -118,3 +114,21 @@ def test_whoever_wakes_has_lost_all_others_together(liar: Liar) -> None:
     report = liar.says(ASLEEP, 80.0, 81.0, "n000 n001 n002 n004", by="n003")
     assert report.false_down >= 1
     assert report.presumed_wrong <= 4, "of it alone by the others, while it slept"
+
+
+TWO_OF_SIX = 'kind = "partition"\nat = 20.0\ngroups = [["n004", "n005"], ["n00[0-3]"]]'
+
+
+@pytest.mark.parametrize("until", ["", "until = 40.0\n"])
+@pytest.mark.parametrize("kind", ["crash", "host_down", "leave"])
+def test_who_dies_behind_a_cut_was_lost_by_the_cut(liar: Liar, kind: str, until: str) -> None:
+    dies = f'kind = "{kind}"\nat = 30.0\n{until}nodes = ["n005"]'
+    report = liar.says(plan(TWO_OF_SIX, dies, nodes=6, seconds=60.0), 50.0, 51.0, "n004", by="n000")
+    assert report.false_down == 1
+
+
+def test_who_died_before_the_cut_was_not_lost_by_it(liar: Liar) -> None:
+    dies = 'kind = "crash"\nat = 19.0\nnodes = ["n005"]'
+    report = liar.says(plan(TWO_OF_SIX, dies, nodes=6, seconds=60.0), 50.0, 51.0, "n004", by="n000")
+    assert report.false_down == 0
+    assert report.presumed_wrong >= 1

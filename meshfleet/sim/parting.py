@@ -3,7 +3,6 @@ wrong `down` an error, or the price of presuming."""
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING
 
 from meshfleet.sim.network import MICROSECONDS
@@ -110,21 +109,41 @@ class Partings:
 
     def apart(self, observer: Host, subject: Host, pair: Pair, now_us: int) -> tuple[float, tuple[int, ...]]:
         """For how many seconds nothing could have told of the subject, and who was lost together with it."""
-        stopped = subject.paused or self._has_just_gone_on(observer, subject, now_us)
-        if stopped and self._is_hidden(observer, subject) and subject.number not in observer.streams:
-            return inf, (subject.number,)  # its kernel would answer, and nobody can ask it, or knows that it could
-        if stopped:  # its kernel answers for it, to whoever asks; others pass it on by chance only
-            since = pair.direct_since_us
-            asked = since is not None and now_us - since >= self._asking_us
-            return (0.0 if asked else (now_us - pair.asked_until_us) / MICROSECONDS), (subject.number,)
+        others = (n for n in range(len(self._world.hosts)) if n not in (observer.number, subject.number))
+        side = [n for n in others if self._could_tell(self._pairs.get((observer.number, n)), now_us)]
+        if self._is_stopped(subject, now_us) or self._has_just_gone_on(observer, subject, now_us):
+            return self._unasked(observer, subject, pair, side, now_us)
         led = pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._passing_us
         if led and acquainted(observer, subject, self._world.hosts, self._world.network):
             return 0.0, ()
         # Of those on the observer's side whoever lost the subject last: by their word the observer knew of it.
-        others = (n for n in range(len(self._world.hosts)) if n not in (observer.number, subject.number))
-        side = [n for n in others if self._could_tell(self._pairs.get((observer.number, n)), now_us)]
         last = max([pair, *(self._pairs[n, subject.number] for n in side)], key=lambda p: p.apart_since_us)
         return (now_us - self._last_word_us(last.apart_since_us, subject)) / MICROSECONDS, last.group
+
+    def _is_stopped(self, subject: Host, now_us: int) -> bool:
+        """Whether its process has been stopped for so long that it missed a heartbeat; who is starved runs."""
+        return bool(subject.paused) and now_us - subject.stopped_us >= self._timing.heartbeat * MICROSECONDS
+
+    def _unasked(
+        self, observer: Host, subject: Host, pair: Pair, side: list[int], now_us: int
+    ) -> tuple[float, tuple[int, ...]]:
+        """The same for a stopped process. Its kernel answers for it, to whoever asks, and who was answered tells the
+        others of his side. Of one that is hidden it answers over streams alone that stood already."""
+        able = [n for n in side if self._has_asked(self._world.hosts[n], subject, now_us)]
+        able = [observer.number, *able]
+        if self._is_hidden(observer, subject):
+            able = [n for n in able if subject.number in self._world.hosts[n].streams]
+        pairs = [self._pairs[n, subject.number] for n in able]
+        if any(p.direct_since_us is not None and now_us - p.direct_since_us >= self._asking_us for p in pairs):
+            return 0.0, (subject.number,)
+        cut_us = now_us if pair.truth is Truth.REACHABLE else pair.apart_since_us
+        last_us = max((p.asked_until_us for p in pairs), default=min(cut_us, subject.stopped_us))
+        return (now_us - last_us) / MICROSECONDS, (subject.number,)
+
+    def _has_asked(self, host: Host, subject: Host, now_us: int) -> bool:
+        """Whether that host runs, has run for long enough to have asked, and knows whom."""
+        known = host.member is not None and host.member.roster.get(subject.name) is not None
+        return host.listens and known and now_us - host.went_on_us >= self._asking_us
 
     def _last_word_us(self, ended_us: int, subject: Host) -> int:
         """When something of the subject can have come last by a path that ended then: where it ended during a stop of

@@ -132,3 +132,29 @@ def test_who_died_before_the_cut_was_not_lost_by_it(liar: Liar) -> None:
     report = liar.says(plan(TWO_OF_SIX, dies, nodes=6, seconds=60.0), 50.0, 51.0, "n004", by="n000")
     assert report.false_down == 0
     assert report.presumed_wrong >= 1
+
+
+HIDDEN = 'kind = "outbound_only"\nat = 10.0\nnodes = ["n003"]'
+STOPPED = 'kind = "pause"\nat = 70.0\nuntil = 77.5\nnodes = ["n003"]'
+
+
+def test_that_one_is_hidden_and_stopped_says_nothing_before_it_has_been_silent_for_long(liar: Liar) -> None:
+    story = plan(HIDDEN, STOPPED, nodes=20, seconds=80.0)
+    assert liar.says(story, 76.0, 77.0, "n003").presumed_wrong == 0
+
+
+KEPT_FROM = 'kind = "partition"\nat = 20.0\ngroups = [["n001"], ["n003"]]'
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        'kind = "starve"\nat = 60.0\nuntil = 90.0\nnodes = ["n003"]\nslice = 0.1\nof = 1.0',
+        'kind = "pause"\nat = 50.0\nuntil = 95.0\nnodes = ["n003"]',
+    ],
+    ids=["starved", "stopped"],
+)
+def test_others_tell_of_one_that_hardly_runs(liar: Liar, fault: str) -> None:
+    report = liar.says(plan(KEPT_FROM, fault), 75.0, 85.0, "n003", by="n001")
+    assert report.false_down >= 1
+    assert report.presumed_wrong == 0

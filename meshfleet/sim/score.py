@@ -197,8 +197,16 @@ class Score:
             latency = (now_us - self._died_at_us.get(subject, now_us)) / MICROSECONDS
             kind = "exited" if pair.truth is Truth.EXITED else "host_down"
             self.seen[kind].setdefault(self._died_at_us.get(subject, 0) * 100_000 + subject, []).append(latency)
-        elif pair.truth in (Truth.REACHABLE, Truth.CUT_OFF) and event.epoch >= self._world.hosts[subject].epoch:
+        elif pair.truth in (Truth.REACHABLE, Truth.CUT_OFF) and not self._is_of_an_old_life(
+            pair, subject, event, now_us
+        ):
             self._wrong(host, self._world.hosts[subject], pair, event, now_us)
+
+    def _is_of_an_old_life(self, pair: Pair, subject: int, event: Judged, now_us: int) -> bool:
+        """Whether it was said of a life that did end, and for 3T no path has led to the one after it."""
+        assert self._world is not None
+        known = pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._asking_us
+        return event.epoch < self._world.hosts[subject].epoch and not known
 
     def _wrong(self, observer: Host, subject: Host, pair: Pair, event: Judged, now_us: int) -> None:
         """Down was said of a process that runs: an error, or the price of presuming."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Certainty, Presence, Verdict, judge
+from meshfleet.gossip.events import Judged
 from meshfleet.gossip.judging import Judging
 from meshfleet.sim.baselines import DETECTORS
 from meshfleet.sim.network import MICROSECONDS
@@ -158,3 +160,13 @@ def test_others_tell_of_one_that_hardly_runs(liar: Liar, fault: str) -> None:
     report = liar.says(plan(KEPT_FROM, fault), 75.0, 85.0, "n003", by="n001")
     assert report.false_down >= 1
     assert report.presumed_wrong == 0
+
+
+@pytest.mark.parametrize(("seconds", "false"), [(40.0, 0), (46.0, 1)])
+def test_an_old_life_may_be_called_dead_until_its_next_one_must_be_known(seconds: float, false: int) -> None:
+    run = Run(parse(plan('kind = "crash"\nat = 20.0\nuntil = 30.0\nnodes = ["n003"]', nodes=4)), 1)
+    run.world.run(round(seconds * MICROSECONDS))
+    proven = Verdict(Presence.DOWN, (LIE,), Certainty.PROVEN)
+    said = Judged(NodeName("n003"), proven, Verdict(Presence.FRESH), run.world.hosts[3].epoch - 1)
+    run.score.happened(run.world.hosts[0], said, run.world.now_us)
+    assert run.score.false_down == false

@@ -155,6 +155,11 @@ class Score:
             pair.said = Presence.FRESH
             self.said.setdefault((host.number, subject), []).append((now_us, Presence.FRESH))
 
+    def says(self, observer: Host, subject: str) -> Presence | None:
+        """What its events have said of that member so far; None: nothing."""
+        pair = self._pairs.get((observer.number, int(subject[1:])))
+        return None if pair is None else pair.said
+
     def _look(self, host: Host, carrier: str, now_us: int) -> None:
         for agent, reasons in self.views.look(host, carrier, now_us):
             self.reasons[host.number, agent, now_us] = reasons

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,8 +10,10 @@ import pytest
 
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Certainty, Presence, Verdict, judge
+from meshfleet.gossip import outbox
 from meshfleet.gossip.events import Judged
 from meshfleet.gossip.judging import Judging
+from meshfleet.node.viewing import Viewing
 from meshfleet.sim.baselines import DETECTORS
 from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.running import Report, Run
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from meshfleet.fleet.evidence import Evidence
     from meshfleet.fleet.standing import Standing
     from meshfleet.fleet.timing import Timing
+    from meshfleet.fleet.view import NodeView
     from meshfleet.gossip.record import Record
 
     Judge = Callable[[Evidence, Standing, Timing], Verdict]
@@ -170,3 +174,47 @@ def test_an_old_life_may_be_called_dead_until_its_next_one_must_be_known(seconds
     said = Judged(NodeName("n003"), proven, Verdict(Presence.FRESH), run.world.hosts[3].epoch - 1)
     run.score.happened(run.world.hosts[0], said, run.world.now_us)
     assert run.score.false_down == false
+
+
+# Invariants
+
+
+def test_what_is_told_is_what_is_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = plan('kind = "crash"\nat = 20.0\nnodes = ["n003"]', nodes=4, seconds=40.0)
+    emit = Judging.judge
+
+    def in_silence(judging: Judging, record: Record, now: float) -> None:
+        before = judging._emit
+        judging._emit = lambda event: None
+        emit(judging, record, now)
+        judging._emit = before
+
+    monkeypatch.setattr(Judging, "judge", in_silence)
+    assert Run(parse(text), 1).run().broken.endswith("told fresh of n003: down")
+
+
+def test_what_is_served_is_what_is_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = plan('kind = "crash"\nat = 20.0\nnodes = ["n003"]', nodes=4, seconds=60.0)
+    shows = Viewing._node
+
+    def rosy(viewing: Viewing, record: Record, at: float, wall: float) -> NodeView:
+        return msgspec.structs.replace(shows(viewing, record, at, wall), presence=Presence.FRESH)
+
+    monkeypatch.setattr(Viewing, "_node", rosy)
+    assert Run(parse(text), 1).run().broken.endswith("serves fresh of n003: down")
+
+
+def test_a_datagram_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "DATAGRAM_BYTES", 1_500)
+    run = Run(parse('name = "x"\nduration = 60.0\n[fleet]\nnodes = 20\nagents_per_node = 3\n'), 1)
+    assert re.search(r"sent a datagram of 14\d\d bytes, more than 1400", run.run().broken)
+
+
+@pytest.mark.parametrize("counter", ["dropped_state", "short_row", "unvouched", "forged_beat"])
+def test_where_nobody_forges_nothing_is_refused(counter: str) -> None:
+    run = Run(parse(plan(nodes=3, seconds=20.0)), 1)
+    run.world.run(MICROSECONDS)
+    member = run.world.hosts[1].member
+    assert member is not None
+    member.counts[counter] += 1
+    assert run.run().broken == f"5.000 s: n001 counts 1 of {counter}"

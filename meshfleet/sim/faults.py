@@ -17,6 +17,8 @@ LONGEST = 1e7
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
 Span = Annotated[float, msgspec.Meta(gt=0, le=LONGEST)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Some = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+"""A share that leaves something over: of all that is sent again and again something passes in the end."""
 Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 

@@ -6,7 +6,9 @@ fall.
     nobody speaks for another              no life, incarnation, heartbeat or snapshot that its owner has not had
     a goodbye is final                     for the life that said it
     everything is bounded                  gossip/limits.py; nothing is dropped in fleets as small as these
-    a view can always be served            with everybody in it
+    a view can always be served            with everybody in it, and of each what its record says
+    what is told is what is so             events say of each member what its record says
+    a datagram fits                        gossip/limits.py
     the core never raises                  seen by whoever runs the world
 
 The first that breaks ends the run: what comes after it explains nothing.
@@ -45,7 +47,8 @@ for them: they are a fixed number of rounds, and a few for each probe, relay and
 
 DROPS = (
     "dropped_event", "dropped_outgoing", "dropped_rumor", "refused_member", "forgotten_early", "refused_unknown",
-    "refused_snapshot", "refused_connect", "forged_incarnation", "own_name",
+    "refused_snapshot", "refused_connect", "forged_incarnation", "own_name", "dropped_state", "refused_relay",
+    "untold_step", "short_row", "dropped_relay_on", "put_off_beat", "forged_beat", "unvouched",
 )  # fmt: skip
 """Counters that stay 0 where nobody forges and limits are far away."""
 
@@ -169,6 +172,8 @@ class Guard:
                 raise self._broken(host, f"forgot {name}")
         for record in member.roster:
             self._look_at(host, record)
+            if (told := self._score.says(host, record.name)) is not record.presence:
+                raise self._broken(host, f"told {told and told.value} of {record.name}: {record.presence.value}")
             self._look_at_shelf(host, record.name, member.replica.shelf(record.name), seen[record.name])
         known = len(member.roster) + 1
         bounds = (
@@ -237,3 +242,7 @@ class Guard:
         missing = [name for name in (member.name, *(r.name for r in member.roster)) if name not in shown]
         if missing:
             raise self._broken(host, f"serves a view without {', '.join(missing)}")
+        for node in view.nodes:
+            record = member.roster.get(node.name)
+            if record is not None and node.presence is not record.presence:
+                raise self._broken(host, f"serves {node.presence.value} of {node.name}: {record.presence.value}")

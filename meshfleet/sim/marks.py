@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.gossip.events import Event, Judged, Restarted, Stands
+from meshfleet.gossip.limits import DATAGRAM_BYTES
 from meshfleet.gossip.messages import Ack, Beats, Delta, Message, Packet, Ping, SnapshotMessage, Suspect, Sync, Via
+from meshfleet.sim.invariants import Broken
+from meshfleet.sim.network import MICROSECONDS
 from meshfleet.sim.world import World
 
 if TYPE_CHECKING:
     from meshfleet.fleet.names import Address
     from meshfleet.gossip.member import Member
+    from meshfleet.gossip.orders import SendPacket
     from meshfleet.sim.host import Host
 
 MARKS = {
@@ -133,9 +137,15 @@ UNMARKED = (SnapshotMessage, Beats)
 
 
 class Overheard(World):
-    """A world in which it is noted what kinds of messages arrive."""
+    """A world in which it is noted what kinds of messages arrive, and looked whether what leaves fits."""
 
     marks: Marks
+
+    def _send_packet(self, here: Host, member: Member, out: SendPacket, clock: float) -> None:
+        if out.via is Via.DATAGRAM and out.size > DATAGRAM_BYTES:
+            at = f"{self.now_us / MICROSECONDS:.3f} s"
+            raise Broken(f"{at}: {here.name} sent a datagram of {out.size} bytes, more than {DATAGRAM_BYTES}")
+        super()._send_packet(here, member, out, clock)
 
     def arrive(self, to: Host, packet: Packet, source: Address, via: Via) -> None:
         """A packet reaches its host."""

@@ -16,7 +16,21 @@ from meshfleet.errors import ConfigError
 from meshfleet.fleet.presence import Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.fleet.timing import PRESETS, Timing
-from meshfleet.sim.faults import KINDS, LONGEST, Degrade, Delay, Fault, Join, Move, Names, Seconds, Share, Span, Starve
+from meshfleet.sim.faults import (
+    KINDS,
+    LONGEST,
+    Degrade,
+    Delay,
+    Fault,
+    Join,
+    Move,
+    Names,
+    Seconds,
+    Share,
+    Some,
+    Span,
+    Starve,
+)
 from meshfleet.sim.mistakes import explain, nearest
 
 if TYPE_CHECKING:
@@ -49,7 +63,7 @@ class Between(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a: Names
     b: Names
     delay: Delay | None = None
-    loss: Share | None = None
+    loss: Some | None = None
     duplicate: Share | None = None
     reorder: Share | None = None
 
@@ -58,7 +72,7 @@ class NetworkPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every link, unless `between` says otherwise."""
 
     delay: Delay = Delay()
-    loss: Share = 0.0
+    loss: Some = 0.0
     duplicate: Share = 0.0
     reorder: Share = 0.0
     between: tuple[Between, ...] = ()

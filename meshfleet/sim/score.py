@@ -4,14 +4,15 @@ the cost."""
 from __future__ import annotations
 
 from collections import Counter
-from math import fsum, inf
+from math import fsum
 from typing import TYPE_CHECKING
 
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.fleet.standing import Standing
 from meshfleet.gossip.events import Arrived, Event, Joined, Judged, Stands
 from meshfleet.sim.network import MICROSECONDS
-from meshfleet.sim.truth import Truth, acquainted, directly, islands, truth_of
+from meshfleet.sim.parting import Pair, Partings, asking_us, passing_us
+from meshfleet.sim.truth import Truth, directly, islands, truth_of
 from meshfleet.sim.views import Views
 
 if TYPE_CHECKING:
@@ -23,39 +24,6 @@ if TYPE_CHECKING:
 DEAD = (Truth.EXITED, Truth.HOST_DOWN)
 
 
-class Pair:
-    """One observer's word about one subject, beside the truth."""
-
-    __slots__ = (
-        "apart_since_us", "asked_until_us", "direct_since_us", "group", "path_since_us", "said", "since_us", "truth",
-        "truth_since_us",
-    )  # fmt: skip
-
-    def __init__(self, now_us: int, truth: Truth) -> None:
-        self.said: Presence | None = None
-        """None: the observer does not know the subject."""
-        self.truth = truth
-        self.since_us = now_us
-        self.truth_since_us = now_us
-        self.apart_since_us = now_us
-        """When the last path between them ended that stood long enough for a heartbeat to pass."""
-        self.path_since_us = -(10**12)
-        self.direct_since_us: int | None = now_us
-        self.asked_until_us = now_us
-        """When the last direct path ended that stood long enough to ask by. A stopped process answers by no other."""
-        self.group: tuple[int, ...] = ()
-        """Who was cut off together with the subject then, itself included."""
-
-    def direct(self, there: bool, now_us: int, long_enough_us: int) -> None:
-        """Whether either could open a stream to the other now."""
-        if there:
-            self.direct_since_us = now_us if self.direct_since_us is None else self.direct_since_us
-        elif self.direct_since_us is not None:
-            if now_us - self.direct_since_us >= long_enough_us:
-                self.asked_until_us = now_us
-            self.direct_since_us = None
-
-
 class Score:
     """The world's watcher."""
 
@@ -64,10 +32,9 @@ class Score:
         self._settle_us = round(4 * timing.heartbeat * MICROSECONDS)
         self._pairs: dict[tuple[int, int], Pair] = {}
         self._world: Theatre | None = None
-        self._passing_us = round((timing.beat_interval + 2 * timing.gossip_interval) * MICROSECONDS)
-        """In which a heartbeat comes through as a rule: a path that stood for less may have carried none."""
-        self._asking_us = round(3 * timing.heartbeat * MICROSECONDS)
-        """In which each has asked each itself as a rule."""
+        self._partings: Partings | None = None
+        self._passing_us = passing_us(timing)
+        self._asking_us = asking_us(timing)
         self.confusion_us: Counter[tuple[str, str]] = Counter()
         self.false_down = 0
         self.presumed_wrong = 0
@@ -92,6 +59,7 @@ class Score:
     def attach(self, world: Theatre) -> None:
         """Watch this world."""
         self._world = world
+        self._partings = Partings(world, self._timing, self._pairs)
 
     # What the world tells
 
@@ -142,6 +110,7 @@ class Score:
 
     def _survey(self, now_us: int) -> None:
         assert self._world is not None
+        assert self._partings is not None
         hosts = self._world.hosts
         island = islands(hosts, self._world.network)
         together: dict[int, list[int]] = {}
@@ -160,6 +129,7 @@ class Score:
                     truth = truth_of(subject, reached=same or direct)
                     pair = self._pair_changed((observer.number, subject.number), truth, group, now_us)
                     pair.direct(direct, now_us, self._asking_us)
+                    self._partings.hush(pair, observer, subject, now_us)
                     if truth in DEAD and subject.died_at_us is not None:
                         self._died_at_us[subject.number] = subject.died_at_us
 
@@ -185,6 +155,11 @@ class Score:
             pair.said = Presence.FRESH
             self.said.setdefault((host.number, subject), []).append((now_us, Presence.FRESH))
 
+    def says(self, observer: Host, subject: str) -> Presence | None:
+        """What its events have said of that member so far; None: nothing."""
+        pair = self._pairs.get((observer.number, int(subject[1:])))
+        return None if pair is None else pair.said
+
     def _look(self, host: Host, carrier: str, now_us: int) -> None:
         for agent, reasons in self.views.look(host, carrier, now_us):
             self.reasons[host.number, agent, now_us] = reasons
@@ -204,9 +179,10 @@ class Score:
             pair = self._pairs[key] = Pair(now_us, truth)
         elif truth is not pair.truth:
             self._account(pair, now_us)
-            if pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._passing_us:
-                pair.apart_since_us, pair.group = now_us, tuple(group)
-            elif truth is Truth.REACHABLE:
+            if pair.truth is Truth.REACHABLE:
+                assert self._world is not None
+                pair.lose(truth, self._world.hosts[key[1]], group, now_us, self._passing_us)
+            if truth is Truth.REACHABLE:
                 pair.path_since_us = now_us
             pair.truth, pair.truth_since_us = truth, now_us
         return pair
@@ -219,116 +195,36 @@ class Score:
         before, pair.said = pair.said, presence
         self.said.setdefault((host.number, subject), []).append((now_us, presence))
         self.reasons[host.number, event.name, now_us] = event.verdict.reasons
-        if presence is not Presence.DOWN or before is Presence.DOWN:
+        proven = event.verdict.certainty is Certainty.PROVEN and event.before.certainty is not Certainty.PROVEN
+        if presence is not Presence.DOWN or (before is Presence.DOWN and not proven):
             return
-        if pair.truth in DEAD:
+        if pair.truth in DEAD and before is not Presence.DOWN:
             latency = (now_us - self._died_at_us.get(subject, now_us)) / MICROSECONDS
             kind = "exited" if pair.truth is Truth.EXITED else "host_down"
             self.seen[kind].setdefault(self._died_at_us.get(subject, 0) * 100_000 + subject, []).append(latency)
-        elif pair.truth in (Truth.REACHABLE, Truth.CUT_OFF) and event.epoch >= self._world.hosts[subject].epoch:
+        elif pair.truth in (Truth.REACHABLE, Truth.CUT_OFF) and not self._is_of_an_old_life(
+            pair, subject, event, now_us
+        ):
             self._wrong(host, self._world.hosts[subject], pair, event, now_us)
 
-    def _of_an_old_life(self, observer: Host, subject: int) -> bool:
-        """Whether the observer has not heard of its present life yet."""
+    def _is_of_an_old_life(self, pair: Pair, subject: int, event: Judged, now_us: int) -> bool:
+        """Whether it was said of a life that did end, and for 3T no path has led to the one after it."""
         assert self._world is not None
-        assert observer.member is not None
-        record = observer.member.roster.get(self._world.hosts[subject].name)
-        return record is not None and record.epoch < self._world.hosts[subject].epoch
+        known = pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._asking_us
+        return event.epoch < self._world.hosts[subject].epoch and not known
 
     def _wrong(self, observer: Host, subject: Host, pair: Pair, event: Judged, now_us: int) -> None:
         """Down was said of a process that runs: an error, or the price of presuming."""
-        assert self._world is not None
-        apart_s, group = self._apart(observer, subject, pair, now_us)
-        others = (number for number in group if number != observer.number)
-        silent = [
-            n for n in others if self._is_silent(observer, n, now_us) and self._fell_silent_with(observer, n, subject)
-        ]
-        machines = {self._world.hosts[number].host for number in silent}  # one is no group, as in fleet.standing
-        together = len(machines) > 1 and subject.number in silent
-        hold = self._timing.group_hold if together else 3 * self._timing.heartbeat
-        hold -= 2 * self._timing.gossip_interval  # a heartbeat may have been on its way by others when the path ended
-        if event.verdict.certainty is Certainty.PROVEN or apart_s < hold:
-            self.false_down += 1
-            why = "; ".join(event.verdict.reasons)
-            said = (
-                f"{now_us / MICROSECONDS:.3f} s: {observer.name} said down of {subject.name}, {pair.truth.value}: {why}"
-            )
-            if len(self.details) < 20:
-                self.details.append(said)
-        else:
+        assert self._partings is not None
+        presumed = event.verdict.certainty is not Certainty.PROVEN
+        if presumed and self._partings.held_long_enough(observer, subject, pair, now_us):
             self.presumed_wrong += 1
-
-    def _apart(self, observer: Host, subject: Host, pair: Pair, now_us: int) -> tuple[float, tuple[int, ...]]:
-        """For how many seconds nothing could have told of the subject, and who was lost together with it."""
-        assert self._world is not None
-        stopped = subject.paused or self._has_just_gone_on(observer, subject, now_us)
-        if stopped and self._is_hidden(observer, subject) and subject.number not in observer.streams:
-            return inf, (subject.number,)  # its kernel would answer, and nobody can ask it, or knows that it could
-        if stopped:  # its kernel answers for it, to whoever asks; others pass it on by chance only
-            since = pair.direct_since_us
-            asked = since is not None and now_us - since >= self._asking_us
-            return (0.0 if asked else (now_us - pair.asked_until_us) / MICROSECONDS), (subject.number,)
-        led = pair.truth is Truth.REACHABLE and now_us - pair.path_since_us >= self._passing_us
-        if led and acquainted(observer, subject, self._world.hosts, self._world.network):
-            return 0.0, ()
-        # Of those on the observer's side whoever lost the subject last: by their word the observer knew of it.
-        others = (n for n in range(len(self._world.hosts)) if n not in (observer.number, subject.number))
-        side = [n for n in others if self._could_tell(self._pairs.get((observer.number, n)), now_us)]
-        last = max([pair, *(self._pairs[n, subject.number] for n in side)], key=lambda p: p.apart_since_us)
-        return (now_us - self._last_word_us(last.apart_since_us, subject)) / MICROSECONDS, last.group
-
-    def _last_word_us(self, ended_us: int, subject: Host) -> int:
-        """When something of the subject can have come last by a path that ended then: where it ended during a stop of
-        its process, before that (plan 20010)."""
-        was_stopped = subject.stopped_us <= ended_us < subject.went_on_us + self._passing_us
-        return min(ended_us, subject.stopped_us) if was_stopped else ended_us
-
-    def _is_hidden(self, observer: Host, subject: Host) -> bool:
-        """Whether no connection gets in to it, or the last that this observer was told is so. Nobody knocks at the
-        address of one that names relays, and once it is stopped it can't find out, nor tell, that it is in vain no
-        more (plan 5173: stopped in the moment in which it could be reached again)."""
-        assert observer.member is not None
-        record = observer.member.roster.get(subject.name)
-        return subject.outbound_only or (record is not None and bool(record.info.relays))
-
-    def _has_just_gone_on(self, observer: Host, subject: Host, now_us: int) -> bool:
-        """Whether its process went on after a stop of T or more, so short a time ago that no word of it came by."""
-        assert self._world is not None
-        assert observer.member is not None
-        since_us = now_us - subject.went_on_us
-        stopped_us = subject.went_on_us - subject.stopped_us
-        if since_us >= self._passing_us or stopped_us < self._timing.heartbeat * MICROSECONDS:
-            return False
-        record = observer.member.roster.get(subject.name)
-        at = observer.member.listening.at(self._world.clock(observer))
-        return record is not None and (at - record.heard_at) * MICROSECONDS > since_us
-
-    def _fell_silent_with(self, observer: Host, number: int, subject: Host) -> bool:
-        """Whether the last that reached this observer of either was said within 2T. A cut may be one way for a while:
-        then who can still be heard stands on the other side, and is not lost yet; and a later life that began behind
-        the cut was never there to be lost."""
-        assert self._world is not None
-        assert observer.member is not None
-        if self._of_an_old_life(observer, number):
-            return False
-        one = observer.member.roster.get(self._world.hosts[number].name)
-        two = observer.member.roster.get(subject.name)
-        return one is not None and two is not None and abs(one.beat_at - two.beat_at) <= 2 * self._timing.heartbeat
-
-    def _could_tell(self, pair: Pair | None, now_us: int) -> bool:
-        """Whether there has been a path for long enough to tell by it what one knows."""
-        return pair is not None and pair.truth is Truth.REACHABLE and now_us - pair.truth_since_us >= self._passing_us
-
-    def _is_silent(self, observer: Host, number: int, now_us: int) -> bool:
-        """Whether nothing of another host has got through to this one for a while, be there a way back or not."""
-        assert self._world is not None
-        pair = self._pairs[observer.number, number]
-        if pair.truth not in (Truth.CUT_OFF, Truth.HOST_DOWN) or now_us - pair.truth_since_us < self._passing_us:
-            return False  # a process that ended was lost by its end, not by a cut that came later
-        other = self._world.hosts[number]
-        if other.dark or other.nic_down or observer.nic_down or other.asleep_since_us is not None:
-            return True
-        return self._world.network.barrier(number, observer.number, datagram=False) is not None
+            return
+        self.false_down += 1
+        why = "; ".join(event.verdict.reasons)
+        said = f"{now_us / MICROSECONDS:.3f} s: {observer.name} said down of {subject.name}, {pair.truth.value}: {why}"
+        if len(self.details) < 20:
+            self.details.append(said)
 
     def _account(self, pair: Pair, now_us: int) -> None:
         """Add what has passed since to truth x verdict, but for the settling time after a change of truth."""

@@ -262,6 +262,10 @@ class Stage:
 
     def _plan_degrade(self, fault: Degrade, path: str, begin: int, end: int | None) -> None:
         left, right = self._ends(fault.source, fault.target, path)
+        if fault.loss == 1:  # then nothing passes, by streams neither
+            self._wall(Barrier(left, right), begin, end)
+            self._wall(Barrier(right, left), begin, end)
+            return
         worse = Worse(fault.delay, fault.loss, fault.duplicate, fault.reorder)
         self.world.at(begin, self.network.degrade, left, right, worse)
         if end is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from meshfleet.fleet.names import NodeName
 from meshfleet.fleet.presence import Presence
 from meshfleet.node.viewing import Viewing
@@ -11,7 +13,8 @@ from meshfleet.sim.faults import Delay
 from meshfleet.sim.host import ASKED_US, Host
 from meshfleet.sim.network import MICROSECONDS, Network, Quality, Worse
 from meshfleet.sim.running import Report, Run
-from meshfleet.sim.scenario import parse
+from meshfleet.sim.scenario import ScenarioError, parse
+from meshfleet.sim.truth import Truth
 
 
 def story(*faults: str, nodes: int = 5, seconds: float = 60.0, fleet: str = "") -> Run:
@@ -87,17 +90,43 @@ def test_behind_nat_only_answers_get_in() -> None:
     assert not host.lets_in(2, 2_000)
 
 
-def test_nobody_is_blamed_for_not_asking_the_kernel_of_one_that_was_hidden_when_it_was_stopped() -> None:
+def test_where_all_is_lost_there_is_a_cut() -> None:
+    run = story(
+        'kind = "degrade"\nat = 20.0\nuntil = 40.0\nfrom = ["n000"]\nto = ["*", "!n000"]\nloss = 1.0', seconds=60.0
+    )
+    run.world.run(39_000_000)
+    assert {p.truth for (a, b), p in run.score._pairs.items() if 0 in (a, b)} == {Truth.CUT_OFF}
+    report = run.run()
+    assert (report.false_down, report.broken) == (0, "")
+    assert not run.world.network.barriers
+
+
+@pytest.mark.parametrize("where", ["[network]", '[[network.between]]\na = ["n000"]\nb = ["n001"]'])
+def test_a_network_that_never_delivers_is_refused(where: str) -> None:
+    with pytest.raises(ScenarioError, match="loss"):
+        parse(f'name = "x"\nduration = 10.0\n[fleet]\nnodes = 3\n{where}\nloss = 1.0\n')
+
+
+def test_nobody_is_blamed_for_not_asking_a_hidden_and_stopped_one_to_which_no_stream_is_left() -> None:
     nat = 'kind = "outbound_only"\nat = 0.0\nuntil = 40.0\nnodes = ["n003"]\ntranslated = true'
     stop = 'kind = "pause"\nat = 40.0\nnodes = ["n003"]'
     for faults, hidden in (((nat, stop), True), ((stop,), False)):
         run = story(*faults, nodes=10, seconds=60.0)
         run.run()
-        last, subject = run.world.now_us, run.world.hosts[3]
-        others = [host for host in run.world.hosts if host is not subject]
-        asked = {h.name for h in others if run.score._apart(h, subject, run.score._pairs[h.number, 3], last)[0] == 0.0}
-        assert asked == {h.name for h in others if 3 in h.streams or not hidden}
-        assert 3 <= len(asked) < 9 or not hidden
+        others = [host for host in run.world.hosts if host.number != 3]
+        assert 3 <= sum(3 in host.streams for host in others) < 9
+        assert apart(run) == [0.0] * 9, "whoever has a stream tells the others"
+        for host in others:
+            host.streams.pop(3, None)
+        assert apart(run) == [20.0 if hidden else 0.0] * 9
+
+
+def apart(run: Run) -> list[float]:
+    """For how many seconds nothing could have told each of n003."""
+    partings, hosts = run.score._partings, run.world.hosts
+    assert partings is not None
+    pairs = [(host, run.score._pairs[host.number, 3]) for host in hosts if host.number != 3]
+    return [partings.apart(host, hosts[3], pair, run.world.now_us)[0] for host, pair in pairs]
 
 
 # witnesses, hosts

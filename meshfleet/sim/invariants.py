@@ -47,7 +47,7 @@ for them: they are a fixed number of rounds, and a few for each probe, relay and
 
 DROPS = (
     "dropped_event", "dropped_outgoing", "dropped_rumor", "refused_member", "forgotten_early", "refused_unknown",
-    "refused_snapshot", "refused_connect", "forged_incarnation", "own_name", "dropped_state", "refused_relay",
+    "refused_snapshot", "refused_connect", "forged_incarnation", "own_name", "dropped_state",
     "untold_step", "short_row", "dropped_relay_on", "put_off_beat", "forged_beat", "unvouched",
 )  # fmt: skip
 """Counters that stay 0 where nobody forges and limits are far away."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 30.0
 """How long a connection to an upstream may take. Answers may take as long as they do: models think."""
 
+BAD_GATEWAY = 502
+
 ONE_HOP = frozenset(
     b"connection expect keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
     b" transfer-encoding upgrade".split()
@@ -89,7 +91,8 @@ class _Passing:
         self._send = send
         self._body_over = trio.Event()
         self._status: int | None = None
-        """Of an answer that has passed whole."""
+        """Of an answer that has passed whole, or was made here."""
+        self._client_left = False
 
     async def run(self, target: bytes) -> None:
         """There and back. Ends early when the client goes away."""
@@ -108,7 +111,7 @@ class _Passing:
                 await self._pass(request)
                 nursery.cancel_scope.cancel()
         finally:
-            self._watch.ended(self, upstream, self._status)
+            self._watch.ended(self, upstream, self._status, left=self._client_left)
 
     async def _pass(self, request: httpcore.Request) -> None:
         try:
@@ -117,9 +120,13 @@ class _Passing:
             response = await self._pool.handle_async_request(request)
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
             self._body_over.set()
-            _log.warning("an upstream can't be reached", upstream=self._upstream.name, why=type(error).__name__)
+            if not self._client_left:
+                self._status = BAD_GATEWAY  # before the last word, as below
+                _log.warning("an upstream can't be reached", upstream=self._upstream.name, why=type(error).__name__)
             await _say(
-                self._send, 502, f"{self._upstream.authority.decode()} can't be reached: {type(error).__name__}."
+                self._send,
+                BAD_GATEWAY,
+                f"{self._upstream.authority.decode()} can't be reached: {type(error).__name__}.",
             )
             return
         self._body_over.set()
@@ -152,6 +159,7 @@ class _Passing:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
+                self._client_left = True
                 self._body_over.set()
                 raise OSError("the client went away")
             if message.get("body"):
@@ -167,6 +175,7 @@ class _Passing:
         message: Message = {"type": ""}
         while message["type"] != "http.disconnect":
             message = await self._receive()
+        self._client_left = True
         passing.cancel()
 
 

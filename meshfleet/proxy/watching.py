@@ -69,12 +69,13 @@ class Watch:
         self._agents[upstream.name].count(counts)
 
     @quietly
-    def ended(self, key: Hashable, upstream: Upstream, status: int | None) -> None:
-        """The answer has passed; None: there was none, or it broke off."""
+    def ended(self, key: Hashable, upstream: Upstream, status: int | None, *, left: bool) -> None:
+        """The answer has passed; None: there was none, or it broke off. `left`: the client went away, as when somebody
+        breaks an answer off, which is no failure."""
         failed = None
         if status == TOO_MANY_REQUESTS:
             failed = Status.RATE_LIMITED
-        elif status is None or status >= 500:
+        elif status >= 500 if status is not None else not left:
             failed = Status.ERROR
         agent = self._agents.get(upstream.name)
         if agent is not None:

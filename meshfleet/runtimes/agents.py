@@ -26,7 +26,7 @@ from meshfleet.runtimes.pricing import Prices
 from meshfleet.runtimes.processes import Presence, ProcessTable, presences, process_table
 from meshfleet.runtimes.record import Channel
 from meshfleet.runtimes.sessions import Key, Sessions
-from meshfleet.runtimes.watch import Found, classify, process_folders, scan, session_folders, stamped, watch
+from meshfleet.runtimes.watch import Found, find, process_folders, scan, session_folders, watch
 from meshfleet.runtimes.windows import Windows
 
 if TYPE_CHECKING:
@@ -349,14 +349,7 @@ class _Watching:
 
 def _find(paths: set[str]) -> list[Found]:
     """Those of the changed paths that are session files and there."""
-    found = []
-    for path in sorted(paths):
-        if path.endswith(".jsonl") and (file := classify(Path(path))) is not None:
-            try:
-                found.append(stamped(file, file.path.stat()))
-            except OSError:
-                continue
-    return found
+    return [found for path in sorted(paths) if (found := find(path)) is not None]
 
 
 def _related(found: Found) -> list[Found]:
@@ -367,8 +360,10 @@ def _related(found: Found) -> list[Found]:
     if found.agent:
         above = (parent for parent in found.path.parents if parent.name == found.key.session)
         folder = next(above, found.path.parent / found.key.session)
-    own = _find({f"{folder}.jsonl", *map(str, folder.parent.glob("agent-*.jsonl"))})
-    return [file for file in own if file.key == found.key] + scan([folder]).files
+    beside = _find({f"{folder}.jsonl", *map(str, folder.parent.glob("agent-*.jsonl"))})
+    own = [file for file in beside if file.key == found.key] + scan([folder]).files
+    # The file itself was told by the path that leads there; by its real one it may not be.
+    return [found, *(file for file in own if file.path != found.path)]
 
 
 def _changed(followed: list[Followed]) -> list[tuple[Key, Path]]:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FILES_LIMIT = 200_000
 """Files that one scan lists. A heavy user has some ten thousand after a year."""
 
+FOLDERS_LIMIT = 50_000
+"""Folders that one scan lists: a link may lead to a whole disk."""
+
 DEPTH_LIMIT = 8
 """Folders within folders. Codex has sessions/YYYY/MM/DD, Claude Code projects/X/SESSION/subagents/workflows/Y."""
 
@@ -155,32 +158,60 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 def scan(folders: Iterable[Path]) -> Listed:
-    """All session files. Lists folders: not for the Trio thread. What can't be listed is left out, and named."""
+    """All session files. Lists folders: not for the Trio thread. What can't be listed is left out, and named. Links to
+    folders are followed, as watchfiles does, each folder once; what is found has the one path that is without them."""
     found: list[Found] = []
     unlisted: set[str] = set()
-    waiting = [(str(folder), 0) for folder in folders]
-    while waiting and len(found) < FILES_LIMIT:
-        folder, depth = waiting.pop()
+    seen: set[tuple[int, int]] = set()
+    # Each folder with the path that leads there, by which its files are told, and the real one.
+    waiting = [(str(folder), os.path.realpath(folder), 0) for folder in folders]
+    while waiting and len(found) < FILES_LIMIT and len(seen) < FOLDERS_LIMIT:
+        folder, real, depth = waiting.pop()
         try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
+                    path = os.path.join(real, entry.name)
+                    if _is_folder(entry):
                         if depth < DEPTH_LIMIT:
-                            waiting.append((entry.path, depth + 1))
+                            waiting.append(
+                                (entry.path, os.path.realpath(path) if entry.is_symlink() else path, depth + 1)
+                            )
                     elif entry.name.endswith(".jsonl") and (file := classify(Path(entry.path))) is not None:
                         with suppress(FileNotFoundError):  # removed meanwhile, or a link to nothing
-                            found.append(stamped(file, entry.stat()))
+                            found.append(stamped(file, entry.stat(), path))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
-            unlisted.add(folder)
-    unlisted.update(folder for folder, _ in waiting)
+            unlisted.add(real)
+    unlisted.update(real for _, real, _ in waiting)
     return Listed(found, frozenset(map(Path, unlisted)))
 
 
-def stamped(file: Found, status: os.stat_result) -> Found:
-    """The file with its time and size."""
-    return msgspec.structs.replace(file, changed_at=status.st_mtime, size=status.st_size)
+def find(path: str) -> Found | None:
+    """The session file at `path`, as `scan` would find it. None where it is none, or not there."""
+    if not path.endswith(".jsonl") or (file := classify(Path(path))) is None:
+        return None
+    folder, name = os.path.split(path)
+    try:
+        return stamped(file, os.stat(path), os.path.join(os.path.realpath(folder), name))
+    except OSError:
+        return None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True  # a link that leads nowhere for now: listing it will say what is wrong
+
+
+def stamped(file: Found, status: os.stat_result, path: str) -> Found:
+    """The file with its time and size, at its real path."""
+    return msgspec.structs.replace(file, path=Path(path), changed_at=status.st_mtime, size=status.st_size)
 
 
 async def watch(folder: Path, changed: Callable[[set[str]], None]) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from meshfleet.node.node import Node
 
 KEY = "sk-ant-api03-CANARY-key-CANARY"
+HOST = platform.node().partition(".")[0] or "localhost"
 LIMITS = {
     "anthropic-ratelimit-requests-limit": "1000",
     "anthropic-ratelimit-requests-remaining": "620",
@@ -169,10 +170,13 @@ async def test_who_goes_away_ends_the_request_upstream() -> None:
         assert await asked.stream.receive_some() == b""
         ended.set()
 
-    async with between(answer) as (client, _):
+    async with served() as (node, url), between(answer, url) as (client, _):
         async with client.stream("POST", "/anthropic/v1/messages", content=b"{}") as answered:
-            await anext(answered.aiter_raw())
+            pieces = answered.aiter_raw()
+            await anext(pieces)
+            await shown(node, f"{HOST}/proxy-anthropic", status=Status.WORKING)
         await ended.wait()
+        assert await settled(node, "proxy-anthropic") is Status.IDLE, "to break an answer off is no failure"
 
 
 async def test_an_answer_that_breaks_off_upstream_does_not_look_whole() -> None:
@@ -180,9 +184,10 @@ async def test_an_answer_that_breaks_off_upstream_does_not_look_whole() -> None:
         await asked.say(h11.Response(status_code=200, headers=[("content-type", "text/event-stream")]))
         await asked.say(h11.Data(data=b"data: 0\n\n"))
 
-    async with between(answer) as (client, _):
+    async with served() as (node, url), between(answer, url) as (client, _):
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/anthropic/v1/messages")
+        assert await settled(node, "proxy-anthropic") is Status.ERROR
 
 
 async def test_an_error_of_the_upstream_is_the_clients_to_see() -> None:
@@ -200,9 +205,10 @@ async def test_an_upstream_that_is_not_there_is_a_502_that_says_so() -> None:
     async def answer(asked: Asked) -> None:
         raise AssertionError("nobody asks it")
 
-    async with between(answer) as (client, _):
+    async with served() as (node, url), between(answer, url) as (client, _):
         gone = await client.post("/nobody/v1/messages", content=b"{}")
         unknown = await client.get("/elsewhere/v1/messages")
+        assert await settled(node, "proxy-nobody") is Status.ERROR
     assert (gone.status_code, gone.json()["error"]["type"]) == (502, "meshfleet_proxy")
     assert "127.0.0.1:9" in gone.json()["error"]["message"]
     assert unknown.status_code == 404
@@ -282,6 +288,16 @@ async def told(node: Node, name: str) -> AgentState:
         await node.changed(node.version())
 
 
+async def settled(node: Node, name: str) -> Status:
+    """What the proxy's agent is once it has nothing to do."""
+    while True:
+        for agent in node.fleet().agents:
+            settled = agent.state.status not in (Status.WORKING, Status.STARTING)
+            if agent.agent_id == f"{HOST}/{name}" and settled:
+                return agent.state.status
+        await node.changed(node.version())
+
+
 async def test_what_ollama_counts_is_added_up() -> None:
     async def answer(asked: Asked) -> None:
         await asked.say(h11.Response(status_code=200, headers=[("content-type", "application/x-ndjson")]))
@@ -295,9 +311,8 @@ async def test_what_ollama_counts_is_added_up() -> None:
     async with served() as (node, url), between(answer, url) as (client, asked):
         for _ in range(2):
             await client.post("/ollama/api/chat", content=b"{}")
-        host = platform.node().partition(".")[0] or "localhost"
         # 2 x 26 in, 2 x 298 out; what runs on one's own machine costs nothing
-        state = await shown(node, f"{host}/proxy-ollama", tokens_in=52, tokens_out=596, status=Status.IDLE)
+        state = await shown(node, f"{HOST}/proxy-ollama", tokens_in=52, tokens_out=596, status=Status.IDLE)
         assert (state.model, state.cost_usd, state.context_tokens) == ("llama3.2:3b", 0.0, 26)
         assert asked[0].request is not None
         assert asked[0].request.target == b"/base/api/chat"

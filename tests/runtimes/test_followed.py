@@ -8,7 +8,7 @@ import pytest
 
 from meshfleet.runtimes.followed import Followed
 from meshfleet.runtimes.usage import RECENT
-from meshfleet.runtimes.watch import Found, classify, stamped
+from meshfleet.runtimes.watch import Found, find
 from tests.runtimes.writing import SESSION, T0, THREAD, Flat, answer, codex, meta, tokens
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ def found(path: Path, *lines: bytes) -> Found:
     path.parent.mkdir(parents=True, exist_ok=True)
     if lines:
         path.write_bytes(b"".join(one + b"\n" for one in lines))
-    file = classify(path)
+    file = find(str(path))
     assert file is not None
-    return stamped(file, path.stat())
+    return file
 
 
 def used(followed: Followed) -> tuple[int, float | None]:

@@ -6,6 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import trio
 
@@ -98,3 +99,43 @@ def test_a_file_that_goes_while_its_folder_is_listed_hides_none_of_the_others(ho
     for number in range(9):
         home.session.with_name(f"{number:08x}-0000-4000-8000-000000000000.jsonl").symlink_to("nothing")
     assert [file.path for file in scan([home.folder]).files] == [home.session]
+
+
+async def test_an_agent_whose_projects_folder_is_a_link_stays(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = home.folder / "elsewhere"
+    link = home.session.parent
+    link.parent.mkdir(parents=True)
+    elsewhere.mkdir()
+    link.symlink_to(elsewhere)
+    (link.parent / "twice").symlink_to(elsewhere)
+    (elsewhere / "loop").symlink_to(link.parent)
+    home.write(home.session, prompt(T0))
+    home.settings = msgspec.structs.replace(home.settings, scan_every=0.05)
+    scans = 0
+
+    def counted(folders: list[Path]) -> watch.Listed:
+        nonlocal scans
+        scans += 1
+        return scan(folders)
+
+    monkeypatch.setattr("meshfleet.runtimes.agents.scan", counted)
+    async with home.watched() as sink:
+        await sink.until(shows(AGENT, status=Status.WORKING))
+        home.write(home.session, answer(T0 + 1, "a", out=5))  # told by whichever path the system has
+        await sink.until(shows(AGENT, status=Status.IDLE, tokens_out=5))
+        before = scans
+        with trio.fail_after(10):
+            while scans < before + 3:
+                await trio.lowlevel.checkpoint()
+        assert sink.withdrawn == []
+
+
+def test_a_folder_that_two_paths_lead_to_is_listed_once_by_its_real_one(home: Home) -> None:
+    home.write(home.session, prompt(T0))
+    (home.session.parent.parent / "link").symlink_to(home.session.parent)
+    (home.session.parent / "loop").symlink_to(home.session.parent.parent)
+    told = home.session.parent.parent / "link" / home.session.name
+    assert [file.path for file in scan([home.folder / ".claude"]).files] == [home.session]
+    found = watch.find(str(told))
+    assert found is not None
+    assert found.path == home.session

@@ -5,7 +5,7 @@ An agent that crashes says nothing. But it told which process it is, and that pr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 import trio
@@ -14,7 +14,7 @@ from meshfleet.fleet.state import AGENTS_LIMIT, AgentState, Status
 from meshfleet.logs import get_logger
 from meshfleet.node.process import Process, parse, this_process
 from meshfleet.node.viewing import rfc3339
-from meshfleet.node.witness import watch
+from meshfleet.node.witness import watch as end_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,13 @@ class Carrier(Protocol):
         ...
 
 
+class _Watch(NamedTuple):
+    """A process that is watched, and the wait for its end."""
+
+    process: Process
+    scope: trio.CancelScope
+
+
 class Attending:
     """Watches the processes of agents that push."""
 
@@ -53,7 +60,7 @@ class Attending:
         self.exited_shown = exited_shown
         """Seconds for which an agent that exited is still carried."""
         self._me = this_process()
-        self._watched: dict[AgentId, Process] = {}
+        self._watched: dict[AgentId, _Watch] = {}
         self._exited_since: dict[AgentId, float] = {}
         self._nursery: trio.Nursery | None = None
 
@@ -71,18 +78,28 @@ class Attending:
         told = parse(process)
         if told is None or self._me is None or told.machine != self._me.machine or self._nursery is None:
             return
-        if self._watched.get(agent_id) != told and len(self._watched) < AGENTS_LIMIT:
-            self._watched[agent_id] = told
-            self._nursery.start_soon(self._wait_for_end, agent_id, told)
+        before = self._watched.get(agent_id)
+        if before is not None:
+            if before.process == told:
+                return
+            before.scope.cancel()  # it goes on in another process
+        elif len(self._watched) >= AGENTS_LIMIT:
+            self._forget()
+            if len(self._watched) >= AGENTS_LIMIT:
+                return
+        self._watched[agent_id] = watch = _Watch(told, trio.CancelScope())
+        self._nursery.start_soon(self._wait_for_end, agent_id, watch)
 
-    async def _wait_for_end(self, agent_id: AgentId, process: Process) -> None:
-        ended = await watch(process)
-        if self._watched.get(agent_id) != process:
-            return  # it goes on in another process
+    async def _wait_for_end(self, agent_id: AgentId, watch: _Watch) -> None:
+        ended = False
+        with watch.scope:
+            ended = await end_of(watch.process)
+        if self._watched.get(agent_id) is not watch:
+            return
         del self._watched[agent_id]
         state = next((a.state for a in self._carrier.own_agents() if a.agent_id == agent_id), None)
         if ended and state is not None and state.status is not Status.EXITED:
-            log.info("an agent's process ended without a word", agent=agent_id, pid=process.pid)
+            log.info("an agent's process ended without a word", agent=agent_id, pid=watch.process.pid)
             self._carrier.publish(
                 msgspec.structs.replace(
                     state,
@@ -101,3 +118,10 @@ class Attending:
         for agent, since in self._exited_since.items():
             if now - since >= self.exited_shown:
                 self._carrier.withdraw(agent)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Watch nobody any more who is not carried: a program that lives long has agents that come and go."""
+        carried = {agent.agent_id for agent in self._carrier.own_agents()}
+        for agent in self._watched.keys() - carried:
+            self._watched.pop(agent).scope.cancel()

@@ -38,8 +38,8 @@ class File:
         self._path = Path(spec.path).expanduser().absolute()
         self._changed = trio.Event()
         self._told: Found | None = None
-        self._read = b""
-        """The content that the last good answer was made of."""
+        self._read = (b"", 0)
+        """The content that the last good answer was made of, and the file's mode."""
 
     async def watch(self, here: Here, tell: Callable[[Found], None], hurry: Hurry) -> None:
         """Until cancelled. A file that is broken, or gone, is a problem beside what it had before."""
@@ -61,10 +61,10 @@ class File:
 
     def _look(self, before: Found) -> Found:
         content, mode = read_whole(self._path, FILE_LIMIT)
-        if content == self._read and self._told == before and b"token_file" not in content:
+        if (content, mode) == self._read and self._told == before and b"token_file" not in content:
             return before
         found = read_entries(content, self._path)
-        self._read = content
+        self._read = (content, mode)
         if has_tokens(found) and mode & (stat.S_IRWXG | stat.S_IRWXO):
             problem = f"it has tokens, and others on this machine may read them: chmod 600 {self._path.name}."
             return msgspec.structs.replace(found, problem=problem)

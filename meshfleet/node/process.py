@@ -26,9 +26,16 @@ class Process(msgspec.Struct, frozen=True):
         return f"{self.machine}:{self.pid}:{self.started}"
 
 
+_mine: Process | None = None
+
+
 def this_process() -> Process | None:
-    """Who I am to a witness; None where the system doesn't tell."""
-    return process_of(os.getpid())
+    """Who I am to a witness; None where the system doesn't tell. Asked once: on macOS that takes two processes."""
+    global _mine
+    mine = _mine
+    if mine is None or mine.pid != os.getpid():  # a forked child is another
+        _mine = mine = process_of(os.getpid())
+    return mine
 
 
 def process_of(pid: int) -> Process | None:

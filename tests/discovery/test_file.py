@@ -203,8 +203,9 @@ async def test_tokens_that_others_may_read_are_a_problem_and_are_used(tmp_path: 
         found = await told.until(lambda found: found.agents == BOTH.agents)
         assert "chmod 600 f.toml" in str(found.problem)
         path.chmod(0o600)
-        path.write_text(TOML + "\n")
-        await told.until(lambda found: found.problem is None)
+        assert (await told.until(lambda found: found.problem is None)).agents == BOTH.agents
+        path.chmod(0o640)
+        await told.until(lambda found: found.problem is not None)
 
 
 async def test_a_token_file_is_read_with_it(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ async def test_a_process_of_another_machine_is_not_watched(autojump_clock: MockC
     assert state("a").status is Status.WORKING
 
 
-async def test_a_program_that_has_had_many_agents_has_its_newest_watched(autojump_clock: MockClock) -> None:
+async def test_a_program_that_has_had_many_agents_has_its_newest_watched(mock_clock: MockClock) -> None:
     node = Carried()
     attending = Attending(node, wall=lambda: 0.0)
     me = this_process()
@@ -99,7 +99,7 @@ async def test_a_program_that_has_had_many_agents_has_its_newest_watched(autojum
     assert [(each.agent_id, each.status) for each in node.published] == [("newest", Status.EXITED)]
 
 
-async def test_who_is_withdrawn_is_not_watched_any_more(autojump_clock: MockClock) -> None:
+async def test_who_is_withdrawn_is_not_watched_any_more(mock_clock: MockClock) -> None:
     node = Carried(agent("a"), agent("b"))
     attending = Attending(node, wall=lambda: 0.0)
     async with trio.open_nursery() as nursery:
@@ -110,7 +110,7 @@ async def test_who_is_withdrawn_is_not_watched_any_more(autojump_clock: MockCloc
             attending.attend(AgentId(name), str(this_process()))
         await trio.testing.wait_all_tasks_blocked()
         node.withdraw(AgentId("a"))
-        await trio.sleep(LOOK_EVERY + 1)
+        mock_clock.jump(LOOK_EVERY)
         await trio.testing.wait_all_tasks_blocked()
         assert open_descriptors() == before + 1
         nursery.cancel_scope.cancel()

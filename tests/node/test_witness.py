@@ -49,6 +49,31 @@ async def test_a_reused_pid_is_not_taken_for_the_old_process() -> None:
         assert not await watch(msgspec.structs.replace(me, started="1"))
 
 
+def test_on_macos_the_system_is_asked_once_who_this_process_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = tmp_path / "asked"
+    for name in ("ps", "sysctl"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {name} >> {asked}\necho told\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(process, "_mine", None)
+    monkeypatch.setattr(process, "sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    told = {str(this_process()) for _ in range(3)}
+    assert len(told) == 1
+    assert asked.read_text().split() == ["sysctl", "ps"]
+
+
+def test_a_forked_child_is_another_process() -> None:
+    story = (
+        "import os, sys\n"
+        "from meshfleet.node.process import this_process\n"
+        "mine = this_process()\n"
+        "if os.fork() == 0:\n"
+        "    os._exit(0 if this_process().pid == os.getpid() != mine.pid else 1)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", story], check=False).returncode == 0
+
+
 def test_on_macos_time_zone_and_language_say_nothing_of_when_a_process_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

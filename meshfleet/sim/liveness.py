@@ -170,12 +170,13 @@ def _flips(said: list[tuple[int, Presence]], due_us: int, blip_us: int) -> Itera
             yield when, presence
 
 
-def missed(plan: Liveness, core: list[Host], world: Theatre) -> Iterator[str]:
-    """Deaths that somebody of the core has not noticed, though enough are left to confirm them."""
+def missed(plan: Liveness, core: list[Host], world: Theatre, score: Score) -> Iterator[str]:
+    """Deaths that somebody of the core has not noticed, though enough are left to confirm them. A goodbye that nobody
+    heard leaves a process that is dead as any other."""
     for subject in world.hosts:
-        if subject.running or subject.left or subject.died_at_us is None:
+        if subject.running or subject.number not in score.ended_us:
             continue
-        since = max(plan.start, subject.died_at_us / MICROSECONDS)
+        since = max(plan.start, score.ended_us[subject.number] / MICROSECONDS)
         if world.now_us / MICROSECONDS < since + plan.deaths_within:
             continue
         hosts = {host.host for host in core} - {subject.host}

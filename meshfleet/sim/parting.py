@@ -128,11 +128,11 @@ class Partings:
         self, observer: Host, subject: Host, pair: Pair, side: list[int], now_us: int
     ) -> tuple[float, tuple[int, ...]]:
         """The same for a stopped process. Its kernel answers for it, to whoever asks, and who was answered tells the
-        others of his side. Of one that is hidden it answers over streams alone that stood already."""
-        able = [n for n in side if self._has_asked(self._world.hosts[n], subject, now_us)]
-        able = [observer.number, *able]
+        others of his side. Of one that is hidden it answers over streams alone that stood already, and by those each
+        learns for himself (corpus: stopped-as-it-could-be-reached)."""
+        able = [observer.number, *(n for n in side if self._has_asked(self._world.hosts[n], subject, now_us))]
         if self._is_hidden(observer, subject):
-            able = [n for n in able if subject.number in self._world.hosts[n].streams]
+            able = [observer.number] if subject.number in observer.streams else []
         pairs = [self._pairs[n, subject.number] for n in able]
         if any(p.direct_since_us is not None and now_us - p.direct_since_us >= self._asking_us for p in pairs):
             return 0.0, (subject.number,)

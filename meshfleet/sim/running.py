@@ -210,7 +210,7 @@ class Run:
             self.world.at(max(round(plan.start * MICROSECONDS), end_us - round(before * MICROSECONDS)), take, core)
         self.world.run(end_us)
         wrong = [*amiss(plan, latest.core, self.world, self.score, timing), *latest.missing()]
-        return wrong, list(missed(plan, latest.core, self.world))
+        return wrong, list(missed(plan, latest.core, self.world, self.score))
 
     def _tell(self, say: Callable[[float], None]) -> None:
         say(self.world.now_us / MICROSECONDS)

@@ -48,6 +48,8 @@ class Score:
         self._unknown_since: dict[tuple[int, int], list[int]] = {}
         """Observer and subject -> when the observer began lives in which it did not know the subject yet."""
         self._died_at_us: dict[int, int] = {}
+        self.ended_us: dict[int, int] = {}
+        """Subject -> when its last process ended, be it by a goodbye, if none has begun since."""
         self._lives: dict[int, int] = {}
         self._setting_on = False
         self.seen: dict[str, dict[int, list[float]]] = {"exited": {}, "host_down": {}}
@@ -120,6 +122,10 @@ class Score:
         for observer in hosts:
             if observer.running and self._lives.get(observer.number) != observer.epoch:
                 self._begins(observer, now_us)
+            if observer.running:
+                self.ended_us.pop(observer.number, None)
+            else:
+                self.ended_us.setdefault(observer.number, now_us)
             for subject in hosts:
                 if observer is not subject:
                     at = island[subject.number]
@@ -244,12 +250,15 @@ class Score:
         island = islands(hosts, self._world.network)
         sizes = Counter(number for number in island if number >= 0)
         members = len([host for host in hosts if host.member is not None and not host.left])
+        running = len([host for host in hosts if host.running and not host.left])
         missed = 0
         for (observer, subject), pair in sorted(self._pairs.items()):
             self._account(pair, now_us)
-            dead_for = (now_us - self._died_at_us.get(subject, now_us)) / MICROSECONDS
-            watching = hosts[observer].listens and 2 * sizes[island[observer]] > members
-            late = pair.truth in DEAD and dead_for > 25 * self._timing.heartbeat
+            dead_for = (now_us - self.ended_us.get(subject, now_us)) / MICROSECONDS
+            # Whose kernel can be asked is known to be dead by the word of that; else half that are lost may be cut off.
+            asked = pair.truth is not Truth.HOST_DOWN and self._would_be_told(hosts[observer], hosts[subject])
+            watching = hosts[observer].listens and 2 * sizes[island[observer]] > (running if asked else members)
+            late = pair.truth in (*DEAD, Truth.LEFT) and dead_for > 25 * self._timing.heartbeat
             if watching and late and pair.said not in (None, Presence.DOWN, Presence.LEFT):
                 missed += 1
                 if missed <= 20:
@@ -258,6 +267,13 @@ class Score:
                         f"{pair.truth.value} for {dead_for:.0f} s"
                     )
         return missed
+
+    def _would_be_told(self, observer: Host, subject: Host) -> bool:
+        """Whether the kernel of a process that ended can be asked, and its answer comes back."""
+        assert self._world is not None
+        ways = ((observer.number, subject.number), (subject.number, observer.number))
+        barriers = [self._world.network.barrier(*way, datagram=False) for way in ways]
+        return barriers == [None, None] and not subject.outbound_only and subject.powered and not subject.nic_down
 
 
 def shares(values: list[float]) -> dict[str, float | None]:

@@ -176,6 +176,26 @@ def test_an_old_life_may_be_called_dead_until_its_next_one_must_be_known(seconds
     assert run.score.false_down == false
 
 
+# Deaths that are missed
+
+
+def test_that_half_died_does_not_excuse_those_who_never_notice(liar: Liar) -> None:
+    story = plan('kind = "crash"\nat = 20.0\nnodes = ["n00[0-3]"]', seconds=150.0)
+    report = liar.says(story, 20.0, 150.0, "n000 n001 n002 n003", word=Presence.UNREACHABLE)
+    assert report.missed_down == 16
+    assert Run(parse(story), 1).run().missed_down == 0
+
+
+@pytest.mark.parametrize("core", [True, False])
+def test_who_said_goodbye_behind_a_cut_is_to_be_called_dead(liar: Liar, core: bool) -> None:
+    healed = '[liveness]\ncore = ["n00[0-4]"]\nfrom = 40.0\nwithin = 30.0\ndeaths_within = 100.0\n' if core else ""
+    cut = 'kind = "partition"\nat = 20.0\nuntil = 40.0\ngroups = [["n005"], ["n00[0-4]"]]'
+    story = plan(cut, 'kind = "leave"\nat = 30.0\nnodes = ["n005"]', nodes=6, seconds=160.0, rest=healed)
+    report = liar.says(story, 0.0, 160.0, "n005", word=Presence.UNREACHABLE)
+    assert report.missed_down == 5
+    assert Run(parse(story), 1).run().missed_down == 0
+
+
 # Invariants
 
 

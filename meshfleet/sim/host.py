@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import ceil
 from typing import TYPE_CHECKING
 
 from meshfleet.sim.network import MICROSECONDS
@@ -56,6 +57,8 @@ class Host:
         """How many packets the process gets through before it is stopped again; None: all."""
         self.asleep_since_us: int | None = None
         self.asleep_us = 0
+        self.up_us = 0
+        """What its monotonic clock showed when the run began, or would have, had it been booted last by then."""
         self.nic_down = False
         self.outbound_only = False
         self.translated = False
@@ -121,7 +124,11 @@ class Host:
         """Its monotonic clock, in seconds: it stands still while the host is asleep."""
         if self.asleep_since_us is not None:
             now_us = self.asleep_since_us
-        return (now_us - self.asleep_us) / MICROSECONDS
+        return (now_us + self.up_us - self.asleep_us) / MICROSECONDS
+
+    def shows_us(self, at: float) -> int:
+        """When its monotonic clock shows that, if it does not fall asleep before."""
+        return ceil(at * MICROSECONDS) + self.asleep_us - self.up_us
 
     def wall_ms(self, now_us: int) -> int:
         """Its wall clock, Unix time: it goes on while the host is asleep, and is as wrong as `set_wall` made it."""

@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
 from contextvars import Context, copy_context
 from functools import cache, partial
-from math import ceil, isinf
+from math import isinf
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,7 @@ class VirtualMachine(Machine):
         """Never this same microsecond: a timer that ran too early by a rounding would only ask for itself again."""
         if isinf(at):
             return at
-        return self._fabric.moment(max(self._fabric.now_us + 1, ceil(at * MICROSECONDS) + self._here.asleep_us))
+        return self._fabric.moment(max(self._fabric.now_us + 1, self._here.shows_us(at)))
 
     def asleep(self) -> float:
         """Seconds."""

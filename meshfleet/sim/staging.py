@@ -135,6 +135,10 @@ class Theatre(Protocol):
         ...
 
 
+LONGEST_UP_US = 100 * 86_400 * MICROSECONDS
+"""No monotonic clock means anything elsewhere: each host's shows another time since its boot, of up to 100 days."""
+
+
 class Stage:
     """One scenario, one seed, on one world."""
 
@@ -151,6 +155,7 @@ class Stage:
         )
         self._talking = Talking(scenario.fleet, Random(f"{seed}/agents"))
         self._stage = Random(f"{seed}/stage")
+        self._clocks = Random(f"{seed}/clocks")
         self.silent: dict[int, list[Span]] = {}
         """When each host's process does not run, by the faults planned for it."""
         self.world: Theatre
@@ -161,6 +166,7 @@ class Stage:
         for name in self.cast.nodes:
             added = self.world.add(name, self.cast.hosts[name], self.cast.zones.get(name))
             added.capacity = Capacity.of(self._scenario.fleet)
+            added.up_us = self._clocks.randrange(LONGEST_UP_US)
         for i, between in enumerate(self._scenario.network.between):
             path = f"network.between[{i}]"
             usual = self._scenario.network
@@ -313,7 +319,8 @@ class Stage:
                 raise AssertionError(f"{fault} is not a fault of one node")
 
     def _restart(self, host: Host) -> None:
-        host.dark = False
+        if host.dark:  # it is booted, and its monotonic clock begins anew
+            host.dark, host.up_us = False, self._clocks.randrange(LONGEST_UP_US)
         others = [h for h in self.world.hosts if h.listens and h is not host]
         # Who starts while all others are stopped was told of one as well, and tries it again (plan 5392).
         others = others or [h for h in self.world.hosts if h.running and h is not host]

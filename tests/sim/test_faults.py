@@ -126,6 +126,15 @@ def apart(run: Run) -> list[float]:
     return [partings.apart(host, hosts[3], pair, run.world.now_us)[0] for host, pair in pairs]
 
 
+def test_no_two_monotonic_clocks_show_the_same_and_a_boot_begins_another() -> None:
+    run = story('kind = "host_down"\nat = 20.0\nuntil = 40.0\nnodes = ["n003"]')
+    before = [run.world.clock(host) for host in run.world.hosts]
+    assert len(set(before)) == 5
+    assert clean(run.run())
+    passed = [round(run.world.clock(host) - began) for host, began in zip(run.world.hosts, before, strict=True)]
+    assert [seconds == 60 for seconds in passed] == [True, True, True, False, True]
+
+
 # witnesses, hosts
 
 

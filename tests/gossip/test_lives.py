@@ -215,8 +215,12 @@ def test_nothing_comes_of_a_probe_of_a_member_that_is_forgotten_meanwhile() -> N
     world.run(60)
     member, record = world.hosts["n1"].member, world.record("n1", "n3")
     assert record.is_gone
-    record.judged_since -= PRESETS["lan"].tombstone
-    record.beat_at -= PRESETS["lan"].tombstone
+    for observer in ("n0", "n1", "n2", "n4"):
+        known = world.record(observer, "n3")
+        known.judged_since -= PRESETS["lan"].tombstone
+        known.beat_at -= PRESETS["lan"].tombstone
+    for other in ("n0", "n2", "n4"):  # or they tell of it anew
+        world.do(other, lambda m: m.rounds._reap(world.now))
     world.do("n1", lambda m: m.prober.probe(record, world.now))
     assert [probing for probing in member.prober._rounds.values() if probing.record is record]
     world.do("n1", lambda m: m.rounds._reap(world.now))

@@ -258,7 +258,8 @@ class Score:
             # Whose kernel can be asked is known to be dead by the word of that; else half that are lost may be cut off.
             asked = pair.truth is not Truth.HOST_DOWN and self._would_be_told(hosts[observer], hosts[subject])
             watching = hosts[observer].listens and 2 * sizes[island[observer]] > (running if asked else members)
-            late = pair.truth in (*DEAD, Truth.LEFT) and dead_for > 25 * self._timing.heartbeat
+            gone = pair.truth in DEAD or pair.truth is Truth.LEFT
+            late = gone and dead_for > 25 * self._timing.heartbeat
             if watching and late and pair.said not in (None, Presence.DOWN, Presence.LEFT):
                 missed += 1
                 if missed <= 20:

@@ -158,8 +158,8 @@ class Prober:
         alone = not self._roster.hopeful
         stretch = 1 if alone else self._awareness.multiplier
         self._timers.at(now + self._timing.probe_interval * stretch, self._next_round)
-        for _ in range(self._timing.helpers if alone else 1):
-            record = self._roster.next_to_probe()
+        turns = [self._roster.next_to_probe() for _ in range(self._timing.helpers if alone else 1)]
+        for record in dict.fromkeys(turns):  # of fewer than so many, nobody twice at once
             if record is not None:
                 self._begin(record, now)
                 self.accompany(record, now)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 HOPEFUL = (Presence.FRESH, Presence.STALE)
 """Who can be hoped to answer."""
 
+MISSES = 2
+"""Rounds in a row without a direct answer after which a member is out of one's own reach: one may be two lost
+datagrams."""
+
 LOST, LOST_THOUGH_HEARD = 2, 5
 """Probes in a row that went by stream after which a member is sent nothing by datagram any more: where none of its own
 came meanwhile, and where some did. At 10 % loss each way 1 in 4,000 rows of five is chance, and then the streams cost

@@ -11,7 +11,7 @@ from meshfleet.fleet.presence import Presence, Verdict
 from meshfleet.gossip.claims import Known
 from meshfleet.gossip.limits import MEMBERS, UNKNOWN_MEMBERS, Counts
 from meshfleet.gossip.messages import Alive, Claim
-from meshfleet.gossip.record import HOPEFUL, Record
+from meshfleet.gossip.record import HOPEFUL, MISSES, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -276,5 +276,5 @@ class Roster:
 
 
 def _is_out_of_reach(record: Record) -> bool:
-    """Whether it did not answer twice in a row, itself. It is tried again each time that its turn comes."""
-    return record.missed > 1
+    """Whether it did not answer itself of late. It is tried again each time that its turn comes."""
+    return record.missed >= MISSES

@@ -16,7 +16,7 @@ from meshfleet.fleet.islands import Cut, Unreached, cuts, islands
 from meshfleet.fleet.presence import Certainty, Presence
 from meshfleet.gossip.limits import ROW, Counts
 from meshfleet.gossip.messages import Row
-from meshfleet.gossip.record import HOPEFUL
+from meshfleet.gossip.record import HOPEFUL, MISSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from meshfleet.gossip.record import Record
     from meshfleet.gossip.roster import Roster
     from meshfleet.gossip.vouching import Vouching
-
-MISSES = 2
-"""Rounds in a row without a direct answer that make an exception: one may be two lost datagrams."""
 
 
 class Rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from meshfleet.fleet.evidence import Kind
 from meshfleet.fleet.names import Epoch, NodeName
@@ -233,6 +234,20 @@ def test_nothing_comes_of_a_probe_of_a_member_that_is_forgotten_meanwhile() -> N
     assert "n3" not in member.roster
     assert not member.roster.doubted
     assert not [event for event in world.hosts["n1"].events if getattr(event, "name", "") == "n3"]
+
+
+@pytest.mark.parametrize(("others", "asked"), [(1, 1), (2, 2), (5, 3)])
+def test_who_hears_nobody_asks_up_to_three_at_a_time_and_nobody_twice_at_once(others: int, asked: int) -> None:
+    world = fleet(others + 1)
+    for i in range(others):
+        world.power_off(f"n{i + 1}")
+    world.run(30)
+    member = world.hosts["n0"].member
+    assert not member.roster.hopeful
+    member.prober.abandon()
+    world.do("n0", lambda m: m.prober._next_round(world.now))
+    names = [probing.record.name for probing in member.prober._rounds.values()]
+    assert (len(names), len({*names})) == (asked, asked)
 
 
 def test_another_s_obituary_of_who_is_heard_is_a_cue_and_no_proof() -> None:

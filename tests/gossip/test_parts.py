@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from meshfleet.fleet.names import Address, AgentId, Epoch, NodeName
 from meshfleet.fleet.state import Snapshot
-from meshfleet.fleet.timing import PRESETS
 from meshfleet.gossip import limits
 from meshfleet.gossip.awareness import Awareness
 from meshfleet.gossip.beats import Heartbeats
@@ -39,28 +38,11 @@ from meshfleet.gossip.timers import Timers
 from meshfleet.gossip.vouching import Trusting, Vouching
 from meshfleet.gossip.ways import Ways
 from tests.gossip.drawing import claims
+from tests.gossip.rosters import INFO, LAN
 from tests.gossip.world import OVERHEAD, measure
 
 if TYPE_CHECKING:
     from meshfleet.gossip.messages import Claim, Rumored
-    from meshfleet.gossip.record import Record
-
-LAN = PRESETS["lan"]
-INFO = NodeInfo("h", "10.0.0.1", 7878)
-
-
-def roster(*names: str, counts: Counter[str] | None = None) -> Roster:
-    it = Roster(NodeName("me"), Random(1), Counter() if counts is None else counts)
-    for name in names:
-        it.add(Alive(name, 1, 0, INFO), 0.0)
-    return it
-
-
-def record(it: Roster, name: str) -> Record:
-    found = it.get(name)
-    assert found is not None
-    return found
-
 
 # timers
 
